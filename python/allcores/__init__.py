@@ -1,0 +1,120 @@
+"""allcores: process parallelism for Python, a drop-in replacement for ``multiprocessing``.
+
+>>> import allcores as multiprocessing
+>>> with multiprocessing.Pool(4) as pool:  # doctest: +SKIP
+...     pool.map(abs, range(-3, 3))
+[3, 2, 1, 0, 1, 2]
+
+Every name and submodule of ``multiprocessing`` is here and means the same. ``allcores run program.py`` and `install`
+bring it to programs without changing them. The default start method is ``warm``: children are forked from a zygote
+which has imported the program. What differs from the standard library stands in ``docs/differences.md``.
+"""
+
+import sys as _sys
+
+if _sys.platform != "linux":
+    raise ImportError(
+        f"allcores runs on Linux (x86-64 and aarch64), not on {_sys.platform}. "
+        "Keep 'import multiprocessing' there, for instance: "
+        "'try: import allcores as multiprocessing; except ImportError: import multiprocessing'."
+    )
+
+from allcores import context as context
+from allcores import process as process
+from allcores import reduction as reduction
+from allcores._core import __version__ as __version__
+from allcores._install import install, uninstall
+from allcores.context import (
+    AuthenticationError,
+    BufferTooShort,
+    Process,
+    ProcessError,
+    TimeoutError,
+)
+from allcores.errors import AllcoresError, StartError, UnpicklableArgumentError
+
+__all__ = [
+    "AllcoresError",
+    "Array",
+    "AuthenticationError",
+    "Barrier",
+    "BoundedSemaphore",
+    "BufferTooShort",
+    "Condition",
+    "Event",
+    "JoinableQueue",
+    "Lock",
+    "Manager",
+    "Pipe",
+    "Pool",
+    "Process",
+    "ProcessError",
+    "Queue",
+    "RLock",
+    "RawArray",
+    "RawValue",
+    "Semaphore",
+    "SimpleQueue",
+    "StartError",
+    "TimeoutError",
+    "UnpicklableArgumentError",
+    "Value",
+    "active_children",
+    "allow_connection_pickling",
+    "cpu_count",
+    "current_process",
+    "freeze_support",
+    "get_all_start_methods",
+    "get_context",
+    "get_logger",
+    "get_start_method",
+    "install",
+    "log_to_stderr",
+    "parent_process",
+    "reducer",
+    "set_executable",
+    "set_forkserver_preload",
+    "set_start_method",
+    "uninstall",
+]
+
+# The package's functions are the methods of its default context, as in multiprocessing; written out so that editors
+# and type checkers see them.
+_default = context._default_context
+
+Array = _default.Array
+Barrier = _default.Barrier
+BoundedSemaphore = _default.BoundedSemaphore
+Condition = _default.Condition
+Event = _default.Event
+JoinableQueue = _default.JoinableQueue
+Lock = _default.Lock
+Manager = _default.Manager
+Pipe = _default.Pipe
+Pool = _default.Pool
+Queue = _default.Queue
+RLock = _default.RLock
+RawArray = _default.RawArray
+RawValue = _default.RawValue
+Semaphore = _default.Semaphore
+SimpleQueue = _default.SimpleQueue
+Value = _default.Value
+active_children = _default.active_children
+allow_connection_pickling = _default.allow_connection_pickling
+cpu_count = _default.cpu_count
+current_process = _default.current_process
+freeze_support = _default.freeze_support
+get_all_start_methods = _default.get_all_start_methods
+get_context = _default.get_context
+get_logger = _default.get_logger
+get_start_method = _default.get_start_method
+log_to_stderr = _default.log_to_stderr
+parent_process = _default.parent_process
+reducer = _default.reducer
+set_executable = _default.set_executable
+set_forkserver_preload = _default.set_forkserver_preload
+set_start_method = _default.set_start_method
+
+# The levels of the package's logger that logging itself lacks; not in __all__, as in multiprocessing.
+SUBDEBUG = 5
+SUBWARNING = 25

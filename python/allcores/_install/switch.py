@@ -1,0 +1,127 @@
+"""Putting ours in the place of the standard library's, and back."""
+
+from __future__ import annotations
+
+import importlib
+import multiprocessing
+import sys
+import threading
+from typing import Any
+
+from allcores import _standard
+from allcores._install import originals
+from allcores._install.table import REPLACED
+from allcores._install.watch import ImportWatch
+
+__all__ = ["install", "installed_default", "uninstall"]
+
+_lock = threading.RLock()
+_installation: _Installation | None = None
+
+
+def install(start_method: str | None = None) -> None:
+    """Make ``multiprocessing`` allcores, for this process and every process it starts through it.
+
+    Names that a library imported before keep working; so do objects made before. The default start method stays the
+    interpreter's own, ``warm`` taking the place of ``spawn`` and ``forkserver``; ``start_method`` sets another default.
+    A program that chooses one itself gets what it chose. Installing again only changes the default.
+
+    ValueError for an unknown start method.
+
+    >>> import allcores, multiprocessing
+    >>> allcores.install()
+    >>> multiprocessing.Pool is allcores.Pool
+    True
+    >>> allcores.uninstall()
+    """
+    global _installation
+    from allcores import context
+
+    if start_method is not None:
+        context._default_context.get_context(start_method)
+    with _lock:
+        if _installation is None:
+            _installation = _Installation()
+        elif start_method is None:
+            return
+        _installation.set_default(start_method)
+
+
+def uninstall() -> None:
+    """Take back what `install` did; objects made meanwhile keep working. Does nothing when it is not in force."""
+    global _installation
+    with _lock:
+        if _installation is not None:
+            _installation.undo()
+            _installation = None
+
+
+def installed_default() -> str | None:
+    """Return the default start method if install() is in force, else None."""
+    return None if _installation is None else _installation.default
+
+
+class _Installation:
+    """What was replaced, to be put back."""
+
+    def __init__(self) -> None:
+        import allcores
+        from allcores import context
+
+        self._context = context
+        self._package_names = {name: getattr(multiprocessing, name) for name in multiprocessing.__all__}
+        self._contexts = dict(_standard.concrete_contexts)
+        self._standard_default = context.choice.standard_default
+        self._replaced: list[str] = []
+        self.default: str = self._standard_default.get_start_method()
+
+        for name in self._package_names:
+            setattr(multiprocessing, name, getattr(allcores, name))
+        _standard.concrete_contexts.update(context._concrete_contexts)
+        ours = {ours for ours, _ in REPLACED.values()}
+        self._watch = ImportWatch(ours | {f"multiprocessing.{name}" for name in REPLACED}, self._replace_if_complete)
+        sys.meta_path.insert(0, self._watch)
+        for submodule in REPLACED:
+            if f"multiprocessing.{submodule}" in sys.modules:
+                self._replace_if_complete(f"multiprocessing.{submodule}")
+
+    def set_default(self, start_method: str | None) -> None:
+        """Set what is used while nobody has chosen."""
+        if start_method is None:
+            start_method = "warm" if self.default in ("spawn", "forkserver") else self.default
+        self.default = start_method
+        default = self._context._concrete_contexts[start_method]
+        self._context._default_context._set_default(start_method)
+        # A twin of ours: see StartMethodChoice for why it is not the context itself.
+        self._context.choice.replace_standard_default(type(default)())
+
+    def undo(self) -> None:
+        """Put everything back."""
+        sys.meta_path.remove(self._watch)
+        for submodule in self._replaced:
+            module = sys.modules[f"multiprocessing.{submodule}"]
+            for name in REPLACED[submodule][1]:
+                setattr(module, name, originals.bring_back(submodule, name))
+        for name, original in self._package_names.items():
+            setattr(multiprocessing, name, original)
+        _standard.concrete_contexts.update(self._contexts)
+        self._context.choice.replace_standard_default(self._standard_default)
+        self._context._default_context._set_default("warm")
+
+    def _replace_if_complete(self, imported: str) -> None:
+        """Replace the names of a submodule as soon as both the standard module and ours are there."""
+        package, _, submodule = imported.rpartition(".")
+        if package == "multiprocessing":
+            ours = importlib.import_module(REPLACED[submodule][0])
+        else:
+            ours = sys.modules[imported]
+            submodule = next(name for name, (home, _) in REPLACED.items() if home == imported)
+        names = REPLACED[submodule][1]
+        # Our module may be the one that imports the standard one right now; then its own notice is still to come.
+        if submodule in self._replaced or not all(name in vars(ours) for name in names):
+            return
+        module: Any = sys.modules[f"multiprocessing.{submodule}"]
+        self._replaced.append(submodule)
+        for name in names:
+            originals.set_aside(name, getattr(module, name))
+            setattr(module, name, getattr(ours, name))

@@ -1,0 +1,12 @@
+"""Which names of which submodules of ``multiprocessing`` install() replaces."""
+
+__all__ = ["REPLACED"]
+
+REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
+    # submodule: (module that has ours, names)
+    "managers": ("allcores.managers", ("BaseManager", "SharedMemoryManager", "SyncManager")),
+    "pool": ("allcores.pool", ("Pool", "ThreadPool")),
+    "sharedctypes": ("allcores.sharedctypes", ("Array", "Value", "synchronized")),
+    "spawn": ("allcores._install.announce", ("get_preparation_data",)),
+}
+"""The package's own names, those of ``multiprocessing.__all__``, are replaced besides."""

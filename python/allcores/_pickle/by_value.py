@@ -1,0 +1,47 @@
+"""Pickling functions and classes by value, with cloudpickle, where a name would mean nothing in the child."""
+
+from __future__ import annotations
+
+import collections
+import pickle
+import sys
+import types
+from typing import IO, Any
+
+import cloudpickle
+
+from allcores import _standard
+
+__all__ = ["dump_by_value"]
+
+
+class _ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
+    """cloudpickle, with the reducers that multiprocessing and libraries registered for travel between processes."""
+
+    def __init__(self, file: IO[bytes], *, main_is_importable: bool) -> None:
+        # Before __init__, which is where the pickler in C looks at it.
+        self.dispatch_table = collections.ChainMap(
+            _standard.registered_reducers, *cloudpickle.Pickler.dispatch_table.maps
+        )
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self._main_is_importable = main_is_importable
+
+    def reducer_override(self, obj: Any) -> Any:
+        """Keep what the child's main module has under the same name: a copy would be another class there."""
+        if self._main_is_importable and isinstance(obj, (type, types.FunctionType)) and _is_named_in_main(obj):
+            return NotImplemented
+        return super().reducer_override(obj)
+
+
+def _is_named_in_main(obj: type | types.FunctionType) -> bool:
+    if obj.__module__ not in ("__main__", "__mp_main__"):
+        return False
+    found: Any = sys.modules.get(obj.__module__)
+    for part in obj.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is obj
+
+
+def dump_by_value(obj: Any, file: IO[bytes], *, main_is_importable: bool) -> None:
+    """Pickle ``obj`` to ``file``; the plain ``pickle.load`` reads it."""
+    _ByValuePickler(file, main_is_importable=main_is_importable).dump(obj)

@@ -1,0 +1,94 @@
+"""What a child is sent: its caller's surroundings, the standard preparation data and the process object."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing import reduction, spawn
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from allcores import _standard, context
+from allcores._zygote.surroundings import Surroundings
+
+__all__ = ["Payload"]
+
+_PICKLING_ERRORS = (pickle.PicklingError, TypeError, AttributeError)
+"""What picklers raise for an object that cannot be pickled; anything else is the object's own affair."""
+
+
+@dataclass(frozen=True)
+class Payload:
+    """Three pickles, one after the other: `Surroundings`, the preparation data (a dict), the process object."""
+
+    pickles: memoryview
+
+    @classmethod
+    def encode(cls, process_obj: BaseProcess, forget: Callable[[], None]) -> Payload:
+        """Pickle a process object and what goes with it.
+
+        By name first. What has no name in the child (lambdas, closures, everything of a main module that a child
+        cannot import) goes by value in a second attempt, before which ``forget`` drops what the first one noted.
+        UnpicklableArgumentError names what can be sent neither way.
+        """
+        from allcores._install import installed_default
+
+        buffer = io.BytesIO()
+        preparation = preparation_data(process_obj.name)
+        importable = main_is_importable(preparation)
+        reduction.dump(Surroundings.capture(installed=installed_default()), buffer)
+        reduction.dump(preparation, buffer)
+        start = buffer.tell()
+        if importable:
+            try:
+                reduction.dump(process_obj, buffer)
+                return cls(buffer.getbuffer())
+            except _PICKLING_ERRORS:
+                buffer.seek(start)
+                buffer.truncate()
+                forget()
+        from allcores._pickle.by_value import dump_by_value
+
+        try:
+            dump_by_value(process_obj, buffer, main_is_importable=importable)
+        except _PICKLING_ERRORS as error:
+            from allcores._pickle.culprit import explain
+
+            raise explain(process_obj, error, main_is_importable=importable) from error
+        return cls(buffer.getbuffer())
+
+    def to_memfd(self) -> int:
+        """Write it to an anonymous file, at whose beginning the reader starts. The caller closes it."""
+        memfd = os.memfd_create("allcores-start")
+        try:
+            rest = self.pickles
+            while rest:
+                rest = rest[os.write(memfd, rest) :]
+            os.lseek(memfd, 0, os.SEEK_SET)
+        except BaseException:
+            os.close(memfd)
+            raise
+        return memfd
+
+
+def preparation_data(name: str) -> dict[str, Any]:
+    """Return the standard preparation data, without the side effect of settling the standard start method."""
+    standard = _standard.default_context
+    before = standard._actual_context
+    data: dict[str, Any] = spawn.get_preparation_data(name)
+    standard._actual_context = before
+    # None in the child, too, means: nobody has chosen.
+    data["start_method"] = context.choice.explicit()
+    return data
+
+
+def main_is_importable(preparation: dict[str, Any]) -> bool:
+    """Whether a child can import the main module, so that its functions and classes have a name there."""
+    path: str | None = preparation.get("init_main_from_path")
+    if path is not None:
+        return os.path.splitext(os.path.basename(path))[0] != "ipython"
+    name: str | None = preparation.get("init_main_from_name")
+    return name is not None and name.rpartition(".")[2] != "__main__"

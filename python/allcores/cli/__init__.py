@@ -1,0 +1,48 @@
+"""The command line: ``allcores run PROGRAM`` and its kin.
+
+Parsed by hand rather than with argparse: everything after the program's name is the program's, and a program should
+start as fast as under ``python``.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+_USAGE = """\
+usage: allcores run [--start-method METHOD] [--report] PROGRAM [ARGUMENTS ...]
+       allcores run [--start-method METHOD] [--report] -m MODULE [ARGUMENTS ...]
+       allcores run [--start-method METHOD] [--report] -c CODE [ARGUMENTS ...]
+       allcores --version | --help
+
+Run a Python program, unchanged, with allcores in the place of multiprocessing.
+
+  --start-method METHOD  the default start method: warm, fork, spawn or forkserver (default: this
+                         Python's own, with warm in the place of spawn and forkserver)
+  --report               when the program ends, say on standard error which processes it started
+"""
+
+
+def main() -> int:
+    """Run the command line in ``sys.argv``; return the exit status."""
+    command, *rest = sys.argv[1:] or ["--help"]
+    if command == "run":
+        from allcores.cli.run import run
+
+        return run(rest)
+    if command in ("-h", "--help", "help"):
+        print(_USAGE, end="")
+        return 0
+    if command == "--version":
+        from allcores._core import __version__
+
+        print(f"allcores {__version__}")
+        return 0
+    return usage_error(f"there is no command {command!r}; the one there is, is 'run'")
+
+
+def usage_error(message: str) -> int:
+    """Say what was wrong with the command line; return the exit status for that."""
+    print(f"allcores: {message}\n\n{_USAGE}", end="", file=sys.stderr)
+    return 2

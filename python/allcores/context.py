@@ -1,0 +1,267 @@
+"""Contexts: one object per start method, with the whole interface of the package as its methods.
+
+They derive from the standard library's contexts, so ``isinstance`` checks of third parties hold. Which start method is
+in force stays where the standard library keeps it (`StartMethodChoice`), because its own code reads and sets it there
+in every child; the contexts here only translate it to their own kind and add ``warm``.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from multiprocessing import context as _std
+from multiprocessing import process as _process
+from multiprocessing import reduction
+from multiprocessing.context import (
+    AuthenticationError,
+    BaseContext,
+    BufferTooShort,
+    ProcessError,
+    TimeoutError,
+    assert_spawning,
+    get_spawning_popen,
+    set_spawning_popen,
+)
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from allcores import _standard
+
+if TYPE_CHECKING:
+    from allcores import managers, pool, popen_warm
+
+__all__ = [
+    "AuthenticationError",
+    "BaseContext",
+    "BufferTooShort",
+    "DefaultContext",
+    "ForkContext",
+    "ForkProcess",
+    "ForkServerContext",
+    "ForkServerProcess",
+    "Process",
+    "ProcessError",
+    "SpawnContext",
+    "SpawnProcess",
+    "TimeoutError",
+    "WarmContext",
+    "WarmProcess",
+    "assert_spawning",
+    "get_spawning_popen",
+    "reduction",
+    "set_spawning_popen",
+]
+
+ForkProcess = _std.ForkProcess
+SpawnProcess = _std.SpawnProcess
+ForkServerProcess = _std.ForkServerProcess
+
+
+class WarmProcess(_process.BaseProcess):
+    """A process forked from the session's zygote (see ``allcores/_zygote/README.md``)."""
+
+    _start_method = "warm"
+
+    @staticmethod
+    def _Popen(process_obj: _process.BaseProcess) -> popen_warm.Popen:
+        from allcores.popen_warm import Popen
+
+        return Popen(process_obj)
+
+    @staticmethod
+    def _after_fork() -> None:
+        """Do nothing: like a spawned process, this one holds no state of its parent's."""
+
+
+class Process(_std.Process):
+    """A process of the start method in force, as ``multiprocessing.Process``.
+
+    >>> import allcores
+    >>> def greet(name):
+    ...     print("hello", name)
+    >>> process = allcores.Process(target=greet, args=("Ada",))
+    >>> process.start(); process.join()  # doctest: +SKIP
+    hello Ada
+    """
+
+    @staticmethod
+    def _Popen(process_obj: _process.BaseProcess) -> Any:
+        return _default_context.get_context().Process._Popen(process_obj)
+
+    @staticmethod
+    def _after_fork() -> Any:
+        return _default_context.get_context().Process._after_fork()
+
+
+class _OwnFactories(BaseContext):
+    """What our contexts make differently; the rest of the interface is BaseContext's."""
+
+    def Manager(self) -> managers.SyncManager:
+        """Start a manager process and return the manager; use it as a context manager to end it."""
+        from allcores.managers import SyncManager
+
+        manager = SyncManager(ctx=self.get_context())
+        manager.start()
+        return manager
+
+    def Pool(
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        maxtasksperchild: int | None = None,
+    ) -> pool.Pool:
+        """Return a pool of ``processes`` workers (default: one per usable CPU)."""
+        from allcores.pool import Pool
+
+        return Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context())
+
+    def get_context(self, method: str | None = None) -> Any:
+        """Return the context of a start method: 'warm', 'fork', 'spawn' or 'forkserver'; this one for None."""
+        if method is None:
+            return self
+        # Libraries such as loky register contexts of their own with the standard library.
+        found = _concrete_contexts.get(method) or _standard.concrete_contexts.get(method)
+        if found is None:
+            known = ", ".join(sorted(_concrete_contexts.keys() | _standard.concrete_contexts.keys()))
+            raise ValueError(f"cannot find context for {method!r}; the start methods are: {known}")
+        found._check_available()
+        return found
+
+
+class ForkContext(_OwnFactories, _std.ForkContext):
+    """Children are copies of this process."""
+
+
+class SpawnContext(_OwnFactories, _std.SpawnContext):
+    """Children are fresh interpreters."""
+
+
+class ForkServerContext(_OwnFactories, _std.ForkServerContext):
+    """Children are forked from the standard library's server process."""
+
+
+class _NameOfOurs(str):
+    """The name of a start method that a child knows only once it has imported allcores.
+
+    A child of ``spawn`` or ``forkserver`` is told the start method in force before anything else, by the standard
+    library's code; unpickling this name there imports allcores, and so makes the method known.
+    """
+
+    __slots__ = ()
+
+    def __reduce__(self) -> tuple[type[_NameOfOurs], tuple[str]]:
+        return _NameOfOurs, (str(self),)
+
+
+class WarmContext(_OwnFactories, BaseContext):
+    """Children are forked from a zygote that has imported the program: spawn's safety near fork's price."""
+
+    _name = _NameOfOurs("warm")
+    Process: ClassVar[type[WarmProcess]] = WarmProcess
+
+
+class StartMethodChoice:
+    """The start method in force, kept in the standard library's own default context.
+
+    There, "nobody has chosen" turns into the interpreter's default as soon as any library makes a lock. So that this
+    can be told from a choice of the user's, the default there is a twin of the concrete context: same class and name,
+    another object. ``settled`` remembers that *our* default was used, after which it cannot be changed without force;
+    the standard library's state is not touched by that, so other libraries keep the default they were written for.
+    """
+
+    def __init__(self) -> None:
+        self._standard = _standard.default_context
+        self._lock = threading.Lock()
+        self._settled = False
+        original: BaseContext = self._standard._default_context
+        self._twin = type(original)()
+        self._standard._default_context = self._twin
+        if self._standard._actual_context is original:
+            self._standard._actual_context = self._twin
+
+    @property
+    def standard_default(self) -> BaseContext:
+        """What the standard library uses while nobody has chosen."""
+        default: BaseContext = self._twin
+        return default
+
+    def replace_standard_default(self, default: BaseContext) -> None:
+        """Let the standard library use another context, which is in no table, while nobody has chosen."""
+        if self._standard._actual_context is self._twin:
+            self._standard._actual_context = default
+        self._standard._default_context = self._twin = default
+
+    def explicit(self) -> str | None:
+        """Return the name of the start method that was chosen, None while it was left to the default."""
+        actual = self._standard._actual_context
+        return None if actual is None or actual is self._twin else actual._name
+
+    def settle(self) -> None:
+        """Note that the default was used."""
+        self._settled = True
+
+    @property
+    def is_settled(self) -> bool:
+        """True when the start method was chosen or its default was used, by us or by another library."""
+        return self._settled or self._standard._actual_context is not None
+
+    def choose(self, context: BaseContext | None) -> None:
+        """Set the start method, or with None go back to nobody having chosen."""
+        self._standard._actual_context = context
+        self._settled = False
+
+
+class DefaultContext(_OwnFactories, _std.DefaultContext):
+    """The context behind the names of the package itself; its start method can be set once."""
+
+    Process: ClassVar[type[Process]] = Process
+
+    def __init__(self, context: Any) -> None:
+        """Use ``context`` until somebody chooses."""
+        self._default_context: Any = context
+
+    def get_context(self, method: str | None = None) -> Any:
+        """Return the context of a start method: 'warm', 'fork', 'spawn' or 'forkserver'; the one in force for None."""
+        if method is None:
+            method = choice.explicit()
+            if method is None:
+                choice.settle()
+                return self._default_context
+        return super().get_context(method)
+
+    def set_start_method(self, method: str | None, force: bool = False) -> None:
+        """Set the start method, once per program, before anything else is used.
+
+        RuntimeError when it was set or used before and ``force`` is false; ValueError for an unknown name.
+        """
+        if choice.is_settled and not force:
+            raise RuntimeError("context has already been set")
+        choice.choose(None if method is None and force else self.get_context(method))
+
+    def get_start_method(self, allow_none: bool = False) -> Any:
+        """Return the name of the start method in force; None if that is still open and ``allow_none`` is true."""
+        if allow_none and not choice.is_settled:
+            return None
+        return self.get_context()._name
+
+    def get_all_start_methods(self) -> list[str]:
+        """Return the names of the supported start methods, the default first."""
+        default: str = self._default_context._name
+        return [default, *(name for name in _concrete_contexts if name != default)]
+
+    def _set_default(self, method: str) -> None:
+        """Change what is used while nobody has chosen (for install())."""
+        self._default_context = _concrete_contexts[method]
+
+
+_concrete_contexts: dict[str, Any] = {
+    "warm": WarmContext(),
+    "fork": ForkContext(),
+    "spawn": SpawnContext(),
+    "forkserver": ForkServerContext(),
+}
+# Every process sets its start method by name from this table when it begins to run.
+_standard.concrete_contexts.setdefault("warm", _concrete_contexts["warm"])
+
+choice = StartMethodChoice()
+_default_context = DefaultContext(_concrete_contexts["warm"])

@@ -1,0 +1,45 @@
+"""``allcores.managers``: objects that live in a server process, and their proxies.
+
+The standard library's managers, started through our contexts: without ``ctx=`` they use the start method in force
+*here*, where the standard classes would ask their own package.
+"""
+
+from __future__ import annotations
+
+from multiprocessing import managers as _std
+from multiprocessing.managers import BaseProxy, Namespace, RemoteError, Token
+from typing import Any
+
+from allcores import context as _context
+
+__all__ = ["BaseManager", "BaseProxy", "Namespace", "RemoteError", "SharedMemoryManager", "SyncManager", "Token"]
+
+
+class BaseManager(_std.BaseManager):
+    """The base of managers with registered types of their own."""
+
+    def __init__(
+        self,
+        address: Any = None,
+        authkey: bytes | None = None,
+        serializer: str = "pickle",
+        ctx: Any = None,
+        *,
+        shutdown_timeout: float = 1.0,
+    ) -> None:
+        """Prepare a manager; ``start()`` or ``with`` starts its server process."""
+        ctx = ctx or _context._default_context.get_context()
+        super().__init__(address, authkey, serializer, ctx, shutdown_timeout=shutdown_timeout)
+
+
+class SyncManager(BaseManager, _std.SyncManager):
+    """A manager of the usual types: dict, list, Namespace, Lock ... Queue; what ``Manager()`` returns."""
+
+
+class SharedMemoryManager(BaseManager, _std.SharedMemoryManager):
+    """A manager that unlinks the SharedMemory blocks made through it when it ends."""
+
+
+def __getattr__(name: str) -> Any:
+    """Everything else, private names included, is the standard module's."""
+    return getattr(_std, name)

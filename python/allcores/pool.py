@@ -1,0 +1,40 @@
+"""``allcores.pool``: Pool over processes, ThreadPool over threads.
+
+The standard library's pool, started through our contexts: without ``context=`` it uses the start method in force
+*here*, where the standard class would ask its own package.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from multiprocessing import pool as _std
+from typing import Any
+
+from allcores import context as _context
+
+__all__ = ["Pool", "ThreadPool"]
+
+
+class Pool(_std.Pool):
+    """A pool of worker processes; see ``multiprocessing.pool.Pool`` for its methods."""
+
+    def __init__(
+        self,
+        processes: int | None = None,
+        initializer: Callable[..., object] | None = None,
+        initargs: Iterable[Any] = (),
+        maxtasksperchild: int | None = None,
+        context: Any = None,
+    ) -> None:
+        """Start ``processes`` workers (default: one per CPU), each running ``initializer(*initargs)`` first."""
+        context = context or _context._default_context.get_context()
+        super().__init__(processes, initializer, initargs, maxtasksperchild, context)
+
+
+class ThreadPool(_std.ThreadPool, Pool):
+    """The same interface over threads."""
+
+
+def __getattr__(name: str) -> Any:
+    """Everything else, private names included, is the standard module's."""
+    return getattr(_std, name)

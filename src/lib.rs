@@ -1,0 +1,17 @@
+//! The native core of allcores.
+//!
+//! The floors go one way down, and a floor never names the one above it:
+//!
+//! ```text
+//! py/    the only folder that knows Python (PyO3)       -> allcores._core
+//! sys/   the only folder that calls the kernel          one kernel object a file
+//! ```
+//!
+//! `python/allcores/_core.pyi` is the hand-written face of this library; a test compares the two.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("allcores supports Linux only (x86-64 and aarch64)");
+
+#[cfg(feature = "python")]
+mod py;
+pub mod sys;

@@ -1,0 +1,3 @@
+//! Kernel calls behind a safe face: one kernel object a file.
+
+pub mod process;

@@ -1,0 +1,91 @@
+//! What a process may tell the kernel about itself (`prctl(2)`).
+
+use std::ffi::CStr;
+use std::io;
+
+/// The longest name the kernel keeps for a process, in bytes, its closing NUL not counted.
+pub const NAME_MAX_BYTES: usize = 15;
+
+/// What became of a request to die together with the parent process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "an orphan is not bound to anybody and has to end by itself"]
+pub enum Bond {
+    /// The kernel will send SIGKILL to this process when its parent ends.
+    Bound,
+    /// The parent had ended before the bond was made; the signal will never come.
+    Orphan,
+}
+
+/// Ask the kernel to SIGKILL this process when `parent_pid`, its parent, ends.
+///
+/// The signal fires when the *thread* that forked this process ends, not the whole parent, so this is sound only below
+/// a single-threaded parent (the zygote). The parent may die between `fork` and this call; then nobody is left to
+/// send the signal, which is why the parent is looked at after, not before, the bond is made.
+///
+/// # Errors
+/// The kernel's own, which cannot happen with the constant arguments used here.
+pub fn die_with_parent(parent_pid: u32) -> io::Result<Bond> {
+    // SAFETY: PR_SET_PDEATHSIG takes one integer, a valid signal number, and touches no memory of ours.
+    let status = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong) };
+    if status != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if std::os::unix::process::parent_id() == parent_pid {
+        Ok(Bond::Bound)
+    } else {
+        Ok(Bond::Orphan)
+    }
+}
+
+/// Set the name that `ps`, `top` and `/proc/PID/comm` show for this process.
+///
+/// # Errors
+/// `InvalidInput` when the name is longer than [`NAME_MAX_BYTES`], which the kernel would cut silently.
+pub fn set_name(name: &CStr) -> io::Result<()> {
+    let length = name.to_bytes().len();
+    if length > NAME_MAX_BYTES {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("a process name has at most {NAME_MAX_BYTES} bytes, not {length}"),
+        ));
+    }
+    // SAFETY: PR_SET_NAME reads at most 16 bytes up to a NUL; `name` is NUL-terminated and outlives the call.
+    let status = unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    if status == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_name_that_fits_is_shown_by_the_kernel() {
+        // The name belongs to the calling thread, so it is read back from this thread's own entry.
+        set_name(c"fifteen-bytes-n").expect("a name of 15 bytes");
+        let shown = fs::read_to_string("/proc/thread-self/comm").expect("comm");
+        assert_eq!(shown.trim_end(), "fifteen-bytes-n");
+    }
+
+    #[test]
+    fn a_name_that_the_kernel_would_cut_is_refused() {
+        let error = set_name(c"sixteen-bytes-na").expect_err("16 bytes");
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_process_whose_parent_is_another_is_told_that_it_is_an_orphan() {
+        // No process has pid 0, so it can never be the parent of this one.
+        assert_eq!(die_with_parent(0).expect("prctl"), Bond::Orphan);
+    }
+
+    #[test]
+    fn a_process_can_bind_itself_to_its_living_parent() {
+        let parent = std::os::unix::process::parent_id();
+        assert_eq!(die_with_parent(parent).expect("prctl"), Bond::Bound);
+    }
+}
