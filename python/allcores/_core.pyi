@@ -1,5 +1,7 @@
 """The face of the native core, written by hand; ``tests/test_house_rules.py`` compares it with the binary."""
 
+__all__ = ["__version__", "die_with_parent", "set_process_name"]
+
 __version__: str
 
 def die_with_parent(parent_pid: int, /) -> bool:

@@ -6,10 +6,13 @@ They were read in CPython 3.11 to 3.13.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from multiprocessing import context, process, util
 from multiprocessing.reduction import ForkingPickler
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 __all__ = [
     "close_fds",

@@ -1,14 +1,12 @@
 """Contexts: one object per start method, with the whole interface of the package as its methods.
 
 They derive from the standard library's contexts, so ``isinstance`` checks of third parties hold. Which start method is
-in force stays where the standard library keeps it (`StartMethodChoice`), because its own code reads and sets it there
-in every child; the contexts here only translate it to their own kind and add ``warm``.
+in force stays where the standard library keeps it (``allcores._start_method``), because its own code reads and sets it
+there in every child; the contexts here only translate it to their own kind and add ``warm``.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
 from multiprocessing import context as _std
 from multiprocessing import process as _process
 from multiprocessing import reduction
@@ -22,11 +20,15 @@ from multiprocessing.context import (
     get_spawning_popen,
     set_spawning_popen,
 )
-from typing import TYPE_CHECKING, Any, ClassVar
 
 from allcores import _standard
+from allcores._start_method import choice
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable, Iterable
+    from typing import Any, ClassVar
+
     from allcores import managers, pool, popen_warm
 
 __all__ = [
@@ -160,57 +162,6 @@ class WarmContext(_OwnFactories, BaseContext):
     Process: ClassVar[type[WarmProcess]] = WarmProcess
 
 
-class StartMethodChoice:
-    """The start method in force, kept in the standard library's own default context.
-
-    There, "nobody has chosen" turns into the interpreter's default as soon as any library makes a lock. So that this
-    can be told from a choice of the user's, the default there is a twin of the concrete context: same class and name,
-    another object. ``settled`` remembers that *our* default was used, after which it cannot be changed without force;
-    the standard library's state is not touched by that, so other libraries keep the default they were written for.
-    """
-
-    def __init__(self) -> None:
-        self._standard = _standard.default_context
-        self._lock = threading.Lock()
-        self._settled = False
-        original: BaseContext = self._standard._default_context
-        self._twin = type(original)()
-        self._standard._default_context = self._twin
-        if self._standard._actual_context is original:
-            self._standard._actual_context = self._twin
-
-    @property
-    def standard_default(self) -> BaseContext:
-        """What the standard library uses while nobody has chosen."""
-        default: BaseContext = self._twin
-        return default
-
-    def replace_standard_default(self, default: BaseContext) -> None:
-        """Let the standard library use another context, which is in no table, while nobody has chosen."""
-        if self._standard._actual_context is self._twin:
-            self._standard._actual_context = default
-        self._standard._default_context = self._twin = default
-
-    def explicit(self) -> str | None:
-        """Return the name of the start method that was chosen, None while it was left to the default."""
-        actual = self._standard._actual_context
-        return None if actual is None or actual is self._twin else actual._name
-
-    def settle(self) -> None:
-        """Note that the default was used."""
-        self._settled = True
-
-    @property
-    def is_settled(self) -> bool:
-        """True when the start method was chosen or its default was used, by us or by another library."""
-        return self._settled or self._standard._actual_context is not None
-
-    def choose(self, context: BaseContext | None) -> None:
-        """Set the start method, or with None go back to nobody having chosen."""
-        self._standard._actual_context = context
-        self._settled = False
-
-
 class DefaultContext(_OwnFactories, _std.DefaultContext):
     """The context behind the names of the package itself; its start method can be set once."""
 
@@ -263,5 +214,9 @@ _concrete_contexts: dict[str, Any] = {
 # Every process sets its start method by name from this table when it begins to run.
 _standard.concrete_contexts.setdefault("warm", _concrete_contexts["warm"])
 
-choice = StartMethodChoice()
 _default_context = DefaultContext(_concrete_contexts["warm"])
+
+
+def __getattr__(name: str) -> Any:
+    """Everything else, private names included, is the standard module's."""
+    return getattr(_std, name)

@@ -39,6 +39,10 @@ class SyncManager(BaseManager, _std.SyncManager):
 class SharedMemoryManager(BaseManager, _std.SharedMemoryManager):
     """A manager that unlinks the SharedMemory blocks made through it when it ends."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take what `BaseManager` takes."""
+        super().__init__(*args, **kwargs)
+
 
 def __getattr__(name: str) -> Any:
     """Everything else, private names included, is the standard module's."""

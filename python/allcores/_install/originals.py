@@ -7,9 +7,12 @@ took the place of is therefore said to live here.
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 from allcores._install.table import REPLACED
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from typing import Any
 
 __all__ = ["bring_back", "set_aside"]
 

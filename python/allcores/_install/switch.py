@@ -6,12 +6,16 @@ import importlib
 import multiprocessing
 import sys
 import threading
-from typing import Any
 
 from allcores import _standard
 from allcores._install import originals
 from allcores._install.table import REPLACED
 from allcores._install.watch import ImportWatch
+from allcores._start_method import choice
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from typing import Any
 
 __all__ = ["install", "installed_default", "uninstall"]
 
@@ -71,7 +75,7 @@ class _Installation:
         self._context = context
         self._package_names = {name: getattr(multiprocessing, name) for name in multiprocessing.__all__}
         self._contexts = dict(_standard.concrete_contexts)
-        self._standard_default = context.choice.standard_default
+        self._standard_default = choice.standard_default
         self._replaced: list[str] = []
         self.default: str = self._standard_default.get_start_method()
 
@@ -93,7 +97,7 @@ class _Installation:
         default = self._context._concrete_contexts[start_method]
         self._context._default_context._set_default(start_method)
         # A twin of ours: see StartMethodChoice for why it is not the context itself.
-        self._context.choice.replace_standard_default(type(default)())
+        choice.replace_standard_default(type(default)())
 
     def undo(self) -> None:
         """Put everything back."""
@@ -105,7 +109,7 @@ class _Installation:
         for name, original in self._package_names.items():
             setattr(multiprocessing, name, original)
         _standard.concrete_contexts.update(self._contexts)
-        self._context.choice.replace_standard_default(self._standard_default)
+        choice.replace_standard_default(self._standard_default)
         self._context._default_context._set_default("warm")
 
     def _replace_if_complete(self, imported: str) -> None:

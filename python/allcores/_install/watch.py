@@ -6,18 +6,23 @@ replaced; which of the two somebody imports first does not matter.
 
 from __future__ import annotations
 
-import importlib.abc
 import sys
 import types
-from collections.abc import Callable, Collection, Sequence
-from importlib.machinery import ModuleSpec
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable, Collection, Sequence
+    from importlib.machinery import ModuleSpec
+    from typing import Any
 
 __all__ = ["ImportWatch"]
 
 
-class ImportWatch(importlib.abc.MetaPathFinder):
-    """A finder that finds nothing itself, and calls ``imported(name)`` after each of ``names`` was executed."""
+class ImportWatch:
+    """A finder that finds nothing itself, and calls ``imported(name)`` after each of ``names`` was executed.
+
+    Not derived from importlib.abc, whose import would cost more than all of allcores.
+    """
 
     def __init__(self, names: Collection[str], imported: Callable[[str], None]) -> None:
         self._names = frozenset(names)
@@ -33,12 +38,12 @@ class ImportWatch(importlib.abc.MetaPathFinder):
             find = getattr(finder, "find_spec", None)
             spec: ModuleSpec | None = find(fullname, path, target) if find and finder is not self else None
             if spec is not None and spec.loader is not None:
-                spec.loader = _NoticingLoader(spec.loader, self._imported)
+                spec.loader = _NoticingLoader(spec.loader, self._imported)  # type: ignore[assignment]  # by its methods
                 return spec
         return None
 
 
-class _NoticingLoader(importlib.abc.Loader):
+class _NoticingLoader:
     """Another loader, with a call after its work. It takes itself out of the module's sight first."""
 
     def __init__(self, loader: Any, imported: Callable[[str], None]) -> None:
@@ -48,7 +53,7 @@ class _NoticingLoader(importlib.abc.Loader):
     def create_module(self, spec: ModuleSpec) -> types.ModuleType | None:
         spec.loader = self._loader
         module: types.ModuleType | None = self._loader.create_module(spec)
-        spec.loader = self
+        spec.loader = self  # type: ignore[assignment]  # by its methods
         return module
 
     def exec_module(self, module: types.ModuleType) -> None:

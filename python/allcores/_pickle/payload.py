@@ -11,7 +11,8 @@ from multiprocessing import reduction, spawn
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from allcores import _standard, context
+from allcores import _standard
+from allcores._start_method import choice
 from allcores._zygote.surroundings import Surroundings
 
 __all__ = ["Payload"]
@@ -81,7 +82,7 @@ def preparation_data(name: str) -> dict[str, Any]:
     data: dict[str, Any] = spawn.get_preparation_data(name)
     standard._actual_context = before
     # None in the child, too, means: nobody has chosen.
-    data["start_method"] = context.choice.explicit()
+    data["start_method"] = choice.explicit()
     return data
 
 

@@ -63,6 +63,7 @@ def _read(payload: BinaryIO) -> Any:
     with _standard.importing_main():
         surroundings.apply_signals()
         surroundings.apply_environment()
+        surroundings.apply_installation()
         _seed_apart()
         spawn.prepare(pickle.load(payload))
         return _load_process(payload)
@@ -98,12 +99,8 @@ def _take_streams(streams: dict[int, int]) -> None:
             setattr(sys, name, None)
             setattr(sys, f"__{name}__", None)
         elif stream is None:
-            stream = open(
-                number,
-                "w",
-                closefd=False,  # noqa: SIM115  # as long as the process
-                errors="backslashreplace" if number == 2 else None,
-            )
+            errors = "backslashreplace" if number == 2 else None
+            stream = open(number, "w", closefd=False, errors=errors)  # noqa: SIM115  # open as long as the process
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
         elif number == 1:

@@ -56,6 +56,7 @@ class MainModule:
             preparation: dict[str, Any] = pickle.load(payload)
         os.lseek(request.payload, 0, os.SEEK_SET)
         surroundings.apply_environment()
+        surroundings.apply_installation()
         before = sys.modules["__main__"]
         try:
             with _standard.importing_main(), _streams(request.streams):

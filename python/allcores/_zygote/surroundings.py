@@ -47,6 +47,13 @@ class Surroundings:
             if os.environ.get(name) != value:
                 os.environ[name] = value
 
+    def apply_installation(self) -> None:
+        """Have install() in force as in the caller, before any of the program's modules is imported."""
+        if self.installed is not None:
+            from allcores._install import install
+
+            install(self.installed)
+
     def apply_signals(self) -> None:
         """Treat signals as the caller does. Those that came since the fork are delivered at the end of this."""
         for held in HELD_SIGNALS:

@@ -1,7 +1,7 @@
 """``allcores run``: a program as ``python`` would run it, with allcores in the place of multiprocessing.
 
-The program gets this interpreter, not a second one: a fresh ``__main__``, the ``sys.argv`` and ``sys.path`` it would have
-had, and an end (traceback, exit status, signal) in which nothing of ours shows.
+The program gets this interpreter, not a second one: a fresh ``__main__``, the ``sys.argv`` and ``sys.path`` it would
+have had, and an end (traceback, exit status, signal) in which nothing of ours shows.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ def _fresh_main() -> types.ModuleType:
     main = types.ModuleType("__main__")
     main.__dict__.update(__builtins__=builtins, __spec__=None, __package__=None, __doc__=None)
     if sys.version_info < (3, 14):
-        main.__dict__["__annotations__"] = {}
+        main.__annotations__ = {}
     # multiprocessing makes this alias when it is imported, which was before there was this main module.
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
     return main

@@ -1,0 +1,53 @@
+# The project's vocabulary, by hand and in CI alike:
+#   make setup         .venv with all that is needed, the native core built in release mode
+#   make demo          real multiprocessing programs, unmodified, on allcores
+#   make test          all tests: Rust, Python, and CPython's own (a sample of spawn's and forkserver's)
+#   make check         formatting, lints and types
+#   make conformance   CPython's own tests, whole, for every start method; writes docs/conformance.md
+#   make bench         side by side with the standard library
+#   make docs          the API's documentation, in build/docs
+#   make clean         removes what the others made
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test check conformance bench docs clean
+
+setup: .venv/ready
+
+.venv/ready: $(shell find src -name '*.rs') Cargo.toml Cargo.lock pyproject.toml requirements-dev.txt scripts/setup.sh
+	PYTHON=$(PYTHON) scripts/setup.sh
+	@touch $@
+
+demo: setup
+	$(BIN)/python examples/demo.py
+
+test: setup
+	cargo test --quiet
+	$(BIN)/python -m pytest
+	$(BIN)/python tests/stdlib/conformance.py --methods fork,warm --jobs 2
+	$(BIN)/python tests/stdlib/conformance.py --methods spawn,forkserver --sample --jobs 2
+
+check: setup
+	cargo fmt --check
+	cargo clippy --quiet --all-targets -- -D warnings
+	cargo clippy --quiet --all-targets --features python -- -D warnings
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/stdlib/conformance.py
+
+conformance: setup
+	$(BIN)/python tests/stdlib/conformance.py --jobs 2 --docs
+
+bench: setup
+	$(BIN)/python benchmarks/import_time.py
+	$(BIN)/python benchmarks/start.py
+
+docs: setup
+	$(BIN)/python -m pdoc --output-directory build/docs allcores '!allcores._core'
+	@echo "build/docs/index.html"
+
+clean:
+	rm -rf .venv target build dist python/allcores/_core*.so .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +

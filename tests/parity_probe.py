@@ -1,0 +1,75 @@
+"""Compares allcores with the multiprocessing of the interpreter that runs this; prints a JSON list of differences.
+
+Run by test_parity.py under every Python on the machine; it must work on each, so it uses the standard library alone.
+"""
+
+import importlib
+import inspect
+import json
+import multiprocessing
+import pkgutil
+import sys
+
+import allcores
+
+# Additions of ours that show in a comparison; nothing may be missing or have another signature.
+OURS = {"install", "uninstall", "AllcoresError", "StartError", "UnpicklableArgumentError"}
+
+
+def submodules(package=multiprocessing, prefix=""):
+    for found in pkgutil.iter_modules(package.__path__):
+        if not found.name.endswith("win32"):
+            yield prefix + found.name
+            if found.ispkg:
+                inner = importlib.import_module(f"multiprocessing.{prefix}{found.name}")
+                yield from submodules(inner, f"{prefix}{found.name}.")
+
+
+def shape(function):
+    """The parameters as callers see them: name, kind and default, without annotations."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    return [(p.name, p.kind.name, repr(p.default)) for p in parameters]
+
+
+def compare_callable(where, standard, ours):
+    if shape(standard) != shape(ours):
+        yield f"{where}: {shape(ours)} instead of {shape(standard)}"
+    if inspect.isclass(standard):
+        for name, method in inspect.getmembers(standard, callable):
+            if not name.startswith("_"):
+                if not hasattr(ours, name):
+                    yield f"{where}.{name} is missing"
+                elif shape(method) != shape(getattr(ours, name)):
+                    yield f"{where}.{name}: {shape(getattr(ours, name))} instead of {shape(method)}"
+
+
+def compare_modules(where, standard, ours):
+    for name in dir(standard):
+        if name.startswith("__") or (inspect.ismodule(getattr(standard, name)) and name == "sys"):
+            continue
+        if not hasattr(ours, name):
+            yield f"{where}.{name} is missing"
+        elif callable(getattr(standard, name)):
+            yield from compare_callable(f"{where}.{name}", getattr(standard, name), getattr(ours, name))
+
+
+def differences():
+    for name in submodules():
+        yield from compare_modules(
+            name, importlib.import_module(f"multiprocessing.{name}"), importlib.import_module(f"allcores.{name}")
+        )
+    yield from compare_modules("", multiprocessing, allcores)
+    if set(allcores.__all__) != set(multiprocessing.__all__) | OURS:
+        yield f"__all__ differs by {sorted(set(allcores.__all__) ^ (set(multiprocessing.__all__) | OURS))}"
+    for method in ("fork", "spawn", "forkserver"):
+        standard, ours = multiprocessing.get_context(method), allcores.get_context(method)
+        if not isinstance(ours, type(standard)):
+            yield f"the context of {method} is no {type(standard)}"
+        yield from compare_callable(f"context {method}", type(standard), type(ours))
+
+
+if __name__ == "__main__":
+    json.dump({"python": sys.version.split()[0], "differences": list(differences())}, sys.stdout)
