@@ -13,9 +13,9 @@ import platform
 import shlex
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from side_by_side import Outcome, difference, problem, run
 
@@ -26,13 +26,6 @@ WAYS = {
     "warm": ["-m", "allcores", "run", "--start-method", "warm"],
 }
 DIFF_LINES = 30
-
-
-class Timing(NamedTuple):
-    """The seconds that the real job took, one figure a round."""
-
-    python: list[float]
-    allcores: list[float]
 
 
 def command(way: str, program: Path, *arguments: str) -> list[str]:
@@ -114,43 +107,46 @@ def failure_report(lines: Sequence[str], to_repeat: Sequence[str]) -> Iterator[s
 
 
 def run_real_job(rounds: int, options: Sequence[str]) -> bool:
-    """Part two; true when every run gave the same result."""
+    """Part two; true when every run ended well and gave the same result."""
     say(bold("\n2. A real job: how complex is every function of Python's standard library?"))
     say(f"   examples/complexity.py, a multiprocessing.Pool, {rounds} x python and {rounds} x allcores in turn.\n")
-    timing = Timing([], [])
+    seconds: dict[str, list[float]] = {"python": [], "allcores": []}
     first_result: bytes | None = None
-    with tempfile.TemporaryDirectory() as folder:
-        result_file = Path(folder) / "result.json"
-        for number in range(rounds):
-            turns = [("python", timing.python), ("allcores", timing.allcores)]
-            for way, seconds in turns if number % 2 == 0 else reversed(turns):
-                job = command(way, HERE / "complexity.py", *options)
-                outcome = run([*job, "--json", str(result_file)], show_errors=True)
-                if problem(outcome):
-                    say(f"   {bad(f'{way}: {problem(outcome)}')}\n   See it again with: {shlex.join(job)}")
-                    return False
-                result = result_file.read_bytes()
-                result_file.unlink()
-                seconds.append(outcome.seconds)
-                if first_result is None:
-                    first_result = result
-                    say("".join(f"   {line}\n" for line in outcome.output.splitlines()))
-                elif result != first_result:
-                    say(f"   {bad(f'The result of {way} differs from the first one.')}")
-                    say(f"   Compare: {shlex.join([*command('python', HERE / 'complexity.py'), '--json', 'a.json'])}")
-                    say(f"      with: {shlex.join([*job, '--json', 'b.json'])}")
-                    return False
-    report_times(timing)
+    for way in turns(rounds):
+        job = command(way, HERE / "complexity.py", *options)
+        outcome, result = run_job(job)
+        if problem(outcome):
+            say(f"   {bad(f'{way}: {problem(outcome)}')}\n   See it again with: {shlex.join(job)}")
+            return False
+        if first_result is None:
+            first_result = result
+            say(textwrap.indent(outcome.output, "   "))
+        elif result != first_result:
+            plain_job = command("python", HERE / "complexity.py", *options)
+            say(f"   {bad(f'{way}: its result differs from the first one.')}")
+            say(f"   Compare: {shlex.join([*plain_job, '--json', 'a.json'])}")
+            say(f"      with: {shlex.join([*job, '--json', 'b.json'])}")
+            return False
+        seconds[way].append(outcome.seconds)
+        say(f"   {way:<9}{outcome.seconds:>6.1f} s")
+    ratio = min(seconds["python"]) / min(seconds["allcores"])
+    say(f"   {good('The results are equal.')} The best of python takes {ratio:.2f} times the best of allcores.")
+    say("   The workers run the same Python code either way; what lies around it is measured by `make bench`.")
     return True
 
 
-def report_times(timing: Timing) -> None:
-    """Both ways' times, and their ratio, with what it does and does not say."""
-    for way, seconds in timing._asdict().items():
-        say(f"   {way:<9}" + ", ".join(f"{one:.1f} s" for one in seconds))
-    ratio = min(timing.python) / min(timing.allcores)
-    say(f"   {good('The results are equal.')} The best of python takes {ratio:.2f} times the best of allcores.")
-    say("   The workers run the same Python code either way; what lies around it is measured by `make bench`.")
+def turns(rounds: int) -> Iterator[str]:
+    """Who runs when: in turn, and the first of a round is the second of the next."""
+    for number in range(rounds):
+        yield from ("python", "allcores") if number % 2 == 0 else ("allcores", "python")
+
+
+def run_job(job: Sequence[str]) -> tuple[Outcome, bytes]:
+    """Run the real job once; its outcome, and the result that it wrote (empty if it wrote none)."""
+    with tempfile.TemporaryDirectory() as folder:
+        result_file = Path(folder) / "result.json"
+        outcome = run([*job, "--json", str(result_file)], show_errors=True)
+        return outcome, result_file.read_bytes() if result_file.exists() else b""
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -181,4 +177,7 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

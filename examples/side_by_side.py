@@ -67,13 +67,18 @@ def problem(outcome: Outcome) -> str | None:
 
 
 def difference(expected: Outcome, actual: Outcome) -> list[str]:
-    """The lines of a diff between two outcomes, their printed lines sorted; empty when they are the same."""
-    return list(difflib.unified_diff(_account(expected), _account(actual), "python", "allcores", lineterm="", n=1))
+    """What differs between two outcomes, as lines to read; empty when they are the same.
+
+    Standard output comes as a diff of the sorted lines, standard error as it was written.
+    """
+    lines = list(difflib.unified_diff(_account(expected), _account(actual), "python", "allcores", lineterm="", n=1))
+    if sorted(expected.errors.splitlines()) != sorted(actual.errors.splitlines()):
+        lines += ["on standard error:", *actual.errors.splitlines()]
+    return lines
 
 
 def _account(outcome: Outcome) -> list[str]:
-    printed = outcome.output.splitlines() + [f"stderr: {line}" for line in outcome.errors.splitlines()]
-    return [*sorted(printed), f"({problem(outcome) or 'exit status 0'})"]
+    return [*sorted(outcome.output.splitlines()), f"({problem(outcome) or 'exit status 0'})"]
 
 
 def _end_with_stacks(process: subprocess.Popen[str]) -> tuple[str, str]:

@@ -38,8 +38,8 @@ hangs, kills the test process, is newly skipped, or passes only on a borrowed st
 
 ## Excluded tests
 
-They are run all the same, but not counted, since no replacement could pass them on its merits. A name may be limited
-to one start method by `@`.
+Not counted, each for the reason given; run all the same, with the outcome in brackets. A name may be limited to one
+start method by `@`.
 
 {exclusions}
 """
@@ -111,8 +111,14 @@ def document(
         table="\n".join(table),
         failures="\n".join(failures) or "None.",
         problems="\n".join(problems) or "None.",
-        exclusions="\n".join(f"- `{pattern}`: {reason}" for pattern, reason in exclusions) or "None.",
+        exclusions="\n".join(_exclusion(rule, results) for rule in exclusions) or "None.",
     )
+
+
+def _exclusion(rule: Rule, results: Sequence[RunResult]) -> str:
+    pattern, reason = rule
+    outcomes = [f"{r.method}: {e.outcome}" for r in results for e in r.excluded if e.reason == reason]
+    return f"- `{pattern}`: {reason} ({', '.join(outcomes) or 'not run'})"
 
 
 def _with_times(texts: Sequence[str]) -> list[str]:

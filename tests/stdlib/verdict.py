@@ -31,6 +31,15 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Excluded:
+    """One test that was run, but is not counted whatever its outcome."""
+
+    test: str
+    outcome: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What one run of run.py came to; without `totals` it produced nothing."""
 
@@ -38,6 +47,7 @@ class RunResult:
     seconds: float
     totals: Mapping[str, int] = field(default_factory=dict)  # column of the report: tests
     failures: tuple[Failure, ...] = ()
+    excluded: tuple[Excluded, ...] = ()
     problems: tuple[str, ...] = ()
     trouble: str = ""  # how run.py itself ended, unless it ended by itself with a result
     has_baseline: bool = True
@@ -82,6 +92,7 @@ def result_from_json(method: str, seconds: float, out: Mapping[str, Any], troubl
         seconds=seconds,
         totals=dict(out["totals"]),
         failures=tuple(Failure(f["id"], f["outcome"], f["line"]) for f in out["failures"]),
+        excluded=tuple(Excluded(e["id"], e["outcome"], e["reason"]) for e in out["excluded"]),
         problems=tuple(out["problems"]),
         trouble=trouble,
         has_baseline=bool(out["has_baseline"]),

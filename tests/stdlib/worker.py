@@ -122,10 +122,11 @@ def run(modname, method, group, tests, report):
     import time
     import traceback
     import unittest
+    from pathlib import Path
 
     faulthandler.enable()
     faulthandler.register(signal.SIGUSR2, all_threads=True)  # run.py asks before it kills
-    out = open(report, "a", buffering=1)  # noqa: PTH123, SIM115 - open as long as this process lives
+    out = Path(report).open("a", buffering=1)  # noqa: SIM115 - open as long as this process lives
     main_pid = os.getpid()
 
     def emit(**event):
