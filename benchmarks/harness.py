@@ -32,9 +32,7 @@ class Contest:
         for name, times in self.seconds.items():
             low, _, high = statistics.quantiles(times, n=4)
             ratio = self.median(name) / self.median(reference)
-            lines.append(
-                f"{name:14}{self.median(name) * 1e3:11.2f}{low * 1e3:10.2f} -{high * 1e3:7.2f}{ratio:8.2f}"
-            )
+            lines.append(f"{name:14}{self.median(name) * 1e3:11.2f}{low * 1e3:10.2f} -{high * 1e3:7.2f}{ratio:8.2f}")
         return "\n".join(lines)
 
 

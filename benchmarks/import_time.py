@@ -1,7 +1,7 @@
 """What importing allcores costs, against the modules of the standard library that it takes the place of.
 
-The owed ratio is at most 1.3. Each run is a fresh interpreter with `-X importtime`; what counts is the cumulative time of
-the top-level imports, so the interpreter's own start is left out.
+The owed ratio is at most 1.3. Each run is a fresh interpreter with `-X importtime`; what counts is the cumulative time
+of the top-level imports, so the interpreter's own start is left out.
 """
 
 from __future__ import annotations

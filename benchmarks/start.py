@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import sys
 import time
+from functools import partial
 from typing import Any
 
-from harness import machine, measure
-
 import allcores
+from harness import machine, measure
 
 ROUNDS = 40
 METHODS = ("fork", "warm", "forkserver", "spawn")
@@ -54,7 +54,7 @@ def main() -> int:
         ("start() to the first line of the target", first_line_seconds),
         ("start() to the end of join()", whole_seconds),
     ):
-        contestants = {method: (lambda method=method: seconds(method)) for method in METHODS}
+        contestants = {method: partial(seconds, method) for method in METHODS}
         print(f"\n{title}, {ROUNDS} rounds\n{measure(contestants, ROUNDS).table('fork')}")
     return 0
 

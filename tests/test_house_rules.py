@@ -8,9 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import allcores
+import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "python" / "allcores"

@@ -1,0 +1,46 @@
+"""What a command line asks for."""
+
+from __future__ import annotations
+
+__all__ = ["Command", "CommandError", "parse"]
+
+
+class CommandError(Exception):
+    """The command line makes no sense; the text says why."""
+
+
+class Command:
+    """A program to run, and how. (No dataclass: importing that costs more than the rest of the command line.)"""
+
+    def __init__(
+        self, kind: str, program: str, arguments: list[str], start_method: str | None = None, report: bool = False
+    ) -> None:
+        """``kind`` is 'path' (where '-' is standard input), 'module' or 'code'."""
+        self.kind = kind
+        self.program = program
+        self.arguments = arguments
+        self.start_method = start_method
+        self.report = report
+
+
+def parse(words: list[str]) -> Command:
+    """Read the words after ``run``. Options of ours come before the program; the rest is the program's."""
+    start_method, report, rest = None, False, list(words)
+    while rest:
+        word = rest.pop(0)
+        if word == "--report":
+            report = True
+        elif word == "--start-method" or word.startswith("--start-method="):
+            _, given, value = word.partition("=")
+            if not given and not rest:
+                raise CommandError("--start-method needs a value: warm, fork, spawn or forkserver")
+            start_method = value if given else rest.pop(0)
+        elif word in ("-m", "-c"):
+            if not rest:
+                raise CommandError(f"{word} needs " + ("a module's name" if word == "-m" else "code to run"))
+            return Command("module" if word == "-m" else "code", rest.pop(0), rest, start_method, report)
+        elif word.startswith("-") and word != "-":
+            raise CommandError(f"unknown option {word!r} (options of the program come after its name)")
+        else:
+            return Command("path", word, rest, start_method, report)
+    raise CommandError("no program was named")

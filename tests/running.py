@@ -1,0 +1,66 @@
+"""Running programs under python and under allcores, with a hang limit that takes all their processes along."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PYTHON = [sys.executable]
+ALLCORES = [sys.executable, "-m", "allcores", "run"]
+HANG_LIMIT_SECONDS = 60
+METHODS = ("fork", "spawn", "forkserver", "warm")
+MODES = {"default": []} | {method: ["--start-method", method] for method in METHODS}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a program ended and what it printed."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def sorted_lines(self) -> tuple[int, list[str], list[str]]:
+        """The same, for programs whose processes race."""
+        return self.status, sorted(self.out.splitlines()), sorted(self.err.splitlines())
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    stdin: str = "",
+    environment: Mapping[str, str] | None = None,
+) -> Outcome:
+    """Run a command in a session of its own. A hang kills the whole session and fails with what was printed."""
+    with subprocess.Popen(
+        [str(word) for word in command],
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(stdin, timeout=HANG_LIMIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            out, err = process.communicate()
+            raise AssertionError(f"{command} hung\n--- printed\n{out}\n--- errors\n{err}") from None
+    return Outcome(process.returncode, out, err)
+
+
+def program(folder: Path, source: str, name: str = "program.py") -> Path:
+    """Write a program to a file."""
+    file = folder / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(source)
+    return file
