@@ -35,7 +35,7 @@ def runner(command: Command) -> Runner:
         return lambda: _run_source(command.program, "<string>", ["-c", *command.arguments])
     if command.program == "-":
         return lambda: _run_source(sys.stdin.read(), "<stdin>", ["-", *command.arguments])
-    path = _absolute(command.program)
+    path = os.path.join(os.getcwd(), command.program)  # as python does it: absolute, not otherwise made shorter
     if os.path.isdir(path) or _is_archive(path):
         return lambda: _run_folder(path, [command.program, *command.arguments])
     try:
@@ -86,11 +86,6 @@ def _run_as_main(name: str, *, alter_argv: bool) -> None:
     _fresh_main()
     # What python itself calls for `-m`; it leaves its two frames in tracebacks there, too.
     runpy._run_module_as_main(name, alter_argv)  # type: ignore[attr-defined]
-
-
-def _absolute(path: str) -> str:
-    """Return what python makes of a program's name: absolute, but not made shorter otherwise."""
-    return path if os.path.isabs(path) else os.path.join(os.getcwd(), path.removeprefix("./"))
 
 
 def _is_archive(path: str) -> bool:

@@ -1,0 +1,42 @@
+"""Programs of others, unmodified, under `allcores run -m`: the same output and exit status as without."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from running import ALLCORES, MODES, PYTHON, Outcome, run
+
+PACKAGE = Path(__file__).parents[1] / "python" / "allcores"
+
+PROGRAMS = {
+    "black, nothing to do": ["black", "--check", "--line-length", "120", "."],
+    "black, rewriting": ["black", "--line-length", "60", "."],
+    "pylint": ["pylint", "-j", "2", "--persistent=n", "--disable=all", "--enable=W,E", "cli", "_install", "_pickle"],
+    "compileall": ["compileall", "-f", "-j", "2", "."],
+}
+
+
+def _comparable(outcome: Outcome) -> tuple[int, list[str]]:
+    """Status and lines, in any order: workers race."""
+    lines = (outcome.out + outcome.err).splitlines()
+    return outcome.status, sorted(re.sub(r"\d+\.\d+s", "…s", line) for line in lines if line)
+
+
+@pytest.mark.parametrize("mode", ["default", "warm"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_an_unmodified_program_does_the_same(name: str, mode: str, tmp_path: Path) -> None:
+    outcomes = []
+    for number, command in enumerate(([*PYTHON, "-m"], [*ALLCORES, *MODES[mode], "-m"])):
+        folder = tmp_path / str(number) / "package"
+        shutil.copytree(PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+        environment = {"BLACK_CACHE_DIR": str(tmp_path / str(number) / "cache"), "BLACK_NUM_WORKERS": "2"}
+        outcome = run([*command, *PROGRAMS[name]], cwd=folder, environment=environment)
+        files = {str(file.relative_to(folder)): file.read_text() for file in folder.rglob("*.py")}
+        compiled = {file.name for file in folder.rglob("*.pyc")} if "compileall" in PROGRAMS[name] else set()
+        printed = _comparable(
+            Outcome(outcome.status, *(t.replace(str(folder), "") for t in (outcome.out, outcome.err)))
+        )
+        outcomes.append((printed, files, compiled))
+    assert outcomes[1] == outcomes[0]
+    assert outcomes[0][0][1], "it printed something to compare"
