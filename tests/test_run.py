@@ -65,7 +65,8 @@ PROGRAMS = {
     "has a future import": "from __future__ import annotations\ndef f(x: nonsense): pass\nprint(f.__annotations__)",
     "looks at flags": "import sys; print(sys.flags, sys.dont_write_bytecode, sys.warnoptions)",
     "handles a signal": (
-        "import signal, os\nsignal.signal(signal.SIGTERM, lambda *a: print('got it'))\nos.kill(os.getpid(), signal.SIGTERM)"
+        "import signal, os\nsignal.signal(signal.SIGTERM, lambda *a: print('got it'))\n"
+        "os.kill(os.getpid(), signal.SIGTERM)"
     ),
     "looks at signals": (
         "import signal\nprint(signal.pthread_sigmask(signal.SIG_BLOCK, []))\n"

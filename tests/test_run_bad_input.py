@@ -89,7 +89,8 @@ def work(lock):
     with lock:
         print("from the child")
 if __name__ == "__main__":
-    process = multiprocessing.Process(target=work, args=(multiprocessing.Lock(),))
+    lock = multiprocessing.Lock()
+    process = multiprocessing.Process(target=work, args=(lock,))
     process.start()
     process.join()
     print(process.exitcode)

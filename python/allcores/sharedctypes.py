@@ -12,23 +12,26 @@ from typing import Any
 
 from allcores import context as _context
 
+# Bound now: install() puts ours under these names in the standard module.
+_standard_value, _standard_array, _standard_synchronized = _std.Value, _std.Array, _std.synchronized
+
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
 
 
 def Value(typecode_or_type: Any, *args: Any, lock: Any = True, ctx: Any = None) -> Any:
     """Return a shared ctypes object of ``typecode_or_type``, synchronized unless ``lock`` is False."""
-    return _std.Value(typecode_or_type, *args, lock=lock, ctx=ctx or _context._default_context.get_context())
+    return _standard_value(typecode_or_type, *args, lock=lock, ctx=ctx or _context._default_context.get_context())
 
 
 def Array(typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True, ctx: Any = None) -> Any:
     """Return a shared ctypes array, synchronized unless ``lock`` is False."""
     context = ctx or _context._default_context.get_context()
-    return _std.Array(typecode_or_type, size_or_initializer, lock=lock, ctx=context)
+    return _standard_array(typecode_or_type, size_or_initializer, lock=lock, ctx=context)
 
 
 def synchronized(obj: Any, lock: Any = None, ctx: Any = None) -> Any:
     """Return a wrapper that guards the shared object ``obj`` with ``lock`` (default: a new RLock)."""
-    return _std.synchronized(obj, lock, ctx or _context._default_context.get_context())
+    return _standard_synchronized(obj, lock, ctx or _context._default_context.get_context())
 
 
 def __getattr__(name: str) -> Any:

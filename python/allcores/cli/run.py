@@ -65,7 +65,7 @@ def _hide_frames(error: BaseException) -> None:
 
     The exception itself goes on to the interpreter, which ends as it always does (status 1, or killed by SIGINT).
     """
-    own = {__file__, program.__file__}
+    own = {__file__, program.__file__, signal.__file__}
     shown = error.__traceback__
     while shown is not None and shown.tb_frame.f_code.co_filename in own:
         shown = shown.tb_next
