@@ -81,6 +81,9 @@ def preparation_data(name: str) -> dict[str, Any]:
     before = standard._actual_context
     data: dict[str, Any] = spawn.get_preparation_data(name)
     standard._actual_context = before
+    if not os.path.isfile(data.get("init_main_from_path", __file__)):
+        # Standard input, or a program that was deleted: nothing a child could import.
+        del data["init_main_from_path"]
     # None in the child, too, means: nobody has chosen.
     data["start_method"] = choice.explicit()
     return data

@@ -5,6 +5,7 @@ It must stay single-threaded: it forks, and its children are bound to the life o
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -90,26 +91,33 @@ class Zygote:
         if request is None:
             return
         line = as_socket(request.line)
-        suitability = self._main_module.prepare(request)
-        if suitability is Suitability.GOOD:
-            self._fork(request, line)
-        else:
-            Reply(_RETIREMENTS[suitability]).send(line)
+        try:
+            suitability = self._main_module.prepare(request)
+            if suitability is Suitability.GOOD:
+                self._fork(request, line)
+            else:
+                Reply(_RETIREMENTS[suitability]).send(line)
+                line.close()
+                self._retired = True
+        except OSError as error:
+            # Short of processes, descriptors or memory: that fails this start, not those to come.
+            Reply(Kind.FAILED, error.errno or errno.EIO).send(line)
             line.close()
-            self._retired = True
-        request.close()
+        finally:
+            request.close()
         self._leave_if_retired()
 
     def _fork(self, request: Request, line: socket.socket) -> None:
-        try:
-            pid = os.fork()
-        except OSError as error:
-            Reply(Kind.FAILED, error.errno or 0).send(line)
-            line.close()
-            return
+        pid = os.fork()
         if pid == 0:
             child.run(request, line, self._way_back, self._pid, self._abandon)
-        pidfd = os.pidfd_open(pid)
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            # A child that nobody could watch must not run; it has not had GO.
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
         self._charges[pidfd] = _Charge(pid, line)
         self._events.register(pidfd, select.EPOLLIN)
         Reply(Kind.STARTED, pid, pidfd).send(line)
