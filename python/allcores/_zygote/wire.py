@@ -56,6 +56,23 @@ class Kind(enum.IntEnum):
     """Importing the main module started threads; ask a new zygote that leaves it to the children."""
 
 
+def _receive(line: socket.socket, size: int, most: int, flags: int) -> tuple[bytes, list[int]]:
+    """Receive one message of ``size`` bytes with at most ``most`` descriptors. LineEnded when none will come.
+
+    A sender that closes its end right behind a message can make a waiting receiver see the end first: the kernel looks
+    at its queue, then at whether the other side is gone, and both may change in between. Whoever sees the end looks
+    once more; by then what was sent before the end is there.
+    """
+    for _ in range(2):
+        try:
+            data, descriptors, _flags, _address = socket.recv_fds(line, size, most, flags)
+        except ConnectionResetError:
+            continue
+        if len(data) == size:
+            return data, descriptors
+    raise LineEnded
+
+
 @dataclass(frozen=True)
 class Request:
     """Asks the zygote for one child. The receiver owns the descriptors."""
@@ -121,12 +138,7 @@ class Reply:
     def receive(cls, line: socket.socket, *, peek: bool = False) -> Reply:
         """Wait for a reply; with ``peek`` leave it there for others to read. LineEnded when none will come."""
         flags = socket.MSG_CMSG_CLOEXEC | (socket.MSG_PEEK if peek else 0)
-        try:
-            data, descriptors, _flags, _address = socket.recv_fds(line, cls._STRUCT.size, 1, flags)
-        except ConnectionResetError:
-            data, descriptors = b"", []
-        if not data:
-            raise LineEnded
+        data, descriptors = _receive(line, cls._STRUCT.size, 1, flags)
         kind, value = cls._STRUCT.unpack(data)
         return cls(Kind(kind), value, descriptors[0] if descriptors else -1)
 
@@ -159,12 +171,7 @@ def receive_go(line: socket.socket) -> Go:
     """Wait for GO. LineEnded when the caller went away instead."""
     descriptors = array.array("i")
     while True:
-        try:
-            data, part, _flags, _address = socket.recv_fds(line, _GO.size, _MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
-        except ConnectionResetError:
-            data, part = b"", []
-        if len(data) != _GO.size:
-            raise LineEnded
+        data, part = _receive(line, _GO.size, _MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
         descriptors.extend(part)
         if _GO.unpack(data)[0] == 0:
             return Go(list(descriptors))
