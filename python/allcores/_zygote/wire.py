@@ -56,7 +56,22 @@ class Kind(enum.IntEnum):
     """Importing the main module started threads; ask a new zygote that leaves it to the children."""
 
 
-def _receive(line: socket.socket, size: int, most: int, flags: int) -> tuple[bytes, list[int]]:
+def _receive_message(end: socket.socket, size: int, most: int, flags: int = 0) -> tuple[bytes, list[int]]:
+    """Receive a message and its descriptors, which children do not inherit through exec.
+
+    As `socket.recv_fds`, which does not hand its flags on in the Pythons we support.
+    """
+    descriptors = array.array("i")
+    data, ancillary, _flags, _address = end.recvmsg(
+        size, socket.CMSG_SPACE(most * descriptors.itemsize), flags | socket.MSG_CMSG_CLOEXEC
+    )
+    for level, kind, content in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    return data, list(descriptors)
+
+
+def _receive(line: socket.socket, size: int, most: int, flags: int = 0) -> tuple[bytes, list[int]]:
     """Receive one message of ``size`` bytes with at most ``most`` descriptors. LineEnded when none will come.
 
     A sender that closes its end right behind a message can make a waiting receiver see the end first: the kernel looks
@@ -65,7 +80,7 @@ def _receive(line: socket.socket, size: int, most: int, flags: int) -> tuple[byt
     """
     for _ in range(2):
         try:
-            data, descriptors, _flags, _address = socket.recv_fds(line, size, most, flags)
+            data, descriptors = _receive_message(line, size, most, flags)
         except ConnectionResetError:
             continue
         if len(data) == size:
@@ -99,9 +114,7 @@ class Request:
     @classmethod
     def receive(cls, requests: socket.socket) -> Request | None:
         """Receive one; None for something that is not a request, whose descriptors are closed."""
-        data, descriptors, _flags, _address = socket.recv_fds(
-            requests, cls._HEADER.size, 4 + len(_STANDARD_STREAMS), socket.MSG_CMSG_CLOEXEC
-        )
+        data, descriptors = _receive_message(requests, cls._HEADER.size, 4 + len(_STANDARD_STREAMS))
         if len(data) == cls._HEADER.size:
             magic, present = cls._HEADER.unpack(data)
             numbers = [number for number in _STANDARD_STREAMS if present >> number & 1]
@@ -137,8 +150,7 @@ class Reply:
     @classmethod
     def receive(cls, line: socket.socket, *, peek: bool = False) -> Reply:
         """Wait for a reply; with ``peek`` leave it there for others to read. LineEnded when none will come."""
-        flags = socket.MSG_CMSG_CLOEXEC | (socket.MSG_PEEK if peek else 0)
-        data, descriptors = _receive(line, cls._STRUCT.size, 1, flags)
+        data, descriptors = _receive(line, cls._STRUCT.size, 1, socket.MSG_PEEK if peek else 0)
         kind, value = cls._STRUCT.unpack(data)
         return cls(Kind(kind), value, descriptors[0] if descriptors else -1)
 
@@ -171,7 +183,7 @@ def receive_go(line: socket.socket) -> Go:
     """Wait for GO. LineEnded when the caller went away instead."""
     descriptors = array.array("i")
     while True:
-        data, part = _receive(line, _GO.size, _MAX_DESCRIPTORS, socket.MSG_CMSG_CLOEXEC)
+        data, part = _receive(line, _GO.size, _MAX_DESCRIPTORS)
         descriptors.extend(part)
         if _GO.unpack(data)[0] == 0:
             return Go(list(descriptors))
