@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import io
 import pickle
 import sys
 import types
@@ -28,6 +29,9 @@ class _ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle
 
     def reducer_override(self, obj: Any) -> Any:
         """Keep what the child's main module has under the same name: a copy would be another class there."""
+        if isinstance(obj, io.TextIOWrapper):
+            # cloudpickle would send what the file holds, in place of the file.
+            raise TypeError("cannot pickle '_io.TextIOWrapper' object")
         if self._main_is_importable and isinstance(obj, (type, types.FunctionType)) and _is_named_in_main(obj):
             return NotImplemented
         return super().reducer_override(obj)

@@ -29,6 +29,7 @@ def main(requests: int, way_back: int, root: int, without_main: bool) -> NoRetur
         for descriptor in (requests, way_back, root):
             os.set_inheritable(descriptor, False)
         _core.set_process_name("allcores-zygote")
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, perhaps, in the program that launched this
         _leave_the_terminal()
         zygote = Zygote(as_socket(requests), as_socket(way_back), root, MainModule(wanted=not without_main))
         zygote.serve()

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 __all__ = ["HELD_SIGNALS", "Surroundings"]
 
 HELD_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2})
-"""Signals that the zygote blocks and whose treatment a child takes over from its caller."""
+"""Signals that the zygote blocks, as they are not meant for it."""
+
+_TREATED_SIGNALS = HELD_SIGNALS | {signal.SIGCHLD}
+"""Signals that a child ignores if its caller does. The zygote must not ignore SIGCHLD: it could not reap."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Surroundings:
         preload = forkserver._forkserver._preload_modules if forkserver is not None else ()
         return cls(
             environment=dict(os.environ),
-            ignored_signals=tuple(s for s in HELD_SIGNALS if signal.getsignal(s) is signal.SIG_IGN),
+            ignored_signals=tuple(s for s in _TREATED_SIGNALS if signal.getsignal(s) is signal.SIG_IGN),
             blocked_signals=tuple(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
             preload=tuple(name for name in preload if name != "__main__"),
             installed=installed,
@@ -56,7 +59,7 @@ class Surroundings:
 
     def apply_signals(self) -> None:
         """Treat signals as the caller does. Those that came since the fork are delivered at the end of this."""
-        for held in HELD_SIGNALS:
+        for held in _TREATED_SIGNALS:
             ignored = signal.getsignal(held) is signal.SIG_IGN
             if held in self.ignored_signals and not ignored:
                 signal.signal(held, signal.SIG_IGN)

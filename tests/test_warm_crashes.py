@@ -1,0 +1,241 @@
+"""What a death anywhere in a `warm` session leaves behind: nothing that runs, nothing that hangs."""
+
+import os
+import select
+import subprocess
+from pathlib import Path
+
+import pytest
+from running import HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run
+
+HEAD = """\
+import faulthandler, os, signal, sys, threading
+faulthandler.dump_traceback_later(40, exit=True)
+import allcores as mp
+
+def zygote():
+    with open(f"/proc/{mp.active_children()[0].pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+"""
+
+
+def prints(folder: Path, text: str) -> str:
+    outcome = run([*PYTHON, program(folder, HEAD + text)])
+    assert outcome.status == 0, outcome.err
+    return outcome.out
+
+
+def test_a_killed_zygote_takes_its_children_along_and_is_replaced(tmp_path: Path) -> None:
+    text = """
+def work(event):
+    event.wait()
+
+if __name__ == "__main__":
+    event = mp.Event()
+    process = mp.Process(target=work, args=(event,))
+    process.start()
+    os.kill(zygote(), signal.SIGKILL)
+    process.join(30)
+    print(process.exitcode)
+    event.set()
+    process = mp.Process(target=work, args=(event,))
+    process.start()
+    process.join(30)
+    print(process.exitcode)
+"""
+    assert prints(tmp_path, text) == "-9\n0\n"
+
+
+def test_while_the_zygote_is_killed_again_and_again_each_start_runs_once_or_raises(tmp_path: Path) -> None:
+    text = """
+class Job(mp.Process):
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
+
+    def run(self):
+        os.write(self.sender.fileno(), b"%04d" % self.number)
+
+def killer(stop):
+    while not stop.wait(0.05):
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    with open(f"/proc/{name}/stat") as file:
+                        command, _, rest = file.read().partition("(")[2].rpartition(")")
+                    if command == "allcores-zygote" and int(rest.split()[3]) == os.getsid(0):
+                        os.kill(int(name), signal.SIGKILL)
+                except OSError:
+                    pass
+
+if __name__ == "__main__":
+    receiver, sender = mp.Pipe(duplex=False)
+    stop = threading.Event()
+    thread = threading.Thread(target=killer, args=(stop,))
+    thread.start()
+    started = []
+    for number in range(60):
+        job = Job(number)
+        job.sender = sender
+        try:
+            job.start()
+        except OSError:
+            continue
+        job.join(30)
+        started.append((number, job.exitcode))
+    stop.set()
+    thread.join()
+    sender.close()
+    written = []
+    while data := os.read(receiver.fileno(), 4):
+        written.append(int(data))
+    assert len(written) == len(set(written)), "none ran twice"
+    assert all(number in written for number, code in started if code == 0)
+    assert {code for _, code in started} <= {0, -9}
+    print("fine")
+"""
+    assert prints(tmp_path, text) == "fine\n"
+
+
+@pytest.mark.parametrize("how", ["busy", "asleep", "stopped"])
+def test_nothing_outlives_a_root_that_is_killed(how: str, tmp_path: Path) -> None:
+    text = """
+def work(connection, depth, how):
+    if depth:
+        mp.Process(target=work, args=(connection, depth - 1, how)).start()
+    connection.send((os.getpid(), os.getppid()))
+    if how == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while how == "busy":
+        sum(range(10**6))
+    signal.pause()
+
+if __name__ == "__main__":
+    receiver, sender = mp.Pipe(duplex=False)
+    for _ in range(2):
+        mp.Process(target=work, args=(sender, 1, sys.argv[1])).start()
+    pids = {pid for _ in range(4) for pid in receiver.recv()}
+    print(*pids, flush=True)
+    signal.pause()
+"""
+    words = [*PYTHON, str(program(tmp_path, HEAD + text)), how]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as root:
+        assert root.stdout is not None
+        pidfds = [os.pidfd_open(int(pid)) for pid in root.stdout.readline().split()]
+        assert len(pidfds) == 5, "four children and the zygote"
+        root.kill()
+        for pidfd in pidfds:
+            with os.fdopen(pidfd):
+                assert select.select([pidfd], [], [], HANG_LIMIT_SECONDS)[0], "it still runs"
+
+
+def test_a_main_module_without_a_guard_is_told_so_and_starts_nothing(tmp_path: Path) -> None:
+    text = "import allcores as mp\np = mp.Process(target=print)\np.start()\np.join()\nprint(p.exitcode)\n"
+    outcome = run([*PYTHON, program(tmp_path, text)])
+    assert (outcome.status, outcome.out) == (0, "1\n")
+    assert "An attempt has been made to start a new process before the" in outcome.err
+    assert outcome.err.count("\nRuntimeError: ") == 1
+
+
+def test_a_name_that_exists_only_under_the_guard_is_explained(tmp_path: Path) -> None:
+    text = (
+        "import allcores as mp\nif __name__ == '__main__':\n    def f(): pass\n"
+        "    p = mp.Process(target=f); p.start(); p.join(); print(p.exitcode)\n"
+    )
+    outcome = run([*PYTHON, program(tmp_path, text)])
+    assert (outcome.status, outcome.out) == (0, "1\n")
+    assert "Either move its definition above that line" in outcome.err
+    assert "start method 'fork'" in outcome.err
+
+
+def test_a_main_module_that_starts_a_thread_is_imported_by_each_child(tmp_path: Path) -> None:
+    text = """
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+def work():
+    print(threading.active_count(), sys.modules["__main__"].__name__, flush=True)
+
+if __name__ == "__main__":
+    for _ in range(2):
+        process = mp.Process(target=work)
+        process.start()
+        process.join(30)
+"""
+    assert prints(tmp_path, text) == "2 __mp_main__\n" * 2
+
+
+def test_a_main_module_that_imports_numpy_works(tmp_path: Path) -> None:
+    text = """
+import numpy
+def work(queue):
+    queue.put(float((numpy.ones((300, 300)) @ numpy.ones((300, 300))).sum()))
+
+if __name__ == "__main__":
+    queue = mp.Queue()
+    processes = [mp.Process(target=work, args=(queue,)) for _ in range(2)]
+    for process in processes:
+        process.start()
+    print([queue.get(timeout=30) for _ in processes])
+    for process in processes:
+        process.join(30)
+"""
+    assert prints(tmp_path, text) == "[27000000.0, 27000000.0]\n"
+
+
+def test_a_main_module_that_changed_is_imported_anew(tmp_path: Path) -> None:
+    text = """
+VERSION = "old"
+def work():
+    print(VERSION, flush=True)
+
+if __name__ == "__main__":
+    for _ in range(2):
+        process = mp.Process(target=work)
+        process.start()
+        process.join(30)
+        with open(__file__) as file:
+            text = file.read()
+        with open(__file__, "w") as file:
+            file.write(text.replace('"old"', '"newer"'))
+"""
+    assert prints(tmp_path, text) == "old\nnewer\n"
+
+
+def test_an_argument_that_cannot_be_pickled_is_named(tmp_path: Path) -> None:
+    text = """
+import pickle
+if __name__ == "__main__":
+    for expected in (TypeError, AttributeError, pickle.PicklingError, mp.UnpicklableArgumentError):
+        arguments = [1, {"a": [threading.Lock()]}]
+        process = mp.Process(target=print, args=arguments)
+        try:
+            process.start()
+        except expected as error:
+            print(error.path, error.value_type, "use the start method 'fork'" in str(error))
+    print(mp.active_children())
+    try:
+        mp.Process(target=print, kwargs={"file": open(os.devnull)}).start()
+    except TypeError as error:
+        print(error.path)
+"""
+    expected = "args[1]['a'][0] _thread.lock True\n" * 4 + "[]\nkwargs['file']\n"
+    assert prints(tmp_path, text) == expected
+
+
+def test_a_time_out_set_for_all_sockets_and_signal_handling_do_not_disturb(tmp_path: Path) -> None:
+    text = """
+import socket
+def work():
+    print(signal.getsignal(signal.SIGINT) == signal.SIG_IGN, flush=True)
+
+if __name__ == "__main__":
+    socket.setdefaulttimeout(0.001)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for action in (signal.default_int_handler, signal.SIG_IGN):
+        signal.signal(signal.SIGINT, action)
+        process = mp.Process(target=work)
+        process.start()
+        process.join(30)
+    print(process.exitcode)
+"""
+    outcome = run([*PYTHON, program(tmp_path, HEAD + text)])
+    assert outcome == Outcome(0, "False\nTrue\n0\n", "")
