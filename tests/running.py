@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,24 @@ def run(
             out, err = process.communicate()
             raise AssertionError(f"{command} hung\n--- printed\n{out}\n--- errors\n{err}") from None
     return Outcome(process.returncode, out, err)
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str | Path]) -> Iterator[subprocess.Popen[str]]:
+    """Start a command in a session of its own, and kill what is left of the session at the end of the block."""
+    process = subprocess.Popen(
+        [str(word) for word in command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def program(folder: Path, source: str, name: str = "program.py") -> Path:

@@ -4,13 +4,12 @@ import os
 import py_compile
 import re
 import signal
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from running import ALLCORES, HANG_LIMIT_SECONDS, MODES, PYTHON, Outcome, program, run
+from running import ALLCORES, HANG_LIMIT_SECONDS, MODES, PYTHON, Outcome, program, run, started
 
 SHOW_SELF = """\
 import sys
@@ -181,7 +180,7 @@ def test_a_broken_pipe_ends_as_under_python(tmp_path: Path) -> None:
     file = program(tmp_path, "for i in range(100000): print(i)")
     outcomes = []
     for words in ([*PYTHON, str(file)], [*ALLCORES, str(file)]):
-        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with started(words) as process:
             assert process.stdout is not None and process.stderr is not None
             process.stdout.readline()
             process.stdout.close()
@@ -198,7 +197,7 @@ def test_a_signal_to_a_waiting_program_ends_it_as_under_python(
     file = program(tmp_path, "import signal\nprint('ready', flush=True)\nsignal.pause()\n")
     outcomes = []
     for words in ([*PYTHON, str(file)], [*ALLCORES, *MODES[mode], str(file)]):
-        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with started(words) as process:
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             process.send_signal(number)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import ALLCORES, HANG_LIMIT_SECONDS, MODES, PYTHON, Outcome, program, run
+from running import ALLCORES, HANG_LIMIT_SECONDS, MODES, PYTHON, Outcome, program, run, started
 
 COMMAND = ALLCORES[:-1]
 
@@ -117,9 +117,7 @@ if __name__ == "__main__":
     process.join()
 """
     words = [*ALLCORES, *MODES[mode], str(program(tmp_path, source))]
-    with subprocess.Popen(
-        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
+    with started(words) as process:
         assert process.stdout is not None
         child = os.pidfd_open(int(process.stdout.readline()))
         os.killpg(process.pid, number)  # the group, as Ctrl-C does

@@ -2,11 +2,10 @@
 
 import os
 import select
-import subprocess
 from pathlib import Path
 
 import pytest
-from running import HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run
+from running import HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run, started
 
 HEAD = """\
 import faulthandler, os, signal, sys, threading
@@ -119,7 +118,7 @@ if __name__ == "__main__":
     signal.pause()
 """
     words = [*PYTHON, str(program(tmp_path, HEAD + text)), how]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as root:
+    with started(words) as root:
         assert root.stdout is not None
         pidfds = [os.pidfd_open(int(pid)) for pid in root.stdout.readline().split()]
         assert len(pidfds) == 5, "four children and the zygote"

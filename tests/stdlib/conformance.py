@@ -32,7 +32,8 @@ METHODS = "fork,spawn,forkserver,warm"
 
 # One class for each thing that users hold in their hands, and each way to start and stop a process.  Left out are the
 # classes which take long for what they say: barriers and conditions, waiting with time-outs, the threads' variants
-# (no process is started), and the command line (every start goes through it).
+# (no process is started), and the command line (every start goes through it).  With genuine multiprocessing, two jobs
+# on two cores: 36 s for spawn, 19 s for forkserver.
 SAMPLE = (
     r"^(WithProcessesTest(Process|SubclassingProcess|Queue|Lock|Event|Connection|Value|SharedMemory|Pool\w*)"
     r"|WithManagerTest(Queue|Lock|Pool|Containers|MyManager)"

@@ -1,0 +1,19 @@
+"""What holds for every test here."""
+
+import faulthandler
+import signal
+
+HANG_LIMIT_SECONDS = 600
+"""Longer than any test: the building of a wheel on a busy machine. Each program that a test runs has its own limit."""
+
+# Started in the background of a shell, this process ignores Ctrl-C, and so would every program that the tests run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_runtest_setup() -> None:
+    """Dump every stack and end, should a test hang all the same."""
+    faulthandler.dump_traceback_later(HANG_LIMIT_SECONDS, exit=True)
+
+
+def pytest_runtest_teardown() -> None:
+    faulthandler.cancel_dump_traceback_later()
