@@ -201,3 +201,44 @@ import allcores, multiprocessing
 print({other}.get_start_method(), {other}.get_context()._name, {chooser}.get_start_method())
 """
             assert prints(tmp_path, source) == f"{method} {method} {method}\n"
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "warm"])
+def test_children_find_allcores_where_only_the_parents_path_leads_to_it(method: str, tmp_path: Path) -> None:
+    package = Path(__file__).parents[1] / "python"
+    source = f"""\
+import sys
+sys.path.append({str(package)!r})
+import allcores
+allcores.install()
+import multiprocessing
+
+def work(queue):
+    queue.put(multiprocessing.Process is allcores.Process)
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context({method!r})
+    queue = context.Queue()
+    process = context.Process(target=work, args=(queue,))
+    process.start()
+    print(queue.get(timeout=30))
+    process.join(30)
+    print(process.exitcode)
+"""
+    # -S: without site-packages, so that the interpreter itself does not find it.
+    outcome = run([*PYTHON, "-S", program(tmp_path, source)])
+    assert outcome == Outcome(0, "True\n0\n", "")
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_uninstall_keeps_what_was_chosen_but_as_the_standard_librarys(method: str, tmp_path: Path) -> None:
+    source = f"""\
+import multiprocessing, allcores
+theirs = type(multiprocessing.get_context({method!r}))
+allcores.install()
+multiprocessing.set_start_method({method!r})
+allcores.uninstall()
+assert multiprocessing.get_start_method() == allcores.get_start_method() == {method!r}
+assert type(multiprocessing.get_context()) is theirs
+"""
+    assert prints(tmp_path, source) == ""

@@ -135,14 +135,28 @@ def _ends(pidfd: int) -> bool:
         return bool(select.select([pidfd], [], [], HANG_LIMIT_SECONDS)[0])
 
 
+def test_a_signal_that_the_caller_blocked_stays_blocked_as_under_python(tmp_path: Path) -> None:
+    blocking = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGUSR1}); "
+        "os.execv(sys.executable, sys.argv[1:])"
+    )
+    file = program(tmp_path, "import signal; print(sorted(signal.pthread_sigmask(signal.SIG_BLOCK, [])))")
+    expected, got = (run([sys.executable, "-c", blocking, *command, file]) for command in (PYTHON, ALLCORES))
+    assert got == expected
+    assert "SIGINT" in got.out
+
+
 def test_ctrl_c_before_the_program_begins_shows_no_frame_of_ours(tmp_path: Path) -> None:
-    # SIGINT is pending while allcores gets ready, and so arrives at the program's first instruction.
-    blocked = (
-        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}); "
-        "os.kill(os.getpid(), signal.SIGINT); os.execv(sys.executable, sys.argv[1:])"
+    # SIGINT comes while allcores gets ready, and so arrives at the program's first instruction.
+    interrupted = (
+        "import os, signal, sys, allcores._install as room\n"
+        "install = room.install\n"
+        "room.install = lambda *words: (os.kill(os.getpid(), signal.SIGINT), install(*words))\n"
+        "from allcores.cli import main\n"
+        "sys.exit(main())"
     )
     file = program(tmp_path, "print('not reached')")
-    outcome = run([sys.executable, "-c", blocked, *ALLCORES, file])
+    outcome = run([sys.executable, "-c", interrupted, "run", file])
     assert outcome.status == -signal.SIGINT
     assert outcome.out == ""
     assert outcome.err == "KeyboardInterrupt\n"

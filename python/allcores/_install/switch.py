@@ -41,8 +41,9 @@ def install(start_method: str | None = None) -> None:
     global _installation
     from allcores import context
 
-    if start_method is not None:
-        context._default_context.get_context(start_method)
+    known = context._concrete_contexts
+    if start_method is not None and start_method not in known:
+        raise ValueError(f"cannot find context for {start_method!r}; the start methods are: {', '.join(sorted(known))}")
     with _lock:
         if _installation is None:
             _installation = _Installation()
@@ -72,18 +73,24 @@ class _Installation:
         import allcores
         from allcores import context
 
-        self._context = context
+        self._ours, self._context = allcores, context
         self._package_names = {name: getattr(multiprocessing, name) for name in multiprocessing.__all__}
         self._contexts = dict(_standard.concrete_contexts)
         self._standard_default = choice.standard_default
-        self._replaced: list[str] = []
+        self._replaced: dict[str, Any] = {}
         self.default: str = self._standard_default.get_start_method()
-
-        for name in self._package_names:
-            setattr(multiprocessing, name, getattr(allcores, name))
-        _standard.concrete_contexts.update(context._concrete_contexts)
         ours = {ours for ours, _ in REPLACED.values()}
         self._watch = ImportWatch(ours | {f"multiprocessing.{name}" for name in REPLACED}, self._replace_if_complete)
+        try:
+            self._replace()
+        except BaseException:
+            self.undo()
+            raise
+
+    def _replace(self) -> None:
+        for name in self._package_names:
+            setattr(multiprocessing, name, getattr(self._ours, name))
+        _standard.concrete_contexts.update(self._context._concrete_contexts)
         sys.meta_path.insert(0, self._watch)
         for submodule in REPLACED:
             if f"multiprocessing.{submodule}" in sys.modules:
@@ -101,9 +108,9 @@ class _Installation:
 
     def undo(self) -> None:
         """Put everything back."""
-        sys.meta_path.remove(self._watch)
-        for submodule in self._replaced:
-            module = sys.modules[f"multiprocessing.{submodule}"]
+        if self._watch in sys.meta_path:  # not, where somebody put back a list from before
+            sys.meta_path.remove(self._watch)
+        for submodule, module in self._replaced.items():
             for name in REPLACED[submodule][1]:
                 setattr(module, name, originals.bring_back(submodule, name))
         for name, original in self._package_names.items():
@@ -111,6 +118,9 @@ class _Installation:
         _standard.concrete_contexts.update(self._contexts)
         choice.replace_standard_default(self._standard_default)
         self._context._default_context._set_default("warm")
+        chosen = self._contexts.get(choice.explicit() or "")
+        if chosen is not None:
+            choice.choose(chosen)  # the same start method, now theirs
 
     def _replace_if_complete(self, imported: str) -> None:
         """Replace the names of a submodule as soon as both the standard module and ours are there."""
@@ -125,7 +135,7 @@ class _Installation:
         if submodule in self._replaced or not all(name in vars(ours) for name in names):
             return
         module: Any = sys.modules[f"multiprocessing.{submodule}"]
-        self._replaced.append(submodule)
+        self._replaced[submodule] = module
         for name in names:
             originals.set_aside(name, getattr(module, name))
             setattr(module, name, getattr(ours, name))

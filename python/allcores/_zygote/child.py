@@ -39,7 +39,7 @@ def run(
         session.adopt(way_back)
         with line:
             global _inherited
-            _inherited = receive_go(line).descriptors
+            _inherited = receive_go(line)
         _take_streams(request.streams)
         resource_tracker._resource_tracker._fd = request.tracker  # type: ignore[attr-defined]
         with open(request.payload, "rb") as payload:

@@ -51,14 +51,11 @@ class MainModule:
         return Suitability.GOOD
 
     def _import(self, request: Request) -> None:
-        with open(os.dup(request.payload), "rb") as payload:
-            surroundings: Surroundings = pickle.load(payload)
-            preparation: dict[str, Any] = pickle.load(payload)
-        os.lseek(request.payload, 0, os.SEEK_SET)
-        surroundings.apply_environment()
-        surroundings.apply_installation()
         before = sys.modules["__main__"]
         try:
+            surroundings, preparation = _peek(request.payload)
+            surroundings.apply_environment()
+            surroundings.apply_installation()
             with _standard.importing_main(), _streams(request.streams):
                 spawn.prepare(preparation)
                 _import_quietly(surroundings.preload)
@@ -69,6 +66,15 @@ class MainModule:
             if sys.modules["__main__"] is not before:
                 self._file = Path(sys.modules["__main__"].__file__ or "")
                 self._version = _version(self._file)
+
+
+def _peek(payload: int) -> tuple[Surroundings, dict[str, Any]]:
+    """Read the beginning of a payload and leave it to be read again."""
+    try:
+        with open(os.dup(payload), "rb") as file:
+            return pickle.load(file), pickle.load(file)
+    finally:
+        os.lseek(payload, 0, os.SEEK_SET)
 
 
 def _import_quietly(names: tuple[str, ...]) -> None:

@@ -112,16 +112,19 @@ class Zygote:
         pid = os.fork()
         if pid == 0:
             child.run(request, line, self._way_back, self._pid, self._abandon)
+        pidfd = -1
         try:
             pidfd = os.pidfd_open(pid)
+            self._events.register(pidfd, select.EPOLLIN)
+            Reply(Kind.STARTED, pid, pidfd).send(line)
         except OSError:
-            # A child that nobody could watch must not run; it has not had GO.
+            # A child that nobody watches must not run; whatever its caller heard, it has no GO yet or dies by this.
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+            if pidfd >= 0:
+                os.close(pidfd)  # which takes it out of the epoll set, too
             raise
         self._charges[pidfd] = _Charge(pid, line)
-        self._events.register(pidfd, select.EPOLLIN)
-        Reply(Kind.STARTED, pid, pidfd).send(line)
 
     def _abandon(self) -> None:
         """In a child: close everything that is the zygote's alone."""

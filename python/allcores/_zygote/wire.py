@@ -14,7 +14,7 @@ import socket
 import struct
 from dataclasses import dataclass
 
-__all__ = ["Go", "Kind", "LineEnded", "Reply", "Request", "as_socket", "receive_go", "send_go", "socket_pair"]
+__all__ = ["Kind", "LineEnded", "Reply", "Request", "as_socket", "receive_go", "send_go", "socket_pair"]
 
 _MAX_DESCRIPTORS = 200
 """Descriptors in one message; the kernel's own limit (SCM_MAX_FD) is 253."""
@@ -155,13 +155,6 @@ class Reply:
         return cls(Kind(kind), value, descriptors[0] if descriptors else -1)
 
 
-@dataclass(frozen=True)
-class Go:
-    """Lets a child run; ``descriptors`` are those its arguments refer to by index."""
-
-    descriptors: list[int]
-
-
 _GO = struct.Struct("=I")
 """How many descriptors are still to come after this message."""
 
@@ -179,11 +172,14 @@ def send_go(line: socket.socket, descriptors: list[int]) -> None:
         raise LineEnded from error
 
 
-def receive_go(line: socket.socket) -> Go:
-    """Wait for GO. LineEnded when the caller went away instead."""
-    descriptors = array.array("i")
+def receive_go(line: socket.socket) -> list[int]:
+    """Wait for GO; return the descriptors that the child's arguments refer to by index.
+
+    LineEnded when the caller went away instead.
+    """
+    descriptors: list[int] = []
     while True:
         data, part = _receive(line, _GO.size, _MAX_DESCRIPTORS)
         descriptors.extend(part)
         if _GO.unpack(data)[0] == 0:
-            return Go(list(descriptors))
+            return descriptors

@@ -20,7 +20,7 @@ def run(words: list[str]) -> int:
     from allcores.cli import usage_error
 
     # Ctrl-C while allcores gets ready would show its frames: it is delivered when the program begins.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         command = parse(words)
         runner = program.runner(command)
@@ -30,7 +30,7 @@ def run(words: list[str]) -> int:
     except program.CannotOpenError as error:
         print(f"allcores: {error}", file=sys.stderr)
         return 2
-    return _start(runner)
+    return _start(runner, blocked_before)
 
 
 def _install(command: Command) -> None:
@@ -47,10 +47,10 @@ def _install(command: Command) -> None:
         report_at_exit()
 
 
-def _start(runner: program.Runner) -> int:
+def _start(runner: program.Runner, blocked: set[signal.Signals | int]) -> int:
     """Run the program and end as python would: exceptions go on from here, without our frames in what is shown."""
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         runner()
     except SystemExit:
         raise
