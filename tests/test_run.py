@@ -30,6 +30,13 @@ PROGRAMS = {
     "has a hook for exceptions": (
         "import sys\nsys.excepthook = lambda *a: print('hook', a[0].__name__, a[1], a[2].tb_lineno)\n1/0\n"
     ),
+    "has deleted the hook for exceptions": "import sys\ndel sys.excepthook\n1/0\n",
+    "has a hook for exceptions that fails": (
+        "import sys\ndef hook(*a):\n    raise ValueError('of the hook')\nsys.excepthook = hook\n1/0\n"
+    ),
+    "has a hook for exceptions that exits": (
+        "import sys\ndef hook(*a):\n    sys.exit(5)\nsys.excepthook = hook\n1/0\n"
+    ),
     "exits with 3": "import sys; sys.exit(3)",
     "exits with a text": "import sys; sys.exit('the reason')",
     "exits with None": "import sys; sys.exit(None)",
@@ -43,6 +50,11 @@ PROGRAMS = {
     "warns": "import warnings; warnings.warn('careful')\n",
     "warns by default of deprecation in main": "import warnings; warnings.warn('old', DeprecationWarning)\n",
     "has functions for the exit": "import atexit\nfor i in range(3):\n    atexit.register(print, i)\nprint('end')",
+    "has functions for the exit before and after multiprocessing's": (
+        "import atexit\natexit.register(print, 'first')\n"
+        "import multiprocessing\natexit.register(print, 'second')\nmultiprocessing.Queue()\n"
+        "atexit.register(print, 'third')\nmultiprocessing.util.Finalize(None, print, ('finalizer',), exitpriority=1)\n"
+    ),
     "fails in a function for the exit": "import atexit; atexit.register(lambda: 1/0)",
     "leaves a thread": (
         "import threading\nt = threading.Timer(0.05, print, ('from a thread',)); t.start(); print('main done')"
@@ -107,6 +119,41 @@ def test_a_program_on_standard_input_behaves_as_under_python() -> None:
     assert got == expected
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["-cprint(1)", "a"],
+        ["-mthis", "-x"],
+        ["-m", "timeit", "-h"],
+        ["--", "program.py", "-m", "--"],
+        ["program.py", "--start-method", "-h"],
+    ],
+    ids=" ".join,
+)
+def test_words_are_understood_as_under_python(words: list[str], tmp_path: Path) -> None:
+    program(tmp_path, SHOW_SELF)
+    expected, got = both(*words, cwd=tmp_path)
+    assert got == expected
+    assert got.status == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["{folder}/program.py"], ["-m", "this"], ["-c", SHOW_SELF.replace("__file__", "0")]],
+    ids=["path", "m", "c"],
+)
+def test_a_deleted_working_directory_is_as_under_python(words: list[str], tmp_path: Path) -> None:
+    program(tmp_path, SHOW_SELF)
+    deleting = "import os, sys; os.rmdir(os.getcwd()); os.execv(sys.executable, sys.argv[1:])"
+    words = [word.replace("{folder}", str(tmp_path)) for word in words]
+    outcomes = []
+    for command in (PYTHON, ALLCORES):
+        (tmp_path / "gone").mkdir()
+        outcomes.append(run([sys.executable, "-c", deleting, *command, *words], cwd=tmp_path / "gone"))
+    assert outcomes[0] == outcomes[1]
+    assert outcomes[0].status == 0
+
+
 @pytest.mark.parametrize("name", ["sees its own main module", "raises", "exits with 3", "is interrupted"])
 def test_a_module_behaves_as_under_python(name: str, tmp_path: Path) -> None:
     program(tmp_path, "print('package')", "package/__init__.py")
@@ -137,6 +184,16 @@ def test_a_folder_or_archive_behaves_as_under_python(name: str, archive: bool, t
     expected, got = both(target, "one")
     assert _without_addresses(got.out) == _without_addresses(expected.out)
     assert (got.status, got.err) == (expected.status, expected.err)
+
+
+@pytest.mark.parametrize(
+    "words", [["app"], ["app/__main__.py"], ["-m", "timeit", "-h"], ["-c", "import sys; print(sys.path)"]]
+)
+def test_a_safe_path_is_as_under_python(words: list[str], tmp_path: Path) -> None:
+    program(tmp_path, SHOW_SELF, "app/__main__.py")
+    expected, got = both(*words, cwd=tmp_path, environment={"PYTHONSAFEPATH": "1"})
+    assert _without_addresses(got.out) == _without_addresses(expected.out)
+    assert (got.status, got.err) == (0, "")
 
 
 def test_a_folder_without_main_is_an_error_as_under_python(tmp_path: Path) -> None:

@@ -37,13 +37,19 @@ def test_a_wrong_command_line_is_one_clear_error(words: list[str], says: str, tm
     assert "Traceback" not in outcome.err
 
 
+def test_a_complaint_without_standard_error_goes_nowhere() -> None:
+    shell = ["sh", "-c", 'exec 2>&-; exec "$@"', "sh"]
+    assert run([*shell, *ALLCORES, "missing.py"]) == Outcome(2, "", "")
+    assert run([*shell, *ALLCORES, "--nonsense"]) == Outcome(2, "", "")
+
+
 def test_a_missing_module_is_python_s_own_error() -> None:
     words = ["-m", "no_such_module"]
     assert run([*ALLCORES, *words]) == run([*PYTHON, *words])
 
 
 def test_help_and_version_are_said() -> None:
-    for words in ([], ["--help"], ["help"], ["-h"]):
+    for words in ([], ["--help"], ["help"], ["-h"], ["run", "--help"], ["run", "-h"], ["run", "--report", "-h"]):
         outcome = run([*COMMAND, *words])
         assert (outcome.status, outcome.err) == (0, "")
         assert "usage: allcores run" in outcome.out

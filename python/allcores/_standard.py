@@ -6,7 +6,7 @@ They were read in CPython 3.11 to 3.13.
 
 from __future__ import annotations
 
-from multiprocessing import context, process, util
+from multiprocessing import context, process
 from multiprocessing.reduction import ForkingPickler
 
 TYPE_CHECKING = False
@@ -35,10 +35,37 @@ concrete_contexts: dict[str, Any] = vars(context)["_concrete_contexts"]
 registered_reducers: dict[type, Callable[[Any], Any]] = vars(ForkingPickler)["_extra_reducers"]
 """What `ForkingPickler.register` was told, by the standard library and by others."""
 
-flush_streams: Callable[[], None] = vars(util)["_flush_std_streams"]
-interpreter_flags: Callable[[], list[str]] = vars(util)["_args_from_interpreter_flags"]
-close_fds: Callable[..., None] = vars(util)["close_fds"]
-spawn_program: Callable[[str | bytes, Sequence[str | bytes], Sequence[int]], int] = vars(util)["spawnv_passfds"]
+
+# multiprocessing.util is imported when it is used: its import registers multiprocessing's exit function, and exit
+# functions that the program registers before its first use of multiprocessing are to run after that, as without us.
+
+
+def flush_streams() -> None:
+    """Flush sys.stdout and sys.stderr, whatever became of them."""
+    _util()["_flush_std_streams"]()
+
+
+def interpreter_flags() -> list[str]:
+    """Return the options with which this interpreter was started."""
+    flags: list[str] = _util()["_args_from_interpreter_flags"]()
+    return flags
+
+
+def close_fds(*fds: int) -> None:
+    """Close descriptors."""
+    _util()["close_fds"](*fds)
+
+
+def spawn_program(path: str | bytes, arguments: Sequence[str | bytes], descriptors: Sequence[int]) -> int:
+    """Start a program that inherits ``descriptors`` and no others; return its pid."""
+    pid: int = _util()["spawnv_passfds"](path, arguments, descriptors)
+    return pid
+
+
+def _util() -> dict[str, Any]:
+    from multiprocessing import util
+
+    return vars(util)
 
 
 def original_directory() -> str | None:

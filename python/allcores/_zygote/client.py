@@ -10,7 +10,6 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 
 from allcores._zygote.launch import launch
 from allcores._zygote.wire import Kind, LineEnded, Reply, Request, as_socket, send_go, socket_pair
@@ -172,6 +171,8 @@ def has_exited(line: int) -> bool:
 
 def _tracker() -> int:
     """Return the way to the resource tracker, which all processes of a program share; start it if need be."""
+    from multiprocessing import resource_tracker  # not before it is needed: see _standard on exit functions
+
     descriptor = resource_tracker.getfd()
     assert descriptor is not None
     return descriptor

@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from multiprocessing import spawn
 
 from allcores import _standard
 from allcores._zygote.surroundings import HELD_SIGNALS
@@ -19,6 +18,8 @@ __all__ = ["fork_ahead", "launch"]
 
 def launch(root_pidfd: int, *, without_main: bool) -> socket.socket:
     """Start a zygote as a fresh interpreter and return the end to send requests to."""
+    from multiprocessing import spawn  # not before it is needed: see _standard on exit functions
+
     server, client = socket_pair()
     with server, contextlib.ExitStack() as undo:
         undo.callback(client.close)
@@ -36,14 +37,17 @@ def launch(root_pidfd: int, *, without_main: bool) -> socket.socket:
 
 def fork_ahead(root_pidfd: int) -> socket.socket:
     """Fork a zygote off this process, which must be single-threaded and must not have run user code yet."""
-    from allcores._zygote.server import main
-
     server, client = socket_pair()
     # A copy: the one handed in belongs to the session, which closes it in every fork.
     root = os.dup(root_pidfd)
     with _signals_held():
         if os.fork() == 0:
-            main(server.detach(), client.detach(), root, False)
+            try:
+                from allcores._zygote.server import main
+
+                main(server.detach(), client.detach(), root, False)
+            finally:
+                os._exit(1)
     os.close(root)
     server.close()
     return client

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["main"]
+__all__ = ["complain", "main", "show_usage", "usage_error"]
 
 _USAGE = """\
 usage: allcores run [--start-method METHOD] [--report] PROGRAM [ARGUMENTS ...]
@@ -32,8 +32,7 @@ def main() -> int:
 
         return run(rest)
     if command in ("-h", "--help", "help"):
-        print(_USAGE, end="")
-        return 0
+        return show_usage()
     if command == "--version":
         from allcores._core import __version__
 
@@ -42,7 +41,19 @@ def main() -> int:
     return usage_error(f"there is no command {command!r}; the one there is, is 'run'")
 
 
+def show_usage() -> int:
+    """Print how the command is used; return the exit status."""
+    print(_USAGE, end="")
+    return 0
+
+
 def usage_error(message: str) -> int:
     """Say what was wrong with the command line; return the exit status for that."""
-    print(f"allcores: {message}\n\n{_USAGE}", end="", file=sys.stderr)
+    complain(f"allcores: {message}\n\n{_USAGE.rstrip()}")
     return 2
+
+
+def complain(text: str) -> None:
+    """Write lines to standard error, if there is one."""
+    if sys.stderr is not None:  # print() would take standard output instead
+        print(text, file=sys.stderr)

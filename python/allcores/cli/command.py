@@ -15,12 +15,15 @@ class Command:
     def __init__(
         self, kind: str, program: str, arguments: list[str], start_method: str | None = None, report: bool = False
     ) -> None:
-        """``kind`` is 'path' (where '-' is standard input), 'module' or 'code'."""
+        """``kind`` is 'path' (where '-' is standard input), 'module', 'code', or 'help' (no program at all)."""
         self.kind = kind
         self.program = program
         self.arguments = arguments
         self.start_method = start_method
         self.report = report
+
+
+_KINDS = {"-m": ("module", "a module's name"), "-c": ("code", "code to run")}
 
 
 def parse(words: list[str]) -> Command:
@@ -35,12 +38,18 @@ def parse(words: list[str]) -> Command:
             if not given and not rest:
                 raise CommandError("--start-method needs a value: warm, fork, spawn or forkserver")
             start_method = value if given else rest.pop(0)
-        elif word in ("-m", "-c"):
-            if not rest:
-                raise CommandError(f"{word} needs " + ("a module's name" if word == "-m" else "code to run"))
-            return Command("module" if word == "-m" else "code", rest.pop(0), rest, start_method, report)
-        elif word.startswith("-") and word != "-":
+        elif word in ("-h", "--help"):
+            return Command("help", "", rest)
+        elif word[:2] in _KINDS:
+            kind, needed = _KINDS[word[:2]]
+            program = word[2:] or (rest.pop(0) if rest else None)  # as python does: -mjson and -m json
+            if program is None:
+                raise CommandError(f"{word} needs {needed}")
+            return Command(kind, program, rest, start_method, report)
+        elif word == "--" and rest:
+            return Command("path", rest.pop(0), rest, start_method, report)
+        elif word.startswith("-") and word not in ("-", "--"):
             raise CommandError(f"unknown option {word!r} (options of the program come after its name)")
-        else:
+        elif word != "--":
             return Command("path", word, rest, start_method, report)
     raise CommandError("no program was named")

@@ -35,7 +35,8 @@ def runner(command: Command) -> Runner:
         return lambda: _run_source(command.program, "<string>", ["-c", *command.arguments])
     if command.program == "-":
         return lambda: _run_source(sys.stdin.read(), "<stdin>", ["-", *command.arguments])
-    path = os.path.join(os.getcwd(), command.program)  # as python does it: absolute, not otherwise made shorter
+    directory = _working_directory() or ""
+    path = os.path.join(directory, command.program)  # as python does it: absolute, not otherwise made shorter
     if os.path.isdir(path) or _is_archive(path):
         return lambda: _run_folder(path, [command.program, *command.arguments])
     try:
@@ -48,7 +49,7 @@ def runner(command: Command) -> Runner:
 
 def _run_file(path: str, source: bytes, argv: list[str]) -> None:
     sys.argv = argv
-    _set_first_path(os.path.dirname(os.path.realpath(path)))
+    _set_first_path(_unless_safe(os.path.dirname(os.path.realpath(path))))
     main = _fresh_main()
     if path.endswith(".pyc"):
         bytecode = machinery.SourcelessFileLoader("__main__", path)
@@ -61,7 +62,7 @@ def _run_file(path: str, source: bytes, argv: list[str]) -> None:
 
 def _run_source(source: str, name: str, argv: list[str]) -> None:
     sys.argv = argv
-    _set_first_path("")
+    _set_first_path(_unless_safe(""))
     main = _fresh_main()
     main.__dict__["__loader__"] = machinery.BuiltinImporter
     exec(compile(source, name, "exec", dont_inherit=True), main.__dict__)
@@ -69,14 +70,14 @@ def _run_source(source: str, name: str, argv: list[str]) -> None:
 
 def _run_module(command: Command) -> None:
     sys.argv = ["-m", *command.arguments]
-    _set_first_path(os.getcwd())
+    _set_first_path(_unless_safe(_working_directory()))
     _run_as_main(command.program, alter_argv=True)
 
 
 def _run_folder(path: str, argv: list[str]) -> None:
     """Run a directory or an archive by the __main__.py in it, which is imported from there as python does."""
     sys.argv = argv
-    sys.path[0:1] = [path]
+    _set_first_path(path)
     _run_as_main("__main__", alter_argv=False)
 
 
@@ -99,10 +100,24 @@ def _is_archive(path: str) -> bool:
         return False
 
 
-def _set_first_path(entry: str) -> None:
-    """Replace the entry of sys.path that python made for the command ``allcores`` by the program's."""
-    if not sys.flags.safe_path:
-        sys.path[0:1] = [entry]
+def _working_directory() -> str | None:
+    """Return the working directory, None when it was deleted."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
+
+
+def _unless_safe(entry: str | None) -> str | None:
+    """Return an entry for sys.path, None where the user wants no such entry (``-P``)."""
+    return None if sys.flags.safe_path else entry
+
+
+def _set_first_path(entry: str | None) -> None:
+    """Replace the entry of sys.path that python made for the command ``allcores`` by the program's, if it has one."""
+    by_module = sys.modules["__main__"].__spec__ is not None  # by `python -m allcores`
+    made = not sys.flags.safe_path and not (by_module and _working_directory() is None)
+    sys.path[: int(made)] = [] if entry is None else [entry]
 
 
 def _fresh_main() -> types.ModuleType:

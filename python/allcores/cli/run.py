@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 
-from allcores.cli import program
+from allcores.cli import complain, program, show_usage, usage_error
 from allcores.cli.command import Command, CommandError, parse
 
 TYPE_CHECKING = False
@@ -17,18 +17,18 @@ __all__ = ["run"]
 
 def run(words: list[str]) -> int:
     """Run the program that ``words`` ask for; return the exit status, unless it ends by an exception."""
-    from allcores.cli import usage_error
-
     # Ctrl-C while allcores gets ready would show its frames: it is delivered when the program begins.
     blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         command = parse(words)
+        if command.kind == "help":
+            return show_usage()
         runner = program.runner(command)
         _install(command)
     except (CommandError, ValueError) as error:
         return usage_error(str(error))
     except program.CannotOpenError as error:
-        print(f"allcores: {error}", file=sys.stderr)
+        complain(f"allcores: {error}")
         return 2
     return _start(runner, blocked_before)
 
@@ -69,10 +69,25 @@ def _hide_frames(error: BaseException) -> None:
     shown = error.__traceback__
     while shown is not None and shown.tb_frame.f_code.co_filename in own:
         shown = shown.tb_next
-    programs_hook = sys.excepthook
+    programs_hook = getattr(sys, "excepthook", None)
 
     def hook(kind: type[BaseException], value: BaseException, _: TracebackType | None) -> None:
+        value = value.with_traceback(shown)
+        if programs_hook is None:
+            del sys.excepthook
+            complain("sys.excepthook is missing")
+            sys.__excepthook__(kind, value, shown)
+            return
         sys.excepthook = programs_hook
-        programs_hook(kind, value.with_traceback(shown), shown)
+        try:
+            programs_hook(kind, value, shown)
+        except SystemExit:
+            raise
+        except BaseException as failure:
+            complain("Error in sys.excepthook:")
+            failure_shown = failure.__traceback__ and failure.__traceback__.tb_next
+            sys.__excepthook__(type(failure), failure.with_traceback(failure_shown), failure_shown)
+            complain("\nOriginal exception was:")
+            sys.__excepthook__(kind, value, shown)
 
     sys.excepthook = hook
