@@ -307,4 +307,4 @@ def test_a_notebook_works_and_sees_the_newest_definition() -> None:
         assert "".join(printed) == "first\nsecond\n[1, 2] 0\n"
     finally:
         client.stop_channels()
-        manager.shutdown_kernel(now=True)
+        manager.shutdown_kernel()

@@ -13,7 +13,7 @@ from allcores import _standard
 from allcores._zygote.surroundings import HELD_SIGNALS
 from allcores._zygote.wire import socket_pair
 
-__all__ = ["fork_ahead", "launch"]
+__all__ = ["fork_ahead", "launch", "reap"]
 
 
 def launch(root_pidfd: int, *, without_main: bool) -> socket.socket:
@@ -29,8 +29,9 @@ def launch(root_pidfd: int, *, without_main: bool) -> socket.socket:
         )
         executable = spawn.get_executable()
         command = [executable, *_standard.interpreter_flags(), "-c", program]
+        reap()
         with _signals_held():
-            _standard.spawn_program(executable, command, arguments[:3])
+            _remember(_standard.spawn_program(executable, command, arguments[:3]))
         undo.pop_all()
         return client
 
@@ -41,16 +42,48 @@ def fork_ahead(root_pidfd: int) -> socket.socket:
     # A copy: the one handed in belongs to the session, which closes it in every fork.
     root = os.dup(root_pidfd)
     with _signals_held():
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             try:
                 from allcores._zygote.server import main
 
                 main(server.detach(), client.detach(), root, False)
             finally:
                 os._exit(1)
+    _remember(pid)
     os.close(root)
     server.close()
     return client
+
+
+_launched: list[int] = []
+"""Pidfds of the zygotes that are children of this process, so that none stays a zombie."""
+
+
+def reap() -> None:
+    """Take note of the zygotes that ended; the program may have done so itself, by os.wait() or by ignoring SIGCHLD."""
+    for pidfd in _launched[:]:
+        try:
+            ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is not None
+        except ChildProcessError:
+            ended = True
+        if ended:
+            _launched.remove(pidfd)
+            os.close(pidfd)
+
+
+def _remember(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        _launched.append(os.pidfd_open(pid))
+
+
+def _forget_all() -> None:
+    """In a fork: they are its siblings."""
+    while _launched:
+        os.close(_launched.pop())
+
+
+os.register_at_fork(after_in_child=_forget_all)
 
 
 def _import_path() -> list[str]:
