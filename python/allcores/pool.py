@@ -11,6 +11,7 @@ from multiprocessing import pool as _std
 from typing import Any
 
 from allcores import context as _context
+from allcores._pickle.dump import dumps
 
 __all__ = ["Pool", "ThreadPool"]
 
@@ -29,6 +30,13 @@ class Pool(_std.Pool):
         """Start ``processes`` workers (default: one per CPU), each running ``initializer(*initargs)`` first."""
         context = context or _context._default_context.get_context()
         super().__init__(processes, initializer, initargs, maxtasksperchild, context)
+
+    def _setup_queues(self) -> None:
+        """Let tasks travel as a process's arguments do: lambdas and what a notebook defines go by value."""
+        super()._setup_queues()  # type: ignore[misc]  # not in the type stubs
+        if self._ctx.get_start_method() != "fork":  # type: ignore[attr-defined]
+            writer = self._inqueue._writer  # type: ignore[attr-defined]
+            self._quick_put = lambda task: writer.send_bytes(dumps(task))
 
 
 class ThreadPool(_std.ThreadPool, Pool):

@@ -1,4 +1,8 @@
-"""Pickling functions and classes by value, with cloudpickle, where a name would mean nothing in the child."""
+"""Pickling functions and classes by value, with cloudpickle, where a name would mean nothing in the child.
+
+What has a name in the sender's main module gets the same name in the receiver's: from there on it pickles by name, so
+an instance of a class from a notebook can be sent back as an instance of that very class.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +11,14 @@ import io
 import pickle
 import sys
 import types
+from collections.abc import Callable
 from typing import IO, Any
 
 import cloudpickle
 
 from allcores import _standard
 
-__all__ = ["dump_by_value"]
+__all__ = ["dump_by_value", "keep_in_main"]
 
 
 class _ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
@@ -34,7 +39,18 @@ class _ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle
             raise TypeError("cannot pickle '_io.TextIOWrapper' object")
         if self._main_is_importable and isinstance(obj, (type, types.FunctionType)) and _is_named_in_main(obj):
             return NotImplemented
-        return super().reducer_override(obj)
+        reduced = super().reducer_override(obj)
+        if isinstance(reduced, tuple) and len(reduced) == 6 and "." not in obj.__qualname__ and _is_named_in_main(obj):
+            make, arguments, state, _, _, set_state = reduced
+            return make, arguments, (set_state, state), None, None, keep_in_main
+        return reduced
+
+
+def keep_in_main(obj: type | types.FunctionType, state: tuple[Callable[[Any, Any], None], Any]) -> None:
+    """Complete a function or class that was made anew here, and give it its name in the main module."""
+    set_state, itself = state
+    set_state(obj, itself)
+    setattr(sys.modules["__main__"], obj.__qualname__, obj)
 
 
 def _is_named_in_main(obj: type | types.FunctionType) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import reduction, spawn
@@ -12,13 +11,11 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from allcores import _standard
+from allcores._pickle.dump import PICKLING_ERRORS, dump, main_is_importable, main_reference
 from allcores._start_method import choice
 from allcores._zygote.surroundings import Surroundings
 
 __all__ = ["Payload"]
-
-_PICKLING_ERRORS = (pickle.PicklingError, TypeError, AttributeError)
-"""What picklers raise for an object that cannot be pickled; anything else is the object's own affair."""
 
 
 @dataclass(frozen=True)
@@ -29,33 +26,20 @@ class Payload:
 
     @classmethod
     def encode(cls, process_obj: BaseProcess, forget: Callable[[], None]) -> Payload:
-        """Pickle a process object and what goes with it.
+        """Pickle a process object (see `dump`) and what goes with it.
 
-        By name first. What has no name in the child (lambdas, closures, everything of a main module that a child
-        cannot import) goes by value in a second attempt, before which ``forget`` drops what the first one noted.
-        UnpicklableArgumentError names what can be sent neither way.
+        UnpicklableArgumentError names what can be sent neither by name nor by value.
         """
         from allcores._install import installed_default
 
         buffer = io.BytesIO()
         preparation = preparation_data(process_obj.name)
-        importable = main_is_importable(preparation)
+        importable = main_is_importable(main_reference())
         reduction.dump(Surroundings.capture(installed=installed_default()), buffer)
         reduction.dump(preparation, buffer)
-        start = buffer.tell()
-        if importable:
-            try:
-                reduction.dump(process_obj, buffer)
-                return cls(buffer.getbuffer())
-            except _PICKLING_ERRORS:
-                buffer.seek(start)
-                buffer.truncate()
-                forget()
-        from allcores._pickle.by_value import dump_by_value
-
         try:
-            dump_by_value(process_obj, buffer, main_is_importable=importable)
-        except _PICKLING_ERRORS as error:
+            dump(process_obj, buffer, main_is_importable=importable, forget=forget)
+        except PICKLING_ERRORS as error:
             from allcores._pickle.culprit import explain
 
             raise explain(process_obj, error, main_is_importable=importable) from error
@@ -87,12 +71,3 @@ def preparation_data(name: str) -> dict[str, Any]:
     # None in the child, too, means: nobody has chosen.
     data["start_method"] = choice.explicit()
     return data
-
-
-def main_is_importable(preparation: dict[str, Any]) -> bool:
-    """Whether a child can import the main module, so that its functions and classes have a name there."""
-    path: str | None = preparation.get("init_main_from_path")
-    if path is not None:
-        return os.path.splitext(os.path.basename(path))[0] != "ipython"
-    name: str | None = preparation.get("init_main_from_name")
-    return name is not None and name.rpartition(".")[2] != "__main__"

@@ -16,7 +16,8 @@ usage: allcores run [--start-method METHOD] [--report] PROGRAM [ARGUMENTS ...]
        allcores run [--start-method METHOD] [--report] -c CODE [ARGUMENTS ...]
        allcores --version | --help
 
-Run a Python program, unchanged, with allcores in the place of multiprocessing.
+Run a Python program, unchanged, with allcores in the place of multiprocessing. PROGRAM is a file, a
+directory or archive with a __main__.py, or - for standard input.
 
   --start-method METHOD  the default start method: warm, fork, spawn or forkserver (default: this
                          Python's own, with warm in the place of spawn and forkserver)

@@ -1,0 +1,55 @@
+"""What has no name in a child travels by value, and comes back as what it was."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from running import PYTHON, program, run
+
+MAIN = """
+import allcores as mp
+
+class Point:
+    def __init__(self, x):
+        self.x = x
+
+def step(point):
+    return Point(point.x + 1)
+
+def reply(queue):
+    queue.put(Point(7))
+    queue.put(step)
+
+if __name__ == "__main__":
+    with mp.Pool(2) as pool:
+        print([point.x for point in pool.map(step, [Point(n) for n in range(4)])])
+        print(all(type(point) is Point for point in pool.imap(step, [Point(1)])))
+        print(pool.apply(lambda a, *, b: a + b, (1,), {"b": 2}))
+        try:
+            pool.map(print, [sys.stdin])
+        except TypeError as error:
+            print(error)
+    queue = mp.Queue()
+    process = mp.Process(target=reply, args=(queue,))
+    process.start()
+    print(type(queue.get(timeout=30)) is Point, queue.get(timeout=30) is step)
+    process.join()
+"""
+PRINTED = "[1, 2, 3, 4]\nTrue\n3\ncannot pickle '_io.TextIOWrapper' object\nTrue True\n"
+
+
+KINDS = [("file", "warm"), ("file", "spawn"), ("file", "forkserver"), ("code", "warm"), ("stdin", "warm")]
+
+
+@pytest.mark.parametrize(("kind", "method"), KINDS)
+def test_a_pool_and_a_queue_carry_what_the_main_module_defines(kind: str, method: str, tmp_path: Path) -> None:
+    text = f"import sys\n{MAIN}".replace(
+        'if __name__ == "__main__":', f'if __name__ == "__main__":\n    mp.set_start_method("{method}")'
+    )
+    if kind == "file":
+        outcome = run([*PYTHON, program(tmp_path, text)])
+    elif kind == "code":
+        outcome = run([sys.executable, "-c", text])
+    else:
+        outcome = run([sys.executable, "-"], stdin=text)
+    assert (outcome.status, outcome.out) == (0, PRINTED), outcome.err
