@@ -6,6 +6,10 @@ They were read in CPython 3.11 to 3.13.
 
 from __future__ import annotations
 
+import _locale
+import os
+import sys
+import threading
 from multiprocessing import context, process
 from multiprocessing.reduction import ForkingPickler
 
@@ -18,11 +22,17 @@ __all__ = [
     "close_fds",
     "concrete_contexts",
     "default_context",
+    "executable",
     "flush_streams",
     "importing_main",
     "interpreter_flags",
+    "locale_in_force",
+    "logs_to_stderr",
     "original_directory",
+    "process_untouched",
+    "raw_environment",
     "registered_reducers",
+    "spawn_file",
     "spawn_program",
 ]
 
@@ -45,10 +55,28 @@ def flush_streams() -> None:
     _util()["_flush_std_streams"]()
 
 
+def executable() -> bytes:
+    """Return the interpreter that children are to run, by `set_executable` another than this process's."""
+    spawn = sys.modules.get("multiprocessing.spawn")
+    return os.fsencode(sys.executable if spawn is None else spawn.get_executable())
+
+
+def spawn_file() -> str | None:
+    """Return the file of the module that imports main modules in children."""
+    from multiprocessing import spawn
+
+    return spawn.__file__
+
+
 def interpreter_flags() -> list[str]:
     """Return the options with which this interpreter was started."""
     flags: list[str] = _util()["_args_from_interpreter_flags"]()
     return flags
+
+
+def logs_to_stderr() -> bool:
+    """Whether multiprocessing's own logger writes to standard error."""
+    return bool(_util()["_log_to_stderr"])
 
 
 def close_fds(*fds: int) -> None:
@@ -68,6 +96,21 @@ def _util() -> dict[str, Any]:
     return vars(util)
 
 
+def raw_environment() -> dict[bytes, bytes]:
+    """Return the environment as `os.environ` keeps it: the dict itself, in bytes."""
+    environment: dict[bytes, bytes] = vars(os.environ)["_data"]
+    return environment
+
+
+def locale_in_force() -> str | None:
+    """Return the locale, without importing the module for it; None when it is not to be had."""
+    try:
+        name: str = _locale.setlocale(_locale.LC_ALL)
+    except Exception:  # _locale.Error, which type checkers do not know
+        return None
+    return name
+
+
 def original_directory() -> str | None:
     """Return the working directory in which the program began."""
     directory: str | None = vars(process)["ORIGINAL_DIR"]
@@ -82,3 +125,22 @@ class importing_main:
 
     def __exit__(self, *_: object) -> None:
         del vars(process.current_process())["_inheriting"]
+
+
+class process_untouched:
+    """A block in which a process object may run to its end in this process, which afterwards is what it was."""
+
+    _NAMES = ("_current_process", "_parent_process", "_process_counter", "_children")
+
+    def __enter__(self) -> None:
+        self._kept = {name: vars(process)[name] for name in self._NAMES}
+        self._shutdown = vars(threading)["_shutdown"]
+        vars(threading)["_shutdown"] = int  # it can be done only once
+        self._close_stdin = _util()["_close_stdin"]
+        _util()["_close_stdin"] = int  # each time it opens another descriptor
+
+    def __exit__(self, *_: object) -> None:
+        vars(threading)["_shutdown"] = self._shutdown
+        _util()["_close_stdin"] = self._close_stdin
+        vars(process).update(self._kept)
+        _util()["_exiting"] = False

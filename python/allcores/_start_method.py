@@ -58,5 +58,13 @@ class StartMethodChoice:
         self._standard._actual_context = context
         self._settled = False
 
+    def restore(self, name: str | None) -> None:
+        """Take over what `explicit` returned in another process."""
+        if name is None:
+            self.choose(None)
+        else:
+            self._standard.set_start_method(name, force=True)
+            self._settled = False
+
 
 choice = StartMethodChoice()

@@ -1,17 +1,22 @@
-"""How ``warm`` starts a process: the session's zygote forks it (``allcores/_zygote/README.md``)."""
+"""How ``warm`` starts a process: the session's zygote has it ready (``allcores/_zygote/README.md``)."""
 
 from __future__ import annotations
 
 import os
+import select
 import signal
+import time
 from contextlib import suppress
-from multiprocessing import connection, popen_fork, util
+from multiprocessing import popen_fork, util
 from multiprocessing.context import set_spawning_popen
-from multiprocessing.process import BaseProcess
 
 from allcores import _standard
-from allcores._pickle import Payload
-from allcores._zygote.client import read_exit_code, session
+from allcores._pickle.process_object import encode, refuse_while_importing_main
+from allcores._zygote.client import read_exit, session
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from multiprocessing.process import BaseProcess
 
 __all__ = ["Popen"]
 
@@ -38,6 +43,7 @@ class Popen(popen_fork.Popen):
     def __init__(self, process_obj: BaseProcess) -> None:
         """Start ``process_obj``."""
         self._descriptors: list[int] = []
+        self.account = b""
         super().__init__(process_obj)
 
     def duplicate_for_child(self, fd: int) -> int:
@@ -46,31 +52,56 @@ class Popen(popen_fork.Popen):
         return len(self._descriptors) - 1
 
     def _launch(self, process_obj: BaseProcess) -> None:
-        set_spawning_popen(self)  # type: ignore[arg-type]  # ours is no subclass of theirs
-        try:
-            payload = Payload.encode(process_obj, forget=self._descriptors.clear)
-        finally:
-            set_spawning_popen(None)
-        memfd = payload.to_memfd()
-        try:
-            child = session.start(memfd, self._descriptors)
-        finally:
-            os.close(memfd)
+        def pickle_process() -> bytes:
+            set_spawning_popen(self)  # type: ignore[arg-type]  # ours is no subclass of theirs
+            try:
+                return encode(process_obj, forget=self._descriptors.clear)
+            finally:
+                set_spawning_popen(None)
+
+        refuse_while_importing_main()
+        child = session.start(pickle_process, self._descriptors)
         self.pid = child.pid
         self.sentinel = child.pidfd
         self._line = child.line
         self.finalizer = util.Finalize(self, _standard.close_fds, (child.pidfd, child.line))
 
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Return the exit code, or None if it still runs after ``timeout`` seconds."""
+        if self.returncode is None:
+            if not _readable(self.sentinel, timeout):
+                return None
+            self.returncode, self.account = read_exit(self._line)
+        return self.returncode
+
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         """Return the exit code, or None while it runs; without WNOHANG wait for it."""
-        if self.returncode is None:
-            timeout = 0 if flag == os.WNOHANG else None
-            if not connection.wait([self.sentinel], timeout):
-                return None
-            self.returncode = read_exit_code(self._line)
-        return self.returncode
+        return self.wait(0 if flag == os.WNOHANG else None)
+
+    def detach(self) -> None:
+        """Let it outlive the session."""
+        session.detach(self.pid)
 
     def _send_signal(self, sig: int) -> None:
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.sentinel, sig)
+
+
+_LONGEST_POLL_SECONDS = 2**31 // 1000 - 1
+"""poll(2) counts milliseconds in an int."""
+
+
+def _readable(descriptor: int, timeout_seconds: float | None) -> bool:
+    """Wait until a descriptor can be read, as `multiprocessing.connection.wait` does, without importing it."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if timeout_seconds is None:
+        return bool(poll.poll())
+    deadline = time.monotonic() + max(timeout_seconds, 0)
+    while True:
+        left = max(deadline - time.monotonic(), 0)
+        if poll.poll(min(left, _LONGEST_POLL_SECONDS) * 1000):
+            return True
+        if left <= _LONGEST_POLL_SECONDS:
+            return False

@@ -1,34 +1,17 @@
 //! The door to Python: thin functions over the floors below. Nothing else in the crate knows PyO3.
 
-use std::ffi::CString;
+mod process;
+mod seqpacket;
+mod state;
 
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-
-use crate::sys::process::{self, Bond};
-
-/// Bind this process to its parent: the kernel sends SIGKILL when the thread that forked it ends.
-///
-/// False means that the parent, which should be `parent_pid`, has ended already.
-#[pyfunction]
-#[pyo3(signature = (parent_pid, /))]
-fn die_with_parent(parent_pid: u32) -> PyResult<bool> {
-    Ok(process::die_with_parent(parent_pid)? == Bond::Bound)
-}
-
-/// Set the name that `ps` and `top` show for this process (at most 15 bytes).
-#[pyfunction]
-#[pyo3(signature = (name, /))]
-fn set_process_name(name: &str) -> PyResult<()> {
-    let name = CString::new(name).map_err(|_| PyValueError::new_err("a process name holds no NUL"))?;
-    Ok(process::set_name(&name)?)
-}
 
 /// The native core of allcores.
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_function(wrap_pyfunction!(die_with_parent, module)?)?;
-    module.add_function(wrap_pyfunction!(set_process_name, module)?)?;
+    process::add_to(module)?;
+    seqpacket::add_to(module)?;
+    state::add_to(module)?;
     Ok(())
 }

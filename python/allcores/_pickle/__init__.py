@@ -1,5 +1,3 @@
-"""Turning a process object into bytes for a child: by name where possible, by value where not."""
+"""Turning objects into bytes for another process: by name where possible, by value where not."""
 
-from allcores._pickle.payload import Payload
-
-__all__ = ["Payload"]
+__all__: list[str] = []

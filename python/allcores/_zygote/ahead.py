@@ -10,4 +10,4 @@ __all__ = ["fork_zygote_ahead"]
 
 def fork_zygote_ahead() -> None:
     """Give this process's session its zygote now. Nothing but allcores has been imported, no thread was started."""
-    session.adopt(fork_ahead(session.own_pidfd()))
+    session.adopt(*fork_ahead(session.own_pidfd()))

@@ -1,23 +1,30 @@
-"""What a child does between the zygote's fork and its process object."""
+"""What a child does between its request and its process object, and at its end."""
 
 from __future__ import annotations
 
 import atexit
+import io
 import os
 import pickle
-import socket
+import signal
 import sys
-import traceback
-from collections.abc import Callable
-from multiprocessing import resource_tracker, spawn
-from typing import Any, BinaryIO, NoReturn
+from multiprocessing import process, reduction, resource_tracker, util
 
-from allcores import _core, _standard
+from allcores import _standard
+from allcores._zygote.account import note_exception
 from allcores._zygote.client import session
-from allcores._zygote.surroundings import Surroundings
-from allcores._zygote.wire import LineEnded, Request, receive_go
+from allcores._zygote.preload import import_main
 
-__all__ = ["inherited_descriptor", "run"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from types import TracebackType
+    from typing import Any, NoReturn
+
+    from allcores._zygote.preload import MainModule
+    from allcores._zygote.surroundings import Surroundings
+    from allcores._zygote.wire import Work
+
+__all__ = ["inherited_descriptor", "rehearse", "run"]
 
 _inherited: list[int] = []
 
@@ -27,51 +34,50 @@ def inherited_descriptor(index: int) -> int:
     return _inherited[index]
 
 
-def run(
-    request: Request, line: socket.socket, way_back: socket.socket, zygote_pid: int, abandon: Callable[[], None]
-) -> NoReturn:
-    """Become the process that ``request`` describes, run it and exit. The held signals are still blocked."""
+def run(work: Work, surroundings: Surroundings | None, main_module: MainModule) -> NoReturn:
+    """Become the process that ``work`` describes, run it and exit. The held signals are still blocked."""
     exit_code = 1
     try:
-        if not _core.die_with_parent(zygote_pid):
-            os._exit(1)
-        abandon()
-        session.adopt(way_back)
-        with line:
-            global _inherited
-            _inherited = receive_go(line)
-        _take_streams(request.streams)
-        resource_tracker._resource_tracker._fd = request.tracker  # type: ignore[attr-defined]
-        with open(request.payload, "rb") as payload:
-            itself = _read(payload)
-        exit_code = itself._bootstrap(request.parent)
-    except LineEnded:
-        # The caller went away before it let this child run: nobody wants it.
-        os._exit(1)
-    except BaseException:
-        traceback.print_exc()
-        _standard.flush_streams()
+        global _inherited
+        _inherited = work.descriptors
+        session.adopt(*work.way)
+        resource_tracker._resource_tracker._fd = work.tracker  # type: ignore[attr-defined]
+        _take_streams(work.streams)
+        main_module.have_signals()
+        in_force = surroundings or main_module.in_force
+        in_force.apply_signals()
+        if surroundings is not None:
+            surroundings.apply()
+        itself = _load(work.process, in_force.main)
+        if surroundings is not None:
+            surroundings.apply_late()
+        util.Finalize(None, _note_uncaught, exitpriority=_NOTE_PRIORITY)
+        exit_code = itself._bootstrap(work.parent)
+    except BaseException as error:
+        _explain_failure(error)
     finally:
         # As in a spawned child, whose interpreter ends; up to 3.12 _bootstrap has run multiprocessing's own already.
         atexit._run_exitfuncs()
         os._exit(exit_code)
 
 
-def _read(payload: BinaryIO) -> Any:
-    """Take over the caller's surroundings and return the process object."""
-    surroundings: Surroundings = pickle.load(payload)
-    with _standard.importing_main():
-        surroundings.apply_signals()
-        surroundings.apply_environment()
-        surroundings.apply_installation()
-        _seed_apart()
-        spawn.prepare(pickle.load(payload))
-        return _load_process(payload)
+_NOTE_PRIORITY = 1000
+"""Before the program's own finalizers, which may raise."""
 
 
-def _load_process(payload: BinaryIO) -> Any:
+def _note_uncaught() -> None:
+    """Called while `_bootstrap` ends the process: keep the exception that ends it, if one does."""
+    error = sys.exc_info()[1]
+    if error is not None and not isinstance(error, SystemExit):
+        note_exception(error)
+
+
+def _load(pickled: bytes, main: tuple[str, str] | None) -> Any:
+    """Return the process object, for which the main module is imported if the zygote has not done so."""
+    import_main(main)
     try:
-        return pickle.load(payload)
+        with _standard.importing_main():
+            return pickle.loads(pickled)
     except AttributeError as error:
         if "__main__" in str(error) or "__mp_main__" in str(error):
             error.add_note(
@@ -83,19 +89,45 @@ def _load_process(payload: BinaryIO) -> Any:
         raise
 
 
-def _take_streams(streams: dict[int, int]) -> None:
+def _explain_failure(error: BaseException) -> None:
+    """Show why the process could not begin, without the frames that led to the program's own."""
+    import traceback
+
+    note_exception(error)
+    shown: TracebackType | None = error.__traceback__
+    while shown is not None and _is_ours(shown.tb_frame.f_code.co_filename):
+        shown = shown.tb_next
+    try:
+        traceback.print_exception(type(error), error, shown)
+        _standard.flush_streams()
+    except (OSError, ValueError, AttributeError):
+        pass  # standard error is closed
+
+
+_OWN_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def _is_ours(filename: str) -> bool:
+    return (
+        filename.startswith((_OWN_FOLDER, "<frozen "))
+        or filename == _standard.spawn_file()
+        or os.path.basename(filename) == "runpy.py"
+    )
+
+
+def _take_streams(streams: list[int]) -> None:
     """Make the caller's standard streams this process's, as inheriting them would."""
-    for number in (0, 1, 2):
-        if number in streams:
-            os.dup2(streams[number], number)
-            os.close(streams[number])
+    for number, descriptor in enumerate(streams):
+        if descriptor >= 0:
+            os.dup2(descriptor, number)
+            os.close(descriptor)
         else:
             os.close(number)
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
         if stream is not getattr(sys, f"__{name}__"):
             continue  # the main module put something else there
-        if number not in streams:
+        if streams[number] < 0:
             setattr(sys, name, None)
             setattr(sys, f"__{name}__", None)
         elif stream is None:
@@ -107,8 +139,25 @@ def _take_streams(streams: dict[int, int]) -> None:
             stream.reconfigure(line_buffering=os.isatty(number))
 
 
-def _seed_apart() -> None:
-    """Give numpy's global generator a seed of its own in each child; ``random`` does so by itself at a fork."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+class _Rehearsal(process.BaseProcess):
+    """A process object that does nothing."""
+
+    _start_method = None
+    _after_fork = staticmethod(int)
+
+
+def rehearse(main_module: MainModule) -> None:
+    """Do what a start will do, on nothing, and take back what it changed.
+
+    What it touches becomes this process's own memory before anybody waits: a page that is first written to after the
+    fork costs a microsecond, and a start writes to two hundred.
+    """
+    rehearsal = _Rehearsal(target=print, args=("",), kwargs={"end": ""}, name="rehearsal")
+    rehearsal._config = {}  # type: ignore[attr-defined]  # a key that may be pickled only while a process is started
+    buffer = io.BytesIO()
+    reduction.dump(rehearsal, buffer)
+    in_force = main_module.in_force
+    with _standard.process_untouched():
+        _take_streams([os.dup(number) for number in (0, 1, 2)])
+        in_force.apply_signals(blocked=signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        _load(buffer.getvalue(), None)._bootstrap()  # the main module is not to be imported for nothing

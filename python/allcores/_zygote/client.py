@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
-import socket
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
 
-from allcores._zygote.launch import launch
-from allcores._zygote.wire import Kind, LineEnded, Reply, Request, as_socket, send_go, socket_pair
+from allcores._pickle.main_module import main_reference, main_version
+from allcores._zygote.launch import above_streams, launch, reap
+from allcores._zygote.surroundings import capture
+from allcores._zygote.wire import Ask, Exit, Kind, LineEnded, Offer, Work
 from allcores.errors import StartError
 
-__all__ = ["Child", "Session", "read_exit_code", "session"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["Child", "Session", "read_exit", "session"]
 
 _ATTEMPTS = 4
 """How often a start is tried on a new zygote; each failure means that one died or retired under it."""
+_SPARES_LOST = 32
+"""How many spares that are offered but dead a start gets over; a zygote that was killed leaves up to eight."""
 
 
-@dataclass(frozen=True)
 class Child:
     """A child that was started, as its caller holds it."""
 
-    pid: int
-    pidfd: int
-    line: int
+    __slots__ = ("line", "pid", "pidfd")
+
+    def __init__(self, pid: int, pidfd: int, line: int) -> None:
+        """Own the descriptors until somebody takes them."""
+        self.pid, self.pidfd, self.line = pid, pidfd, line
 
 
 class _Refused(Exception):
@@ -37,153 +43,214 @@ class _Refused(Exception):
         self.without_main = without_main
 
 
+class _Held:
+    """A descriptor that is kept for long. Programs close what they do not know, and its number may be reused."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self._identity = _identity(number)
+
+    def is_ours(self) -> bool:
+        """Whether the number still means what it meant."""
+        return self._identity is not None and _identity(self.number) == self._identity
+
+    def __del__(self) -> None:
+        # The last user has gone: a thread that sends on it keeps it open.
+        if self.is_ours():
+            os.close(self.number)
+
+
+class _Way:
+    """A way to a zygote, and the credentials that its children will have."""
+
+    def __init__(self, requests: int, offers: int, bell: int) -> None:
+        self._held = [_Held(requests), _Held(offers), _Held(bell)]
+        self.numbers = [requests, offers, bell]
+        self._requests, self.offers, self._bell = requests, offers, bell
+        self._credentials = _credentials()
+
+    def is_good(self) -> bool:
+        """Whether it can be asked for children of this process."""
+        return all(held.is_ours() for held in self._held) and self._credentials == _credentials()
+
+    def ask(self, ask: Ask) -> None:
+        """Ask the zygote for something."""
+        ask.send(self._requests)
+        self.ring()
+
+    def leave_word(self, kind: Kind, pid: int = 0) -> None:
+        """Tell the zygote something that it will hear when it wakes next, and can do without."""
+        with contextlib.suppress(OSError):
+            Ask(kind, pid).send(self._requests, wait=False)
+
+    def ring(self) -> None:
+        """Wake the zygote."""
+        with contextlib.suppress(BlockingIOError):  # rung two to the power of 64 times: it will wake
+            os.eventfd_write(self._bell, 1)
+
+
+def _identity(number: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(number)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _credentials() -> tuple[Any, ...]:
+    return os.getresuid(), os.getresgid(), os.getgroups()
+
+
 class Session:
     """This process's way to the zygote: one socket, shared by all processes of the session."""
 
     def __init__(self) -> None:
-        self._requests: socket.socket | None = None
-        self._own_pidfd: int | None = None
-        self._lock = threading.Lock()
+        """Begin outside of any session; the first start makes one."""
+        self._way: _Way | None = None
+        self._parents_way: _Way | None = None
+        self._itself: _Held | None = None
+        self._lock = threading.RLock()  # re-entrant: a signal handler may start a process while the zygote is launched
 
-    def start(self, payload: int, descriptors: list[int]) -> Child:
-        """Start the process that the memfd ``payload`` describes; its arguments refer to ``descriptors`` by index.
+    def start(self, pickle_process: Callable[[], bytes], descriptors: list[int]) -> Child:
+        """Start the process that ``pickle_process`` returns; its arguments refer to ``descriptors`` by index.
 
-        Either the child runs once or an exception is raised and nothing runs. StartError when no zygote can be had,
-        or the OSError of the kernel's fork.
+        It is called when a spare has been told to get ready. Either the child runs once or an exception is raised and
+        nothing runs: that of ``pickle_process``, StartError when no zygote can be had, or the OSError of the kernel's
+        fork.
         """
-        without_main = False
-        for _ in range(_ATTEMPTS):
-            requests = self._connect(without_main=without_main)
+        process: bytes | None = None
+        without_main, refusals, lost = False, 0, 0
+        while refusals < _ATTEMPTS and lost < _SPARES_LOST:
+            way = self._connect(without_main=without_main)
             try:
-                return self._ask(requests, payload, descriptors)
+                spare = _take(way)
+                try:
+                    if process is None:
+                        process = pickle_process()
+                    way.leave_word(Kind.TAKEN, spare.value)  # first: the child may end before this process goes on
+                    self._hand_over(way, spare, process, descriptors)
+                except BaseException:
+                    spare.close()
+                    raise
+            except ConnectionError:
+                lost += 1  # that spare is gone; the next one, or the end of the way, will show what happened
+                continue
             except _Refused as refusal:
+                refusals += 1
                 without_main = without_main or refusal.without_main
-                self._forget(requests)
+                self._forget(way)
+                continue
+            os.close(spare.bell)
+            way.ring()
+            return Child(spare.value, spare.pidfd, spare.line)
         raise StartError(
-            f"no process was started: the zygote, which warm children are forked from, died {_ATTEMPTS} times in a row "
-            "at this request. It may be short of memory; otherwise another start method, such as 'spawn', avoids it."
+            "no process was started: the zygote, which warm children are forked from, failed "
+            f"{refusals + lost} times in a row at this request. It may be short of memory or of open files; otherwise "
+            "another start method, such as 'spawn', avoids it."
         )
 
-    def adopt(self, requests: socket.socket) -> None:
+    def detach(self, pid: int) -> None:
+        """Let a child outlive the session."""
+        if self._way is not None:
+            self._way.leave_word(Kind.DETACH, pid)
+            self._way.ring()
+
+    def adopt(self, requests: int, offers: int, bell: int) -> None:
         """Use this way to a zygote (in its children, and where it was forked ahead)."""
-        self._requests = requests
+        self._way = _Way(requests, offers, bell)
+
+    def rejoin(self) -> None:
+        """In a process of the session that was forked: go on with the zygote of the process that forked it."""
+        self._way = self._parents_way
 
     def own_pidfd(self) -> int:
         """Return a pidfd of this process, the same at each call."""
-        if self._own_pidfd is None:
-            self._own_pidfd = os.pidfd_open(os.getpid())
-        return self._own_pidfd
+        if self._itself is None or not self._itself.is_ours():
+            self._itself = _Held(above_streams(os.pidfd_open(os.getpid())))
+        return self._itself.number
 
     def after_fork(self) -> None:
-        """Forget what was this process's parent's own; the way to the zygote is the session's."""
-        self._lock = threading.Lock()
-        if self._own_pidfd is not None:
-            os.close(self._own_pidfd)
-            self._own_pidfd = None
+        """Forget what was this process's parent's.
 
-    def _connect(self, *, without_main: bool) -> socket.socket:
+        That includes its zygote: a process that the program forked by itself may be a daemon, which outlives it.
+        """
+        self._lock = threading.RLock()
+        self._parents_way, self._way = self._way, None
+        self._itself = None
+
+    def _connect(self, *, without_main: bool) -> _Way:
         with self._lock:
-            if self._requests is None:
-                self._requests = launch(self.own_pidfd(), without_main=without_main)
-            return self._requests
+            if self._way is None or not self._way.is_good():
+                way = _Way(*launch(self.own_pidfd(), without_main=without_main))
+                self._way = way
+                return way
+            return self._way
 
-    def _forget(self, requests: socket.socket) -> None:
+    def _forget(self, way: _Way) -> None:
         """Drop a way that leads nowhere; another thread may have replaced it already."""
         with self._lock:
-            if self._requests is requests:
-                self._requests = None
-                requests.close()
+            if self._way is way:
+                self._way = None
 
-    def _ask(self, requests: socket.socket, payload: int, descriptors: list[int]) -> Child:
-        line, far_end = socket_pair()
-        with contextlib.ExitStack() as undo:
-            undo.callback(line.close)
-            with far_end:
-                request = Request(
-                    line=far_end.fileno(),
-                    payload=payload,
-                    parent=self.own_pidfd(),
-                    tracker=_tracker(),
-                    streams={number: number for number in (0, 1, 2) if _is_open(number)},
-                )
-                try:
-                    request.send(requests)
-                except OSError as error:
-                    # EBADF: another thread found this zygote dead first, and closed the way to it.
-                    if isinstance(error, ConnectionError) or error.errno == errno.EBADF:
-                        raise _Refused from error
-                    raise
-            child = self._await_child(line)
-            undo.callback(os.close, child.pidfd)
-            try:
-                send_go(line, descriptors)
-            except LineEnded as error:
-                # The child is gone. If the zygote told its exit status, it was killed as any process may be; if not,
-                # the zygote is gone too, and since the child had no GO it has run nothing: asking again is safe.
-                if not has_exited(line.fileno()):
-                    raise _Refused from error
-            undo.pop_all()
-            line.detach()
-            return child
-
-    def _await_child(self, line: socket.socket) -> Child:
-        try:
-            reply = Reply.receive(line)
-        except LineEnded as error:
-            raise _Refused from error
-        if reply.kind is Kind.STARTED:
-            return Child(reply.value, reply.pidfd, line.fileno())
-        if reply.kind is Kind.FAILED:
-            raise OSError(reply.value, os.strerror(reply.value))
-        raise _Refused(without_main=reply.kind is Kind.RETIRED_THREADS)
+    def _hand_over(self, way: _Way, spare: Offer, process: bytes, descriptors: list[int]) -> None:
+        work = Work(way.numbers, self.own_pidfd(), _tracker(), _streams(), descriptors, capture(), process)
+        work.send(spare.line)
+        os.eventfd_write(spare.bell, 1)
 
 
-@contextlib.contextmanager
-def _borrowed_socket(descriptor: int) -> Iterator[socket.socket]:
-    """Use a descriptor that belongs to somebody else as a socket."""
-    borrowed = as_socket(descriptor)
+def _take(way: _Way) -> Offer:
+    """Take a spare, for which the zygote is asked only if none is offered."""
     try:
-        yield borrowed
-    finally:
-        borrowed.detach()
+        try:
+            offer = Offer.receive(way.offers, wait=False)
+        except BlockingIOError:
+            way.ask(Ask(Kind.NEED, 0, capture(), _streams()))
+            offer = Offer.receive(way.offers, wait=True)
+            reap()
+    except (LineEnded, ConnectionError) as error:
+        raise _Refused from error
+    if offer.kind is Kind.FAILED:
+        raise OSError(offer.value, os.strerror(offer.value))
+    if offer.kind is Kind.THREADED:
+        raise _Refused(without_main=True)
+    if offer.main_version is not None and offer.main_version != main_version(main_reference()):
+        offer.close()
+        way.leave_word(Kind.STALE)
+        way.ring()
+        raise _Refused
+    return offer
 
 
-def read_exit_code(line: int) -> int:
-    """Wait for a child's exit code. It stays readable, for other threads and a second call.
+def _streams() -> list[int]:
+    return [number if _is_open(number) else -1 for number in (0, 1, 2)]
+
+
+def read_exit(line: int) -> tuple[int, bytes]:
+    """Wait for a child's exit code and account. They stay readable, for other threads and a second call.
 
     A zygote that died took its children with it: that is -9, as the kernel did it.
     """
-    with _borrowed_socket(line) as borrowed:
-        try:
-            return Reply.receive(borrowed, peek=True).value
-        except LineEnded:
-            return -signal.SIGKILL
-
-
-def has_exited(line: int) -> bool:
-    """Whether the zygote has told, on a line at its end, how the child exited."""
-    with _borrowed_socket(line) as borrowed:
-        try:
-            return Reply.receive(borrowed, peek=True).kind is Kind.EXITED
-        except LineEnded:
-            return False
+    try:
+        end = Exit.receive(line)
+    except LineEnded:
+        return -signal.SIGKILL, b""
+    return end.code, end.account
 
 
 def _tracker() -> int:
     """Return the way to the resource tracker, which all processes of a program share; start it if need be."""
     from multiprocessing import resource_tracker  # not before it is needed: see _standard on exit functions
 
-    descriptor = resource_tracker.getfd()
+    tracker = resource_tracker._resource_tracker
+    known: int | None = tracker._fd  # type: ignore[attr-defined]
+    # Whether it still lives is asked by those who use it; asking here would be a system call at each start.
+    descriptor = tracker.getfd() if known is None or not _is_open(known) else known
     assert descriptor is not None
     return descriptor
 
 
 def _is_open(descriptor: int) -> bool:
-    try:
-        os.fstat(descriptor)
-    except OSError:
-        return False
-    return True
+    return _identity(descriptor) is not None
 
 
 session = Session()

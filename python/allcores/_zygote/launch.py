@@ -5,85 +5,98 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import socket
 import sys
-from collections.abc import Iterator
 
-from allcores import _standard
+from allcores import _core, _standard
 from allcores._zygote.surroundings import HELD_SIGNALS
-from allcores._zygote.wire import socket_pair
 
-__all__ = ["fork_ahead", "launch", "reap"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Iterator
+
+__all__ = ["above_streams", "fork_ahead", "launch", "reap"]
 
 
-def launch(root_pidfd: int, *, without_main: bool) -> socket.socket:
-    """Start a zygote as a fresh interpreter and return the end to send requests to."""
-    from multiprocessing import spawn  # not before it is needed: see _standard on exit functions
-
-    server, client = socket_pair()
-    with server, contextlib.ExitStack() as undo:
-        undo.callback(client.close)
-        arguments = (server.fileno(), client.fileno(), root_pidfd, without_main)
+def launch(root_pidfd: int, *, without_main: bool) -> tuple[int, int, int]:
+    """Start a zygote as a fresh interpreter; return the way to it: the ends for requests and offers, and the bell."""
+    with _Ends() as ends:
+        descriptors = (*ends.zygotes, root_pidfd)
+        arguments = (*descriptors, without_main)
         program = (
             f"import sys; sys.path[:] = {_import_path()!r}; from allcores._zygote.server import main; main{arguments!r}"
         )
-        executable = spawn.get_executable()
-        command = [executable, *_standard.interpreter_flags(), "-c", program]
-        reap()
+        executable = _standard.executable()
+        command: list[str | bytes] = [executable, *_standard.interpreter_flags(), "-c", program]
         with _signals_held():
-            _remember(_standard.spawn_program(executable, command, arguments[:3]))
-        undo.pop_all()
-        return client
+            _launched.append(_standard.spawn_program(executable, command, descriptors))
+        return ends.callers
 
 
-def fork_ahead(root_pidfd: int) -> socket.socket:
+def fork_ahead(root_pidfd: int) -> tuple[int, int, int]:
     """Fork a zygote off this process, which must be single-threaded and must not have run user code yet."""
-    server, client = socket_pair()
-    # A copy: the one handed in belongs to the session, which closes it in every fork.
-    root = os.dup(root_pidfd)
-    with _signals_held():
-        pid = os.fork()
-        if pid == 0:
-            try:
-                from allcores._zygote.server import main
+    with _Ends() as ends:
+        # A copy: the one handed in belongs to the session, which closes it in every fork.
+        root = os.dup(root_pidfd)
+        with _signals_held():
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    from allcores._zygote.server import main
 
-                main(server.detach(), client.detach(), root, False)
-            finally:
-                os._exit(1)
-    _remember(pid)
-    os.close(root)
-    server.close()
-    return client
+                    main(*ends.zygotes, root, False)
+                finally:
+                    os._exit(1)
+        os.close(root)
+        os.waitpid(pid, 0)  # it has forked the zygote, and ended
+        return ends.callers
+
+
+class _Ends:
+    """What lies between callers and a new zygote. The callers' ends stay open, unless the block fails."""
+
+    def __enter__(self) -> _Ends:
+        self._requests, self._offers = _core.socket_pair(), _core.socket_pair()
+        self._bell = above_streams(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        return self
+
+    @property
+    def zygotes(self) -> tuple[int, int, int, int, int]:
+        """What the zygote begins with: its ends, and the callers'."""
+        return self._requests[0], self._offers[0], *self.callers
+
+    @property
+    def callers(self) -> tuple[int, int, int]:
+        """The ends for requests and for offers, and the bell."""
+        return self._requests[1], self._offers[1], self._bell
+
+    def __exit__(self, failure: object, *_: object) -> None:
+        for descriptor in (self._requests[0], self._offers[0], *(self.callers if failure else ())):
+            os.close(descriptor)
+
+
+def above_streams(descriptor: int) -> int:
+    """Keep the numbers of the standard streams free, in a process that has closed one."""
+    if descriptor > 2:
+        return descriptor
+    import fcntl
+
+    moved = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+    os.close(descriptor)
+    return moved
 
 
 _launched: list[int] = []
-"""Pidfds of the zygotes that are children of this process, so that none stays a zombie."""
+"""Pids of the processes that forked a zygote and ended; they are reaped when the first answer has come."""
 
 
 def reap() -> None:
-    """Take note of the zygotes that ended; the program may have done so itself, by os.wait() or by ignoring SIGCHLD."""
-    for pidfd in _launched[:]:
-        try:
-            ended = os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG) is not None
-        except ChildProcessError:
-            ended = True
-        if ended:
-            _launched.remove(pidfd)
-            os.close(pidfd)
-
-
-def _remember(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        _launched.append(os.pidfd_open(pid))
-
-
-def _forget_all() -> None:
-    """In a fork: they are its siblings."""
+    """Reap them; the program may have done so itself, by os.wait() or by ignoring SIGCHLD."""
     while _launched:
-        os.close(_launched.pop())
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(_launched.pop(), 0)
 
 
-os.register_at_fork(after_in_child=_forget_all)
+os.register_at_fork(after_in_child=_launched.clear)
 
 
 def _import_path() -> list[str]:

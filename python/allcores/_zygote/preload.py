@@ -3,78 +3,115 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import os
-import pickle
+import signal
 import sys
-from collections.abc import Iterator
 from multiprocessing import spawn
-from pathlib import Path
-from typing import Any
 
-from allcores import _standard
-from allcores._zygote.surroundings import Surroundings
-from allcores._zygote.wire import Request
+from allcores import _core, _standard
+from allcores._pickle.main_module import main_is_importable
+from allcores._zygote.surroundings import HELD_SIGNALS, Surroundings, have_captured
+from allcores._zygote.threads import NumberOfThreads, one_thread_each, threads_alive
 
-__all__ = ["MainModule", "Suitability"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Iterator
+    from typing import Any
 
+    from allcores._zygote.wire import Ask
 
-class Suitability(enum.Enum):
-    """Whether children may be forked from this zygote as it is."""
+__all__ = ["MainModule", "import_main"]
 
-    GOOD = enum.auto()
-    STALE = enum.auto()
-    """The main module's file is not the one that was imported."""
-    THREADED = enum.auto()
-    """There are threads, whose locks a fork would copy in whatever state they are."""
+_TIMERS = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
 class MainModule:
-    """The program's main module as this zygote has it."""
+    """The program's main module as this zygote has it, and what importing it asked of the process."""
 
     def __init__(self, *, wanted: bool) -> None:
         """Import nothing yet; with ``wanted`` false never do, and leave it to the children."""
         self._wanted = wanted
-        self._seen = False
-        self._file: Path | None = None
-        self._version: tuple[int, int] | None = None
+        self.version: tuple[int, int] | None = None
+        """Of the main module's file, if it was imported here."""
+        self._handlers: dict[int, Any] = {}
+        self._timers: dict[int, tuple[float, float]] = {}
+        self.surroundings: bytes = b""
+        """What this zygote has taken over, and its children have from the beginning."""
+        self.in_force: Surroundings
+        """The same, readable."""
+        self.threads = NumberOfThreads()
 
-    def prepare(self, request: Request) -> Suitability:
-        """Import the main module if this is the first request; say whether the zygote may fork now."""
-        if self._wanted and not self._seen:
-            self._seen = True
-            self._import(request)
-        if self._file is not None and _version(self._file) != self._version:
-            return Suitability.STALE
-        if threads_alive() > 1:
-            return Suitability.THREADED
-        return Suitability.GOOD
+    def prepare(self, ask: Ask) -> bool:
+        """Take over the surroundings of the first caller and import its main module. False if that made threads."""
+        self._adopt(ask.surroundings)
+        self._first_state = self.in_force.kernel
+        if self._wanted:
+            before = sys.modules["__main__"]
+            surroundings = self.in_force
+            try:
+                with self._process_kept(), _streams(ask.streams), one_thread_each():
+                    import_main(surroundings.main)
+                    _import_quietly(surroundings.preload)
+            except BaseException:
+                # A failing main module, or one that calls sys.exit(): each child imports it and shows the failure.
+                sys.modules["__main__"] = before
+            else:
+                if sys.modules["__main__"] is not before:
+                    self.version = surroundings.main_version
+            surroundings.apply_late()
+        have_captured(self.in_force, ask.surroundings)
+        self.threads = NumberOfThreads()
+        return threads_alive() == 1
 
-    def _import(self, request: Request) -> None:
-        before = sys.modules["__main__"]
+    def learn(self, blob: bytes) -> None:
+        """Take over surroundings that a spare has met, for those to come, unless there is no way back from them."""
+        if _core.leads_back(Surroundings.loads(blob).kernel, self._first_state):
+            self._adopt(blob)
+            self.in_force.apply_late()
+            have_captured(self.in_force, blob)
+
+    def have_signals(self) -> None:
+        """In a child: treat signals as importing the main module asked, and start the timers it started."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        for timer, (delay, interval) in self._timers.items():
+            signal.setitimer(timer, delay, interval)
+
+    def _adopt(self, blob: bytes) -> None:
+        self.in_force, self.surroundings = Surroundings.loads(blob), blob
+        self.in_force.apply()
+
+    @contextlib.contextmanager
+    def _process_kept(self) -> Iterator[None]:
+        """Keep the main module's hands off this process's signals and timers, and its wishes for the children."""
+        before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
         try:
-            surroundings, preparation = _peek(request.payload)
-            surroundings.apply_environment()
-            surroundings.apply_installation()
-            with _standard.importing_main(), _streams(request.streams):
-                spawn.prepare(preparation)
-                _import_quietly(surroundings.preload)
-        except BaseException:
-            # A failing main module, or one that calls sys.exit(): each child imports it and shows the failure itself.
-            sys.modules["__main__"] = before
+            yield
+        finally:
+            for timer in _TIMERS:
+                delay, interval = signal.setitimer(timer, 0)
+                if delay:
+                    self._timers[timer] = (delay, interval)
+            for number, handler in before.items():
+                now = signal.getsignal(number)
+                if now is not handler and now is not None:
+                    self._handlers[number] = now
+                    signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            signal.set_wakeup_fd(-1)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask | HELD_SIGNALS)
+
+
+def import_main(reference: tuple[str, str] | None) -> None:
+    """Import the main module under the name ``__mp_main__``, unless this process has it already."""
+    if reference is None or not main_is_importable(reference):
+        return
+    kind, value = reference
+    with _standard.importing_main():
+        if kind == "name":
+            spawn._fixup_main_from_name(value)  # type: ignore[attr-defined]
         else:
-            if sys.modules["__main__"] is not before:
-                self._file = Path(sys.modules["__main__"].__file__ or "")
-                self._version = _version(self._file)
-
-
-def _peek(payload: int) -> tuple[Surroundings, dict[str, Any]]:
-    """Read the beginning of a payload and leave it to be read again."""
-    try:
-        with open(os.dup(payload), "rb") as file:
-            return pickle.load(file), pickle.load(file)
-    finally:
-        os.lseek(payload, 0, os.SEEK_SET)
+            spawn._fixup_main_from_path(value)  # type: ignore[attr-defined]
 
 
 def _import_quietly(names: tuple[str, ...]) -> None:
@@ -85,11 +122,11 @@ def _import_quietly(names: tuple[str, ...]) -> None:
 
 
 @contextlib.contextmanager
-def _streams(streams: dict[int, int]) -> Iterator[None]:
+def _streams(streams: list[int]) -> Iterator[None]:
     """Print where the caller prints, and hold nobody's output open afterwards."""
-    saved = {number: os.dup(number) for number in streams}
-    for number, descriptor in streams.items():
-        os.dup2(descriptor, number)
+    saved = {number: os.dup(number) for number, stream in enumerate(streams) if stream >= 0}
+    for number in saved:
+        os.dup2(streams[number], number)
     try:
         yield
     finally:
@@ -97,16 +134,3 @@ def _streams(streams: dict[int, int]) -> Iterator[None]:
         for number, descriptor in saved.items():
             os.dup2(descriptor, number)
             os.close(descriptor)
-
-
-def _version(file: Path) -> tuple[int, int] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
-
-
-def threads_alive() -> int:
-    """Count the threads of this process, those that Python does not know (BLAS) included."""
-    return len(os.listdir("/proc/self/task"))

@@ -1,40 +1,52 @@
-"""The zygote's loop. It calls; what is to be done is decided in ``preload``, and what a child does in ``child``.
+"""The zygote's loop. It calls; how many spares there are is decided in ``spares``, what a child does in ``child``.
 
 It must stay single-threaded: it forks, and its children are bound to the life of the thread that forked them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gc
 import os
+import resource
 import select
 import signal
-import socket
-from dataclasses import dataclass
-from typing import NoReturn
+import time
+import weakref
 
 from allcores import _core
-from allcores._zygote import child
-from allcores._zygote.preload import MainModule, Suitability
-from allcores._zygote.wire import Kind, Reply, Request, as_socket
+from allcores._zygote import account, spare
+from allcores._zygote.preload import MainModule
+from allcores._zygote.spares import SpareKeeper
+from allcores._zygote.wire import Ask, Exit, Kind, LineEnded, Offer, receive_news
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from typing import NoReturn
 
 __all__ = ["Zygote", "main"]
 
-_RETIREMENTS = {Suitability.STALE: Kind.RETIRED_STALE, Suitability.THREADED: Kind.RETIRED_THREADS}
+_FINALIZERS_SECONDS = 2
+"""How long finalizers of the main module may take at the end of a session."""
 
 
-def main(requests: int, way_back: int, root: int, without_main: bool) -> NoReturn:
+def main(
+    requests: int, offers: int, callers_requests: int, callers_offers: int, bell: int, root: int, without_main: bool
+) -> NoReturn:
     """Be a zygote until the process behind the pidfd ``root`` ends. Called with the held signals blocked."""
     try:
-        for descriptor in (requests, way_back, root):
+        if os.fork():
+            os._exit(0)  # so that it is no child of the program's, which may wait for all children it knows of
+        os.close(callers_requests)
+        for descriptor in (requests, offers, callers_offers, bell, root):
             os.set_inheritable(descriptor, False)
         _core.set_process_name("allcores-zygote")
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # ignored, perhaps, in the program that launched this
         _leave_the_terminal()
-        zygote = Zygote(as_socket(requests), as_socket(way_back), root, MainModule(wanted=not without_main))
-        zygote.serve()
+        Zygote(requests, offers, callers_offers, bell, root, MainModule(wanted=not without_main)).serve()
     finally:
-        # Never the interpreter's own end: atexit functions of the main module belong to the children.
+        # Never the interpreter's own end: exit functions of the main module belong to the children.
         os._exit(1)
 
 
@@ -47,105 +59,231 @@ def _leave_the_terminal() -> None:
         os.close(null)
 
 
-@dataclass(frozen=True)
-class _Charge:
-    """A child to report on."""
+class _Child:
+    """A spare, or what became of it."""
 
-    pid: int
-    line: socket.socket
+    __slots__ = ("account", "detached", "idle", "line", "pid", "pidfd")
+
+    def __init__(self, pid: int, pidfd: int, line: int, account: int) -> None:
+        self.pid, self.pidfd, self.line, self.account = pid, pidfd, line, account
+        self.idle, self.detached = True, False
+
+    def close(self) -> None:
+        for descriptor in (self.pidfd, self.line, self.account):
+            os.close(descriptor)
 
 
 class Zygote:
-    """Forks on request, reports exits, ends with the root."""
+    """Offers spares, reports exits, ends with the root."""
 
-    def __init__(self, requests: socket.socket, way_back: socket.socket, root: int, main_module: MainModule) -> None:
-        self._requests = requests
-        self._way_back = way_back
-        self._root = root
+    def __init__(
+        self, requests: int, offers: int, callers_offers: int, bell: int, root: int, main_module: MainModule
+    ) -> None:
+        """Own the descriptors; import nothing before the first request."""
+        self._requests, self._offers, self._callers_offers = requests, offers, callers_offers
+        self._bell, self._root = bell, root
+        self._pid = os.getpid()  # looked at now: a child of a zygote that has just died would see another parent
         self._main_module = main_module
-        self._pid = os.getpid()
-        self._charges: dict[int, _Charge] = {}
-        self._retired = False
+        self._keeper = SpareKeeper()
+        self._children: dict[int, _Child] = {}  # by pidfd
+        self._by_pid: dict[int, _Child] = {}
+        self._memory = account.MemoryWatch()
+        self._prepared = self._retired = False
+        self._news, self._news_in = _core.socket_pair()
+        self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._events = select.epoll()
-        self._events.register(requests.fileno(), select.EPOLLIN)
-        self._events.register(root, select.EPOLLIN)
+        for descriptor in (bell, root, self._news):
+            self._events.register(descriptor, select.EPOLLIN)
+        self._events.register(requests, 0)  # its end; see "Bells" in the README
 
     def serve(self) -> NoReturn:
         """Answer what comes, for ever."""
         while True:
-            for descriptor, _ in self._events.poll():
-                if descriptor == self._root:
-                    self._end_session()
-                elif descriptor == self._requests.fileno():
-                    self._answer()
-                elif descriptor in self._charges:
-                    self._report(descriptor)
+            events = dict(self._events.poll(self._seconds_to_wait()))
+            if self._bell in events:
+                with contextlib.suppress(BlockingIOError):
+                    os.eventfd_read(self._bell)
+            self._hear_callers()  # always, and first: it says which children are spares no more
+            if self._root in events:
+                self._end_session()
+            if self._news in events:
+                self._hear_children()
+            for descriptor in events:
+                if descriptor in self._children:
+                    self._reap(self._children[descriptor])
+            self._keep_spares()
+            if self._retired and not self._children:
+                os._exit(0)
 
-    def _end_session(self) -> NoReturn:
-        """Nothing outlives the root."""
-        for pidfd in self._charges:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        os._exit(0)
+    def _seconds_to_wait(self) -> float | None:
+        if self._retired or not self._prepared:
+            return None
+        now = time.monotonic()
+        waits = [self._keeper.seconds_to_fork(now), self._keeper.seconds_to_shrink(now)]
+        return min((wait for wait in waits if wait is not None), default=None)
 
-    def _answer(self) -> None:
-        request = Request.receive(self._requests)
-        if request is None:
-            return
-        line = as_socket(request.line)
+    def _hear_callers(self) -> None:
+        while not self._retired:
+            try:
+                ask = Ask.receive(self._requests)
+            except BlockingIOError:
+                return
+            except LineEnded:
+                self._retire()  # nobody is left who could ask: the program went on as another one (exec)
+                return
+            child = self._by_pid.get(ask.pid)
+            if ask.kind is Kind.NEED:
+                self._offer_now(ask)  # which closes it
+                continue
+            elif ask.kind is Kind.STALE:
+                self._retire()
+            elif child is not None and ask.kind is Kind.TAKEN:
+                if child.idle:
+                    child.idle = False
+                    self._keeper.taken(time.monotonic())
+            elif child is not None and ask.kind is Kind.DETACH:
+                child.detached = True
+            ask.close()
+
+    def _hear_children(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                self._main_module.learn(receive_news(self._news))
+
+    def _offer_now(self, ask: Ask) -> None:
+        """Offer a spare to a caller who waits for it, or say why there is none."""
+        first, self._prepared = not self._prepared, True
+        alone = not first or self._main_module.prepare(ask)
+        ask.close()  # not to be inherited by the fork
+        if first:
+            if not alone:
+                Offer(Kind.THREADED, 0).send(self._offers)
+                self._retire()
+                return
+            self._get_ready_to_fork()
+        self._keeper.missed(time.monotonic())
         try:
-            suitability = self._main_module.prepare(request)
-            if suitability is Suitability.GOOD:
-                self._fork(request, line)
-            else:
-                Reply(_RETIREMENTS[suitability]).send(line)
-                line.close()
-                self._retired = True
+            self._fork(rehearse=False)
         except OSError as error:
-            # Short of processes, descriptors or memory: that fails this start, not those to come.
-            Reply(Kind.FAILED, error.errno or errno.EIO).send(line)
-            line.close()
-        finally:
-            request.close()
-        self._leave_if_retired()
+            Offer(Kind.FAILED, error.errno or errno.EAGAIN).send(self._offers)
 
-    def _fork(self, request: Request, line: socket.socket) -> None:
-        pid = os.fork()
-        if pid == 0:
-            child.run(request, line, self._way_back, self._pid, self._abandon)
-        pidfd = -1
-        try:
-            pidfd = os.pidfd_open(pid)
-            self._events.register(pidfd, select.EPOLLIN)
-            Reply(Kind.STARTED, pid, pidfd).send(line)
-        except OSError:
-            # A child that nobody watches must not run; whatever its caller heard, it has no GO yet or dies by this.
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            if pidfd >= 0:
-                os.close(pidfd)  # which takes it out of the epoll set, too
-            raise
-        self._charges[pidfd] = _Charge(pid, line)
+    def _get_ready_to_fork(self) -> None:
+        _disown_finalizers()
+        gc.collect()
+        gc.freeze()
+        hard = self._open_files[1]
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    def _keep_spares(self) -> None:
+        if self._retired or not self._prepared:
+            return
+        now = time.monotonic()
+        if self._keeper.seconds_to_fork(now) == 0:
+            try:
+                self._fork(rehearse=True)
+            except OSError:
+                self._keeper.failed(now)
+        for _ in range(self._keeper.surplus(now)):
+            # Whoever takes an offer has the spare for itself; one that loses its line ends.
+            with contextlib.suppress(BlockingIOError, LineEnded):
+                Offer.receive(self._callers_offers, wait=False).close()
+
+    def _fork(self, *, rehearse: bool) -> None:
+        """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""
+        with contextlib.ExitStack() as undo:
+            line, callers_line = _core.socket_pair()
+            undo.callback(os.close, line)
+            paper = account.create_account()
+            undo.callback(os.close, paper)
+            with contextlib.ExitStack() as sent:
+                sent.callback(os.close, callers_line)
+                bell = os.eventfd(0, os.EFD_CLOEXEC)
+                sent.callback(os.close, bell)
+                pid = os.fork()
+                if pid == 0:
+                    os.close(callers_line)
+                    self._abandon()
+                    birth = spare.Birth(line, bell, self._news_in, paper, self._pid, self._open_files)
+                    spare.run(birth, self._main_module, rehearse=rehearse)
+                # Until it is offered nobody can give it work, so it may be killed.
+                undo.callback(os.waitpid, pid, 0)
+                undo.callback(os.kill, pid, signal.SIGKILL)
+                pidfd = os.pidfd_open(pid)
+                undo.callback(os.close, pidfd)
+                self._events.register(pidfd, select.EPOLLIN)
+                undo.callback(self._events.unregister, pidfd)
+                Offer(Kind.SPARE, pid, self._main_module.version, callers_line, bell, pidfd).send(self._offers)
+            undo.pop_all()
+        self._children[pidfd] = self._by_pid[pid] = _Child(pid, pidfd, line, paper)
+        self._keeper.forked()
 
     def _abandon(self) -> None:
         """In a child: close everything that is the zygote's alone."""
         self._events.close()
-        self._requests.close()
-        os.close(self._root)
-        for pidfd, charge in self._charges.items():
-            os.close(pidfd)
-            charge.line.close()
-        self._charges.clear()
+        for descriptor in (
+            self._requests,
+            self._offers,
+            self._callers_offers,
+            self._bell,
+            self._root,
+            self._news,
+        ):
+            os.close(descriptor)
+        for child in self._children.values():
+            child.close()
 
-    def _report(self, pidfd: int) -> None:
+    def _reap(self, child: _Child) -> None:
         """Reap a child that ended, and tell its caller."""
-        charge = self._charges.pop(pidfd)
-        _, status = os.waitpid(charge.pid, 0)
-        self._events.unregister(pidfd)
-        os.close(pidfd)
-        Reply(Kind.EXITED, os.waitstatus_to_exitcode(status)).send(charge.line)
-        charge.line.close()
-        self._leave_if_retired()
+        _, status = os.waitpid(child.pid, 0)
+        code = os.waitstatus_to_exitcode(status)
+        del self._children[child.pidfd], self._by_pid[child.pid]
+        self._events.unregister(child.pidfd)  # closing does not, while a fork has a copy of it
+        if child.idle:
+            self._keeper.lost(time.monotonic())
+        memory = self._memory.look() if code == -signal.SIGKILL else None
+        Exit(code, account.read_account(child.account, memory)).send(child.line)
+        child.close()
 
-    def _leave_if_retired(self) -> None:
-        if self._retired and not self._charges:
-            os._exit(0)
+    def _retire(self) -> None:
+        """Offer no more, and end with the last child. Spares end when nobody can take their offers any more."""
+        if not self._retired:
+            self._retired = True
+            for descriptor in (self._requests, self._bell):
+                self._events.unregister(descriptor)
+            for descriptor in (self._requests, self._offers, self._callers_offers, self._bell):
+                os.close(descriptor)
+
+    def _end_session(self) -> NoReturn:
+        """Nothing outlives the root, but what was detached: for that the zygote stays, and reports to nobody."""
+        for child in self._children.values():
+            if not child.detached:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        while any(child.detached for child in self._children.values()):
+            for descriptor, _ in self._events.poll():
+                if descriptor in self._children:
+                    self._reap(self._children[descriptor])
+                elif descriptor == self._root:
+                    self._events.unregister(self._root)
+        _run_finalizers()
+        os._exit(0)
+
+
+_finalizers: list[weakref.finalize[..., object]] = []
+
+
+def _disown_finalizers() -> None:
+    """Keep children from finalizing what importing the main module made once for all, such as a TemporaryDirectory."""
+    for finalizer in list(vars(weakref.finalize)["_registry"]):
+        if finalizer.atexit:
+            finalizer.atexit = False
+            _finalizers.append(finalizer)
+
+
+def _run_finalizers() -> None:
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_FINALIZERS_SECONDS)
+    for finalizer in reversed(_finalizers):
+        with contextlib.suppress(Exception):
+            finalizer()

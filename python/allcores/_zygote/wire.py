@@ -1,4 +1,4 @@
-"""The messages between a caller, the zygote and a child. ``README.md`` says who sends which when.
+"""The messages between a caller, the zygote and its spares. ``README.md`` says who sends which when.
 
 Both ends are processes of one session running the same version, over sockets that nobody else can reach. Sockets are
 of the kind SEQPACKET: a message arrives whole or not at all.
@@ -6,35 +6,23 @@ of the kind SEQPACKET: a message arrives whole or not at all.
 
 from __future__ import annotations
 
-import array
 import contextlib
 import enum
 import os
-import socket
 import struct
-from dataclasses import dataclass
 
-__all__ = ["Kind", "LineEnded", "Reply", "Request", "as_socket", "receive_go", "send_go", "socket_pair"]
+from allcores import _core
 
-_MAX_DESCRIPTORS = 200
-"""Descriptors in one message; the kernel's own limit (SCM_MAX_FD) is 253."""
+__all__ = ["Ask", "Exit", "Kind", "LineEnded", "Offer", "Work", "receive_news", "send_news"]
 
-_STANDARD_STREAMS = (0, 1, 2)
+_INLINE_BYTES = 16 * 1024
+"""A longer body travels in a memfd beside its header."""
 
+_ACCOUNT_BYTES = 32 * 1024
+"""What can be told about an exit, beside its code."""
 
-def as_socket(descriptor: int) -> socket.socket:
-    """Own a descriptor as a socket that waits as long as it takes, whatever socket.setdefaulttimeout() says."""
-    owned = socket.socket(fileno=descriptor)
-    owned.settimeout(None)
-    return owned
-
-
-def socket_pair() -> tuple[socket.socket, socket.socket]:
-    """Return two connected sockets of the kind that all messages go through."""
-    one, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    one.settimeout(None)
-    other.settimeout(None)
-    return one, other
+_WORK_DESCRIPTORS = 200
+"""Descriptors of arguments in the first message; more follow. The kernel's own limit is 253."""
 
 
 class LineEnded(EOFError):
@@ -42,37 +30,26 @@ class LineEnded(EOFError):
 
 
 class Kind(enum.IntEnum):
-    """What a reply of the zygote tells."""
+    """What a caller asks the zygote for, and what the zygote offers."""
 
-    STARTED = 1
-    """value: the child's pid; carries its pidfd."""
-    EXITED = 2
-    """value: its exit code as `os.waitstatus_to_exitcode` gives it."""
-    FAILED = 3
-    """value: the errno of fork."""
-    RETIRED_STALE = 4
-    """The main module changed since it was imported; ask a new zygote."""
-    RETIRED_THREADS = 5
-    """Importing the main module started threads; ask a new zygote that leaves it to the children."""
-
-
-def _receive_message(end: socket.socket, size: int, most: int, flags: int = 0) -> tuple[bytes, list[int]]:
-    """Receive a message and its descriptors, which children do not inherit through exec.
-
-    As `socket.recv_fds`, which does not hand its flags on in the Pythons we support.
-    """
-    descriptors = array.array("i")
-    data, ancillary, _flags, _address = end.recvmsg(
-        size, socket.CMSG_SPACE(most * descriptors.itemsize), flags | socket.MSG_CMSG_CLOEXEC
-    )
-    for level, kind, content in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
-    return data, list(descriptors)
+    NEED = 1
+    """ask: offer a spare; there is none in the queue. Brings surroundings and streams, to import the main module."""
+    TAKEN = 2
+    """ask: the spare ``pid`` has got work."""
+    STALE = 3
+    """ask: the main module changed since it was imported; retire."""
+    DETACH = 4
+    """ask: the child ``pid`` may outlive the session."""
+    SPARE = 5
+    """offer: a spare; ``value`` is its pid."""
+    FAILED = 6
+    """offer: none, and ``value`` is the errno of fork."""
+    THREADED = 7
+    """offer: none, since importing the main module started threads; ask a new zygote that leaves it to the children."""
 
 
-def _receive(line: socket.socket, size: int, most: int, flags: int = 0) -> tuple[bytes, list[int]]:
-    """Receive one message of ``size`` bytes with at most ``most`` descriptors. LineEnded when none will come.
+def _receive(end: int, size: int, *, peek: bool = False, wait: bool = True) -> tuple[bytes, list[int]]:
+    """Receive one message. LineEnded when none will come; BlockingIOError when there is none and ``wait`` is false.
 
     A sender that closes its end right behind a message can make a waiting receiver see the end first: the kernel looks
     at its queue, then at whether the other side is gone, and both may change in between. Whoever sees the end looks
@@ -80,106 +57,237 @@ def _receive(line: socket.socket, size: int, most: int, flags: int = 0) -> tuple
     """
     for _ in range(2):
         try:
-            data, descriptors = _receive_message(line, size, most, flags)
+            data, descriptors = _core.receive_message(end, size, peek=peek, wait=wait)
         except ConnectionResetError:
             continue
-        if len(data) == size:
+        if data:
             return data, descriptors
     raise LineEnded
 
 
-@dataclass(frozen=True)
-class Request:
-    """Asks the zygote for one child. The receiver owns the descriptors."""
+class Ask:
+    """What a caller wants of the zygote. The receiver owns the descriptors."""
 
-    line: int
-    payload: int
-    parent: int
-    """A pidfd of the caller: the sentinel of the child's `parent_process()`."""
-    tracker: int
-    """The write end of the resource tracker's pipe."""
-    streams: dict[int, int]
-    """Descriptor for each of 0, 1 and 2 that is open in the caller."""
+    __slots__ = ("kind", "pid", "streams", "surroundings")
 
-    _HEADER = struct.Struct("=4sB")
-    _MAGIC = b"acz1"
+    _HEADER = struct.Struct("=BiBBI")
+    """kind, pid, open streams, whether the body is in a memfd, length of the surroundings."""
 
-    def send(self, requests: socket.socket) -> None:
-        """Send it; the caller's descriptors stay open."""
-        present = sum(1 << number for number in self.streams)
-        descriptors = [self.line, self.payload, self.parent, self.tracker]
-        descriptors += [self.streams[number] for number in sorted(self.streams)]
-        socket.send_fds(requests, [self._HEADER.pack(self._MAGIC, present)], descriptors)
+    def __init__(self, kind: Kind, pid: int = 0, surroundings: bytes = b"", streams: list[int] | None = None) -> None:
+        """Keep the parts; ``streams`` is as in `Work`."""
+        self.kind, self.pid, self.surroundings = kind, pid, surroundings
+        self.streams = [-1, -1, -1] if streams is None else streams
+
+    def send(self, requests: int, *, wait: bool = True) -> None:
+        """Send it; the caller's descriptors stay open. BlockingIOError without ``wait``, when there is no room."""
+        body, memfd = _outside(self.surroundings)
+        present, streams = _present(self.streams)
+        header = self._HEADER.pack(self.kind, self.pid, present, len(memfd), len(self.surroundings))
+        try:
+            _core.send_message(requests, header + body, [*memfd, *streams], wait=wait)
+        finally:
+            _close(memfd)
 
     @classmethod
-    def receive(cls, requests: socket.socket) -> Request | None:
-        """Receive one; None for something that is not a request, whose descriptors are closed."""
-        data, descriptors = _receive_message(requests, cls._HEADER.size, 4 + len(_STANDARD_STREAMS))
-        if len(data) == cls._HEADER.size:
-            magic, present = cls._HEADER.unpack(data)
-            numbers = [number for number in _STANDARD_STREAMS if present >> number & 1]
-            if magic == cls._MAGIC and len(descriptors) == 4 + len(numbers):
-                line, payload, parent, tracker, *streams = descriptors
-                return cls(line, payload, parent, tracker, dict(zip(numbers, streams, strict=True)))
-        for descriptor in descriptors:
-            os.close(descriptor)
-        return None
+    def receive(cls, requests: int) -> Ask:
+        """Receive one if there is one. LineEnded, or BlockingIOError."""
+        data, descriptors = _receive(requests, cls._HEADER.size + _INLINE_BYTES, wait=False)
+        kind, pid, present, outside, size = cls._HEADER.unpack_from(data)
+        surroundings = _inside(data, cls._HEADER.size, descriptors, outside, size)
+        return cls(Kind(kind), pid, surroundings, _streams(present, descriptors))
 
     def close(self) -> None:
-        """Close the descriptors, the line's apart."""
-        for descriptor in (self.payload, self.parent, self.tracker, *self.streams.values()):
+        """Close its descriptors."""
+        _close(self.streams)
+
+
+class Offer:
+    """A spare for whoever takes it, or why there is none. The receiver owns the descriptors."""
+
+    __slots__ = ("bell", "kind", "line", "main_version", "pidfd", "value")
+
+    _STRUCT = struct.Struct("=BiQQ")
+
+    def __init__(
+        self,
+        kind: Kind,
+        value: int,
+        main_version: tuple[int, int] | None = None,
+        line: int = -1,
+        bell: int = -1,
+        pidfd: int = -1,
+    ) -> None:
+        """Keep the parts; ``main_version`` is that of the main module it has, as in `main_version`."""
+        self.kind, self.value, self.main_version = kind, value, main_version
+        self.line, self.bell, self.pidfd = line, bell, pidfd
+
+    def send(self, offers: int) -> None:
+        """Send it without waiting. BlockingIOError when there is no room."""
+        data = self._STRUCT.pack(self.kind, self.value, *(self.main_version or (0, 0)))
+        descriptors = [] if self.line < 0 else [self.line, self.bell, self.pidfd]
+        _core.send_message(offers, data, descriptors, wait=False)
+
+    @classmethod
+    def receive(cls, offers: int, *, wait: bool) -> Offer:
+        """Receive one. LineEnded when none will come, BlockingIOError when there is none and ``wait`` is false.
+
+        OSError EMFILE when this process has no room for its descriptors; the spare then ends by itself.
+        """
+        data, descriptors = _receive(offers, cls._STRUCT.size, wait=wait)
+        kind, value, changed, size = cls._STRUCT.unpack(data)
+        offer = cls(Kind(kind), value, (changed, size) if changed or size else None)
+        if kind == Kind.SPARE:
+            if len(descriptors) != 3:
+                raise OSError(24, "no descriptors are left to start a process with")
+            offer.line, offer.bell, offer.pidfd = descriptors
+        return offer
+
+    def close(self) -> None:
+        """Close its descriptors."""
+        _close([self.line, self.bell, self.pidfd])
+
+
+class Work:
+    """Says what a spare is to become. The receiver owns the descriptors."""
+
+    __slots__ = ("descriptors", "parent", "process", "streams", "surroundings", "tracker", "way")
+
+    _HEADER = struct.Struct("=BBHII")
+    """open streams, whether the body is in a memfd, descriptors still to come, lengths of surroundings and process."""
+
+    def __init__(
+        self,
+        way: list[int],
+        parent: int,
+        tracker: int,
+        streams: list[int],
+        descriptors: list[int],
+        surroundings: bytes,
+        process: bytes,
+    ) -> None:
+        """Keep the parts.
+
+        ``way`` is what the child will ask for children of its own with: the callers' descriptors, as in `launch`.
+        ``parent`` is a pidfd of the caller: the sentinel of the child's `parent_process()`. ``tracker`` is the write
+        end of the resource tracker's pipe. ``streams`` has a descriptor for each of 0, 1 and 2, or -1 where the caller
+        has closed it. The arguments in ``process`` refer to ``descriptors`` by index.
+        """
+        self.way = way
+        self.parent, self.tracker, self.streams, self.descriptors = parent, tracker, streams, descriptors
+        self.surroundings, self.process = surroundings, process
+
+    def send(self, line: int) -> None:
+        """Send it; the caller's descriptors stay open."""
+        now, later = self.descriptors[:_WORK_DESCRIPTORS], self.descriptors[_WORK_DESCRIPTORS:]
+        body, memfd = _outside(self.surroundings + self.process)
+        present, streams = _present(self.streams)
+        header = self._HEADER.pack(present, len(memfd), len(later), len(self.surroundings), len(self.process))
+        fixed = [*self.way, self.parent, self.tracker]
+        try:
+            _core.send_message(line, header + body, [*fixed, *memfd, *streams, *now])
+        finally:
+            _close(memfd)
+        while later:
+            part, later = later[:_WORK_DESCRIPTORS], later[_WORK_DESCRIPTORS:]
+            _core.send_message(line, b"+", part)
+
+    @classmethod
+    def receive(cls, line: int) -> Work:
+        """Receive it if it is there. BlockingIOError if not.
+
+        LineEnded when the caller changed its mind or died, ValueError when its descriptors found no room here.
+        """
+        data, descriptors = _receive(line, cls._HEADER.size + _INLINE_BYTES, wait=False)
+        present, outside, more, surroundings_size, process_size = cls._HEADER.unpack_from(data)
+        requests, offers, bell, parent, tracker, *rest = descriptors
+        body = _inside(data, cls._HEADER.size, rest, outside, surroundings_size + process_size)
+        streams = _streams(present, rest)
+        wanted = len(rest) + more
+        while len(rest) < wanted:
+            rest += _receive(line, 1)[1]
+        surroundings, process = body[:surroundings_size], body[surroundings_size:]
+        return cls([requests, offers, bell], parent, tracker, streams, rest, surroundings, process)
+
+
+class Exit:
+    """How a child ended: its exit code as `os.waitstatus_to_exitcode` gives it, and its account."""
+
+    __slots__ = ("account", "code")
+
+    _STRUCT = struct.Struct("=i")
+
+    def __init__(self, code: int, account: bytes) -> None:
+        """Keep the parts."""
+        self.code, self.account = code, account
+
+    def send(self, line: int) -> None:
+        """Send it without ever blocking; a caller that is gone is no error."""
+        data = self._STRUCT.pack(self.code) + self.account[:_ACCOUNT_BYTES]
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError, BlockingIOError):
+            _core.send_message(line, data, [], wait=False)
+
+    @classmethod
+    def receive(cls, line: int) -> Exit:
+        """Wait for it and leave it there, for others to read. LineEnded when none will come."""
+        data, _ = _receive(line, cls._STRUCT.size + _ACCOUNT_BYTES, peek=True)
+        return cls(cls._STRUCT.unpack_from(data)[0], data[cls._STRUCT.size :])
+
+
+def send_news(news: int, surroundings: bytes) -> None:
+    """Tell the zygote of surroundings that it has not got; if that is too long or too much, it goes without."""
+    if len(surroundings) <= _INLINE_BYTES:
+        with contextlib.suppress(BlockingIOError):
+            _core.send_message(news, surroundings, [], wait=False)
+
+
+def receive_news(news: int) -> bytes:
+    """Return surroundings that a child has met. BlockingIOError when there are none."""
+    return _core.receive_message(news, _INLINE_BYTES, wait=False)[0]
+
+
+def _present(streams: list[int]) -> tuple[int, list[int]]:
+    """Return which of the standard streams are open, one bit each, and their descriptors."""
+    return sum(1 << number for number, stream in enumerate(streams) if stream >= 0), [s for s in streams if s >= 0]
+
+
+def _streams(present: int, descriptors: list[int]) -> list[int]:
+    """Take the standard streams off the descriptors that came."""
+    return [descriptors.pop(0) if present >> number & 1 else -1 for number in range(3)]
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        if descriptor >= 0:
             os.close(descriptor)
 
 
-@dataclass(frozen=True)
-class Reply:
-    """What the zygote says on a child's line."""
-
-    kind: Kind
-    value: int = 0
-    pidfd: int = -1
-
-    _STRUCT = struct.Struct("=Bq")
-
-    def send(self, line: socket.socket) -> None:
-        """Send it without ever blocking the zygote; a caller that is gone is no error."""
-        descriptors = [] if self.pidfd < 0 else [self.pidfd]
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError, BlockingIOError):
-            socket.send_fds(line, [self._STRUCT.pack(self.kind, self.value)], descriptors, socket.MSG_DONTWAIT)
-
-    @classmethod
-    def receive(cls, line: socket.socket, *, peek: bool = False) -> Reply:
-        """Wait for a reply; with ``peek`` leave it there for others to read. LineEnded when none will come."""
-        data, descriptors = _receive(line, cls._STRUCT.size, 1, socket.MSG_PEEK if peek else 0)
-        kind, value = cls._STRUCT.unpack(data)
-        return cls(Kind(kind), value, descriptors[0] if descriptors else -1)
-
-
-_GO = struct.Struct("=I")
-"""How many descriptors are still to come after this message."""
-
-
-def send_go(line: socket.socket, descriptors: list[int]) -> None:
-    """Send GO in as many messages as the descriptors need. LineEnded when the child is gone."""
-    rest = descriptors
+def _outside(body: bytes) -> tuple[bytes, list[int]]:
+    """Return a body for a message, and where it is too long the memfd that has it instead."""
+    if len(body) <= _INLINE_BYTES:
+        return body, []
+    memfd = os.memfd_create("allcores-start")
     try:
-        while True:
-            part, rest = rest[:_MAX_DESCRIPTORS], rest[_MAX_DESCRIPTORS:]
-            socket.send_fds(line, [_GO.pack(len(rest))], part)
-            if not rest:
-                return
-    except (BrokenPipeError, ConnectionResetError) as error:
-        raise LineEnded from error
+        rest = memoryview(body)
+        while rest:
+            rest = rest[os.write(memfd, rest) :]
+    except BaseException:
+        os.close(memfd)
+        raise
+    return b"", [memfd]
 
 
-def receive_go(line: socket.socket) -> list[int]:
-    """Wait for GO; return the descriptors that the child's arguments refer to by index.
-
-    LineEnded when the caller went away instead.
-    """
-    descriptors: list[int] = []
-    while True:
-        data, part = _receive(line, _GO.size, _MAX_DESCRIPTORS)
-        descriptors.extend(part)
-        if _GO.unpack(data)[0] == 0:
-            return descriptors
+def _inside(data: bytes, start: int, descriptors: list[int], outside: bool, size: int) -> bytes:
+    """Return the body of a message, from the memfd that is the first of its descriptors if it is ``outside``."""
+    if not outside:
+        return data[start : start + size]
+    memfd, parts, offset = descriptors.pop(0), [], 0
+    try:
+        while offset < size:
+            part = os.pread(memfd, size - offset, offset)
+            if not part:
+                raise ValueError("a message that is shorter than it says")
+            parts.append(part)
+            offset += len(part)
+        return b"".join(parts)
+    finally:
+        os.close(memfd)

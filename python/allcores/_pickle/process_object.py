@@ -1,0 +1,47 @@
+"""A process object as its child gets it, or an error that a person can act on."""
+
+from __future__ import annotations
+
+import io
+from multiprocessing.process import BaseProcess, current_process
+
+from allcores._pickle.dump import PICKLING_ERRORS, dump
+from allcores._pickle.main_module import main_is_importable, main_reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+
+__all__ = ["encode", "refuse_while_importing_main"]
+
+_UNGUARDED = """\
+a process was to be started while the main module is being imported in a child, which would start processes without end.
+
+Guard what starts processes, so that it runs in the program itself and not where the program is imported:
+
+    if __name__ == "__main__":
+        main()
+
+or choose the start method 'fork', which imports nothing."""
+
+
+def encode(process_obj: BaseProcess, forget: Callable[[], None]) -> bytes:
+    """Pickle a process object (see `dump`).
+
+    UnpicklableArgumentError names what can be sent neither by name nor by value.
+    """
+    importable = main_is_importable(main_reference())
+    buffer = io.BytesIO()
+    try:
+        dump(process_obj, buffer, main_is_importable=importable, forget=forget)
+    except PICKLING_ERRORS as error:
+        from allcores._pickle.culprit import explain
+
+        raise explain(process_obj, error, main_is_importable=importable) from error
+    return buffer.getvalue()
+
+
+def refuse_while_importing_main() -> None:
+    """Raise RuntimeError when this process is a child that is still importing the main module."""
+    if getattr(current_process(), "_inheriting", False):
+        raise RuntimeError(_UNGUARDED)

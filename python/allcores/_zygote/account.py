@@ -1,0 +1,124 @@
+"""What is known about a child's end beyond its exit code, gathered where it is known and told with the code.
+
+A child writes into its account, a memfd that it shares with the zygote: faulthandler the stack of a crash,
+`note_exception` an exception that nobody caught. The zygote reads it when it reaps, and adds what the kernel says
+about memory.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import os
+import pickle
+
+__all__ = ["MemoryWatch", "close_account", "create_account", "note_exception", "open_account", "read_account"]
+
+_BYTES = 24 * 1024
+_EXCEPTION = b"\0exception\0"
+_HIGH_DESCRIPTOR = 100
+"""Out of the way of programs that close, or count on, low numbers."""
+
+_account = -1
+
+
+def create_account() -> int:
+    """Return a new account, in the zygote."""
+    return os.memfd_create("allcores-account")
+
+
+def open_account(descriptor: int) -> None:
+    """Make it this process's: from now on a crash leaves its stack there, unless the program wants it elsewhere."""
+    import fcntl
+
+    global _account
+    try:
+        _account = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
+        os.close(descriptor)
+    except OSError:  # the limit of open files is lower than that
+        _account = descriptor
+    if not faulthandler.is_enabled():
+        faulthandler.enable(_account)
+
+
+def close_account() -> None:
+    """In a fork of the child, which is somebody else."""
+    global _account
+    if _account >= 0:
+        os.close(_account)
+        _account = -1
+
+
+def note_exception(error: BaseException) -> None:
+    """Keep an exception that nobody caught, in the process that it ends."""
+    if _account < 0:
+        return
+    import traceback
+
+    kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text could not be made)"
+    shown = "".join(traceback.format_exception(error))
+    record = pickle.dumps((kind, text[: _BYTES // 4], shown[-_BYTES // 2 :]))
+    with contextlib.suppress(OSError):  # the program may have closed it
+        os.pwrite(_account, _EXCEPTION + record, 0)
+
+
+def read_account(descriptor: int, out_of_memory: str | None) -> bytes:
+    """Return what a child left in its account, for `loads_account`."""
+    content = os.pread(descriptor, _BYTES, 0)
+    if not content and out_of_memory is None:
+        return b""
+    exception, stack = None, None
+    if content.startswith(_EXCEPTION):
+        exception = pickle.loads(content[len(_EXCEPTION) :])
+    elif content:
+        stack = content.decode(errors="replace")
+    return pickle.dumps({"exception": exception, "stack": stack, "out_of_memory": out_of_memory})
+
+
+class MemoryWatch:
+    """Notices that the kernel killed for want of memory in this process's cgroup, between two looks."""
+
+    def __init__(self) -> None:
+        """Take the first look."""
+        self._file = _memory_events()
+        self._kills = self._count()
+
+    def look(self) -> str | None:
+        """Return evidence that there was a kill since the last look."""
+        before, self._kills = self._kills, self._count()
+        if self._kills <= before:
+            return None
+        return f"the kernel's out-of-memory killer was at work in the cgroup ({self._file}: oom_kill {self._kills})"
+
+    def _count(self) -> int:
+        if self._file is None:
+            return 0
+        try:
+            with open(self._file, "rb") as file:
+                fields = dict(line.split() for line in file.read().splitlines())
+            return int(fields.get(b"oom_kill", 0))
+        except (OSError, ValueError):
+            return 0
+
+
+def _memory_events() -> str | None:
+    """Return the file in which this process's cgroup counts kills, if there is one."""
+    try:
+        with open("/proc/self/cgroup") as file:
+            for line in file:
+                _, controllers, path = line.rstrip("\n").split(":", 2)
+                if controllers == "":
+                    found = f"/sys/fs/cgroup{path}/memory.events"
+                elif "memory" in controllers.split(","):
+                    found = f"/sys/fs/cgroup/memory{path}/memory.oom_control"
+                else:
+                    continue
+                if os.path.exists(found):
+                    return found
+    except (OSError, ValueError):
+        pass
+    return None

@@ -1,0 +1,84 @@
+"""BLAS and OpenMP: one thread each in the zygote, which may have no other threads; in children as many as usual."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Iterator
+    from typing import Any
+
+__all__ = ["NumberOfThreads", "one_thread_each", "set_threads", "threads_alive"]
+
+_VARIABLES = {
+    # threadpoolctl's name of a library: the variables that set its number of threads, the first one set wins
+    "openblas": ("OPENBLAS_NUM_THREADS", "GOTO_NUM_THREADS", "OMP_NUM_THREADS"),
+    "mkl": ("MKL_NUM_THREADS", "OMP_NUM_THREADS"),
+    "blis": ("BLIS_NUM_THREADS", "OMP_NUM_THREADS"),
+    "flexiblas": ("OMP_NUM_THREADS",),
+    "openmp": ("OMP_NUM_THREADS",),
+}
+_LIBRARIES = (b"openblas", b"mkl_rt", b"libblis", b"flexiblas", b"libgomp", b"libomp", b"libiomp", b"vcomp")
+
+
+@contextlib.contextmanager
+def one_thread_each() -> Iterator[None]:
+    """A block in which libraries that are loaded make no threads.
+
+    Only the C library's environment is changed: Python code sees, and can set, what it always did.
+    """
+    names = {name for names in _VARIABLES.values() for name in names}
+    for name in names:
+        os.putenv(name, "1")
+    try:
+        yield
+    finally:
+        for name in names:
+            if name in os.environ:
+                os.putenv(name, os.environ[name])
+            else:
+                os.unsetenv(name)
+
+
+class NumberOfThreads:
+    """The libraries with threads of their own that are loaded here, and the number each is to have."""
+
+    def __init__(self) -> None:
+        """Look for them; that takes milliseconds where there are some, so it is done once, in the zygote."""
+        self._libraries: list[Any] = []
+        with open("/proc/self/maps", "rb") as file:
+            maps = file.read()
+        if any(name in maps for name in _LIBRARIES):
+            from threadpoolctl import ThreadpoolController
+
+            self._libraries = ThreadpoolController().lib_controllers
+
+    def set_usual(self) -> None:
+        """Set what each library would have chosen by itself: its variables, else the CPUs this process may use."""
+        usable = len(os.sched_getaffinity(0))
+        for library in self._libraries:
+            library.set_num_threads(_wanted(library.internal_api) or usable)
+
+
+def set_threads(count: int) -> None:
+    """Set the number of threads of the libraries that are loaded here, and of those still to be loaded."""
+    for names in _VARIABLES.values():
+        for name in names:
+            os.environ[name] = str(count)
+    for library in NumberOfThreads()._libraries:
+        library.set_num_threads(count)
+
+
+def threads_alive() -> int:
+    """Count the threads of this process, those that Python does not know (BLAS) included."""
+    return len(os.listdir("/proc/self/task"))
+
+
+def _wanted(library: str) -> int | None:
+    for name in _VARIABLES.get(library, _VARIABLES["openmp"]):
+        first = os.environ.get(name, "").partition(",")[0].strip()  # OMP_NUM_THREADS may be a list, by nesting level
+        if first.isdigit() and int(first) > 0:
+            return int(first)
+    return None

@@ -1,0 +1,79 @@
+//! Messages with descriptors. Descriptors are plain numbers here, as everywhere in Python's `os`.
+
+use std::io;
+use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::sys::descriptor::borrow;
+use crate::sys::seqpacket::{self, Message, Receive, Wait};
+
+/// Return two connected sockets of the kind SEQPACKET, closed on exec.
+#[pyfunction]
+fn socket_pair() -> PyResult<(RawFd, RawFd)> {
+    let (one, other) = seqpacket::pair()?;
+    Ok((one.into_raw_fd(), other.into_raw_fd()))
+}
+
+/// Send one message with descriptors; with `wait` false raise BlockingIOError when there is no room.
+#[pyfunction]
+#[pyo3(signature = (socket, data, descriptors, /, *, wait=true))]
+fn send_message(
+    py: Python<'_>,
+    socket: RawFd,
+    data: &Bound<'_, PyBytes>,
+    descriptors: Vec<RawFd>,
+    wait: bool,
+) -> PyResult<()> {
+    let socket = borrow(socket)?;
+    let descriptors: Vec<BorrowedFd<'_>> = descriptors.into_iter().map(borrow).collect::<io::Result<_>>()?;
+    let data = data.as_bytes();
+    until_not_interrupted(py, wait, |wait| seqpacket::send(socket, data, &descriptors, wait))
+}
+
+/// Receive one message of at most `size` bytes; with `peek` leave it there. Empty bytes at the end.
+///
+/// No descriptors at all when there was no room in this process for all of them.
+#[pyfunction]
+#[pyo3(signature = (socket, size, /, *, peek=false, wait=true))]
+fn receive_message<'py>(
+    py: Python<'py>,
+    socket: RawFd,
+    size: usize,
+    peek: bool,
+    wait: bool,
+) -> PyResult<(Bound<'py, PyBytes>, Vec<RawFd>)> {
+    let socket = borrow(socket)?;
+    let how = if peek { Receive::Peek } else { Receive::Take };
+    let mut buffer = vec![0; size];
+    let Message { length, descriptors } =
+        until_not_interrupted(py, wait, |wait| seqpacket::receive(socket, &mut buffer, how, wait))?;
+    let data = PyBytes::new(py, &buffer[..length]);
+    Ok((data, descriptors.into_iter().map(IntoRawFd::into_raw_fd).collect()))
+}
+
+/// Make a call at once, and only where it must wait let other threads run and signal handlers have their turn.
+fn until_not_interrupted<T: Send>(
+    py: Python<'_>,
+    wait: bool,
+    mut call: impl FnMut(Wait) -> io::Result<T> + Send,
+) -> PyResult<T> {
+    let mut result = call(Wait::No);
+    while let Err(error) = &result {
+        match error.kind() {
+            io::ErrorKind::WouldBlock if wait => {}
+            io::ErrorKind::Interrupted => py.check_signals()?,
+            _ => break,
+        }
+        result = py.detach(|| call(if wait { Wait::Yes } else { Wait::No }));
+    }
+    Ok(result?)
+}
+
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(socket_pair, module)?)?;
+    module.add_function(wrap_pyfunction!(send_message, module)?)?;
+    module.add_function(wrap_pyfunction!(receive_message, module)?)?;
+    Ok(())
+}
