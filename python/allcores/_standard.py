@@ -7,6 +7,7 @@ They were read in CPython 3.11 to 3.13.
 from __future__ import annotations
 
 import _locale
+import contextlib
 import os
 import sys
 import threading
@@ -15,7 +16,7 @@ from multiprocessing.reduction import ForkingPickler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Any
 
 __all__ = [
@@ -32,8 +33,10 @@ __all__ = [
     "process_untouched",
     "raw_environment",
     "registered_reducers",
+    "resource_tracker",
     "spawn_file",
     "spawn_program",
+    "stream_numbers_taken",
 ]
 
 default_context: Any = context._default_context
@@ -86,8 +89,45 @@ def close_fds(*fds: int) -> None:
 
 def spawn_program(path: str | bytes, arguments: Sequence[str | bytes], descriptors: Sequence[int]) -> int:
     """Start a program that inherits ``descriptors`` and no others; return its pid."""
-    pid: int = _util()["spawnv_passfds"](path, arguments, descriptors)
+    with stream_numbers_taken():
+        pid: int = _util()["spawnv_passfds"](path, arguments, descriptors)
     return pid
+
+
+def resource_tracker() -> int:
+    """Return the way to the resource tracker, which all processes of a program share; start it if need be."""
+    from multiprocessing import resource_tracker
+
+    tracker = resource_tracker._resource_tracker
+    known: int | None = vars(tracker)["_fd"]
+    # Whether it still lives is asked by those who use it; asking here would be a system call more at each start.
+    if known is None or not _is_open(known):
+        with stream_numbers_taken():
+            known = tracker.getfd()
+    assert known is not None
+    return known
+
+
+@contextlib.contextmanager
+def stream_numbers_taken() -> Iterator[None]:
+    """A block in which no new descriptor gets the number of a standard stream that is closed: fork_exec refuses that."""
+    taken = []
+    try:
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            taken.append(number)
+        os.close(number)
+        yield
+    finally:
+        for number in taken:
+            os.close(number)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _util() -> dict[str, Any]:

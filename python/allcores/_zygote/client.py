@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 
+from allcores import _standard
 from allcores._pickle.main_module import main_reference, main_version
 from allcores._zygote.launch import above_streams, launch, reap
 from allcores._zygote.surroundings import capture
@@ -193,7 +194,9 @@ class Session:
                 self._way = None
 
     def _hand_over(self, way: _Way, spare: Offer, process: bytes, descriptors: list[int]) -> None:
-        work = Work(way.numbers, self.own_pidfd(), _tracker(), _streams(), descriptors, capture(), process)
+        work = Work(
+            way.numbers, self.own_pidfd(), _standard.resource_tracker(), _streams(), descriptors, capture(), process
+        )
         work.send(spare.line)
         os.eventfd_write(spare.bell, 1)
 
@@ -235,18 +238,6 @@ def read_exit(line: int) -> tuple[int, bytes]:
     except LineEnded:
         return -signal.SIGKILL, b""
     return end.code, end.account
-
-
-def _tracker() -> int:
-    """Return the way to the resource tracker, which all processes of a program share; start it if need be."""
-    from multiprocessing import resource_tracker  # not before it is needed: see _standard on exit functions
-
-    tracker = resource_tracker._resource_tracker
-    known: int | None = tracker._fd  # type: ignore[attr-defined]
-    # Whether it still lives is asked by those who use it; asking here would be a system call at each start.
-    descriptor = tracker.getfd() if known is None or not _is_open(known) else known
-    assert descriptor is not None
-    return descriptor
 
 
 def _is_open(descriptor: int) -> bool:

@@ -1,0 +1,193 @@
+"""Programs that do unusual things to their process, and what `warm` children see of it: what spawned ones would."""
+
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from running import HANG_LIMIT_SECONDS, PYTHON, program, run
+
+HEAD = """\
+import faulthandler, os, signal, sys, time
+import allcores as mp
+"""
+
+PROGRAMS = {
+    # name: (module level, body of main, what it prints)
+    "ignores SIGCHLD at import": (
+        "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\ndef work(n): sys.exit(n)",
+        "for n in (5, 6):\n    p = mp.Process(target=work, args=(n,)); p.start(); p.join(30); print(p.exitcode)",
+        "5\n6\n",
+    ),
+    "reaps all children in a SIGCHLD handler": (
+        """
+def reap(*_):
+    try:
+        while os.waitpid(-1, os.WNOHANG) != (0, 0): pass
+    except ChildProcessError: pass
+signal.signal(signal.SIGCHLD, reap)
+def work(n): print(signal.getsignal(signal.SIGCHLD) is reap, flush=True); sys.exit(n)
+""",
+        "for n in (5, 6):\n    p = mp.Process(target=work, args=(n,)); p.start(); p.join(30); print(p.exitcode)",
+        "True\n5\nTrue\n6\n",
+    ),
+    "sets an alarm at import": (
+        """
+rang = []
+signal.signal(signal.SIGALRM, lambda *_: rang.append(1))
+signal.setitimer(signal.ITIMER_REAL, 0.3)
+def work():
+    deadline = time.monotonic() + 30
+    while not rang and time.monotonic() < deadline: time.sleep(0.01)
+    print(len(rang), flush=True)
+""",
+        "for _ in range(2):\n    p = mp.Process(target=work); p.start(); p.join(30); print(p.exitcode)",
+        "1\n0\n1\n0\n",
+    ),
+    "makes a temporary directory at import": (
+        """
+import tempfile
+directory = tempfile.TemporaryDirectory()
+def work(): print(os.path.isdir(directory.name), flush=True)
+""",
+        "for _ in range(3):\n    p = mp.Process(target=work); p.start(); p.join(30)",
+        "True\nTrue\nTrue\n",
+    ),
+    "changes what a child inherits between starts": (
+        """
+import resource, locale, logging, warnings
+def work():
+    mask = os.umask(0)
+    print(oct(mask), os.getpriority(os.PRIO_PROCESS, 0), os.getcwd(), os.environ.get("WORD"), sys.argv[1:],
+          "/extra" in sys.path, resource.getrlimit(resource.RLIMIT_CORE)[0], os.sched_getaffinity(0) == {0},
+          logging.getLogger("a.b").isEnabledFor(10), warnings.filters[0][:1], flush=True)
+""",
+        """
+for turn in range(2):
+    p = mp.Process(target=work); p.start(); p.join(30)
+    os.umask(0o77); os.setpriority(os.PRIO_PROCESS, 0, 3); os.chdir("/"); os.environ["WORD"] = "said"
+    sys.argv[1:] = ["words"]; sys.path.append("/extra"); resource.setrlimit(resource.RLIMIT_CORE, (7, 7))
+    os.sched_setaffinity(0, {0}); logging.getLogger("a.b").setLevel(10); warnings.simplefilter("always")
+p = mp.Process(target=work); p.start(); p.join(30)
+""",
+        None,
+    ),
+    "forks a daemon that starts children when the program is gone": (
+        "def work(): time.sleep(0.3); sys.exit(3)",
+        """
+p = mp.Process(target=os.getpid); p.start(); p.join(30)
+r, w = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    os.read(r, 1)
+    p = mp.Process(target=work); p.start(); p.join(30); print(p.exitcode, flush=True); os._exit(0)
+else:
+    os.write(w, b"!")
+    os._exit(0)
+""",
+        "3\n",
+    ),
+    "closes all descriptors and opens others": (
+        "def work(): sys.exit(4)",
+        """
+for _ in range(2):
+    p = mp.Process(target=work); p.start(); p.join(30); print(p.exitcode)
+    del p
+    os.closerange(3, 256)
+    files = [open(os.devnull) for _ in range(20)]
+""",
+        "4\n4\n",
+    ),
+    "starts a process in a signal handler": (
+        "def work(): pass",
+        """
+codes = []
+def handler(*_):
+    try:
+        p = mp.Process(target=work); p.start(); p.join(30); codes.append(p.exitcode)
+    except ImportError: codes.append(0)  # an import was interrupted; as with multiprocessing
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.03)
+try:
+    p = mp.Process(target=work); p.start(); p.join(30); codes.append(p.exitcode)
+except ImportError: codes.append(0)
+while len(codes) < 2: time.sleep(0.01)
+print(codes)
+""",
+        "[0, 0]\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, expected) in PROGRAMS.items() if expected is not None])
+def test_a_program_that(name: str, tmp_path: Path) -> None:
+    definitions, main, expected = PROGRAMS[name]
+    text = source(definitions, f"faulthandler.dump_traceback_later(50, exit=True)\n{main.strip()}")
+    outcome = run([*PYTHON, program(tmp_path, text)], environment={"TMPDIR": str(tmp_path)})
+    assert (outcome.status, outcome.out) == (0, expected), outcome.err
+    assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
+
+
+def source(definitions: str, main: str) -> str:
+    body = "\n".join("    " + line for line in main.strip().splitlines())
+    return f"{HEAD}{definitions}\nif __name__ == '__main__':\n{body}\n"
+
+
+def test_what_a_child_inherits_is_that_of_the_moment(tmp_path: Path) -> None:
+    definitions, main, _ = PROGRAMS["changes what a child inherits between starts"]
+    fork, warm = (
+        run([*PYTHON, program(tmp_path, source(definitions, f"mp.set_start_method({method!r})\n{main}"))], cwd=tmp_path)
+        for method in ("fork", "warm")
+    )
+    assert fork.out.count("\n") == 3, fork.err
+    assert warm == fork
+
+
+@pytest.mark.parametrize("closed", ["<&- >&-", "<&- >&- 2>&-", ">&- 2>&-", "<&-"])
+def test_closed_standard_streams_are_no_obstacle(closed: str, tmp_path: Path) -> None:
+    text = (
+        f"{HEAD}def work(path):\n    open(path, 'w').write('ran')\n"
+        "if __name__ == '__main__':\n"
+        f"    for n in range(2):\n        p = mp.Process(target=work, args=({str(tmp_path)!r} + f'/{{n}}',))\n"
+        "        p.start(); p.join(30)\n"
+    )
+    command = f"exec {sys.executable} {program(tmp_path, text)} {closed}"
+    subprocess.run(["sh", "-c", command], timeout=HANG_LIMIT_SECONDS, stderr=None, check=False)
+    assert [(tmp_path / name).read_text() for name in ("0", "1")] == ["ran", "ran"]
+
+
+def test_a_program_without_multiprocessing_can_wait_for_all_its_children(tmp_path: Path) -> None:
+    text = (
+        "import os\nfor n in range(2):\n    if os.fork() == 0: os._exit(n)\n"
+        "try:\n    while True: os.wait()\nexcept ChildProcessError: print('all')\n"
+    )
+    outcome = run([*PYTHON, "-m", "allcores", "run", "--start-method", "warm", program(tmp_path, text)])
+    assert (outcome.status, outcome.out) == (0, "all\n"), outcome.err
+
+
+def test_a_program_that_becomes_another_leaves_no_zygote(tmp_path: Path) -> None:
+    text = f"""{HEAD}
+def work(): print(os.getppid(), flush=True)
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        p = mp.Process(target=work); p.start(); p.join(30)
+        os.execv(sys.executable, [sys.executable, __file__, "again"])
+    print("again", flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, str(program(tmp_path, text))], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    ) as root:
+        assert root.stdout is not None
+        zygote = int(root.stdout.readline())
+        assert root.stdout.readline() == "again\n"
+        try:
+            pidfd = os.pidfd_open(zygote)
+        except ProcessLookupError:
+            pidfd = -1
+        if pidfd >= 0:
+            assert select.select([pidfd], [], [], HANG_LIMIT_SECONDS)[0], "the zygote still runs"
+            os.close(pidfd)
+        root.communicate("")
