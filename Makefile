@@ -43,6 +43,8 @@ conformance: setup
 bench: setup
 	$(BIN)/python benchmarks/import_time.py
 	$(BIN)/python benchmarks/start.py
+	$(BIN)/python benchmarks/start.py --big
+	$(BIN)/python benchmarks/fresh.py
 
 docs: setup
 	$(BIN)/python -m pdoc --output-directory build/docs allcores '!allcores._core'

@@ -1,22 +1,39 @@
-"""How long a process takes to start and end, by start method, in a small program.
+"""How long a process takes to start and end, by start method: ``fork`` is the standard library's, as all but ``warm`` are.
 
-Two figures each: from start() to the first line of the target (by the monotonic clock, which processes share), and
-start() to the end of join(). The children do nothing else. The first start of each method is not counted; it launches
-the zygote or the forkserver.
+    python benchmarks/start.py          a small program
+    python benchmarks/start.py --big    numpy imported, and two gigabytes touched in pages of 4 KB
+
+Three figures: from start() to the first line of the target (by the monotonic clock, which processes share), start() to
+the end of join() of a process that does nothing, both with pauses in which spares can be made ready; and the same
+without pauses, per process. The first start of each method is not counted; it launches the zygote or the forkserver.
 """
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import sys
 import time
 from functools import partial
 from typing import Any
 
-import allcores
-from harness import machine, measure
+BIG = "--big" in sys.argv
+if BIG:
+    os.environ["NUMPY_MADVISE_HUGEPAGE"] = "0"  # before numpy looks: 4 KB pages, as most memory of programs is
+    import numpy
 
-ROUNDS = 40
+import allcores  # noqa: E402
+from harness import machine, measure  # noqa: E402
+
+ROUNDS = 30 if BIG else 60
 METHODS = ("fork", "warm", "forkserver", "spawn")
+PAUSE_SECONDS = 0.02
+BATCH = 20
+
+
+def context_of(method: str) -> Any:
+    """Return the context of a start method; the standard library's but for warm."""
+    return (allcores if method == "warm" else multiprocessing).get_context(method)
 
 
 def tell_time(connection: Any) -> None:
@@ -26,9 +43,10 @@ def tell_time(connection: Any) -> None:
 
 def first_line_seconds(method: str) -> float:
     """Return the time from start() to the target's first line, in seconds."""
-    context = allcores.get_context(method)
+    context = context_of(method)
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=tell_time, args=(sender,))
+    time.sleep(PAUSE_SECONDS)
     began = time.monotonic()
     process.start()
     first_line: float = receiver.recv()
@@ -40,22 +58,37 @@ def first_line_seconds(method: str) -> float:
 
 def whole_seconds(method: str) -> float:
     """Return the time from start() to the end of join() of a process that does nothing, in seconds."""
-    process = allcores.get_context(method).Process(target=int)
+    process = context_of(method).Process(target=int)
+    time.sleep(PAUSE_SECONDS)
     began = time.monotonic()
     process.start()
     process.join()
     return time.monotonic() - began
 
 
+def sustained_seconds(method: str) -> float:
+    """Return the time per process when one follows the other at once, in seconds."""
+    context = context_of(method)
+    began = time.monotonic()
+    for _ in range(BATCH):
+        process = context.Process(target=int)
+        process.start()
+        process.join()
+    return (time.monotonic() - began) / BATCH
+
+
 def main() -> int:
     """Measure and print."""
-    print(machine())
-    for title, seconds in (
-        ("start() to the first line of the target", first_line_seconds),
-        ("start() to the end of join()", whole_seconds),
+    print(machine() + (f", numpy {numpy.__version__} and 2 GB touched" if BIG else ", small program"))
+    ballast = numpy.ones(2**28) if BIG else None
+    for title, seconds, methods, rounds in (
+        ("start() to the first line of the target, paced", first_line_seconds, METHODS, ROUNDS),
+        ("start() to the end of join(), paced", whole_seconds, METHODS, ROUNDS),
+        (f"start() to the end of join(), {BATCH} in a row, per process", sustained_seconds, METHODS[:2], ROUNDS // 3),
     ):
-        contestants = {method: partial(seconds, method) for method in METHODS}
-        print(f"\n{title}, {ROUNDS} rounds\n{measure(contestants, ROUNDS).table('fork')}")
+        contestants = {method: partial(seconds, method) for method in methods}
+        print(f"\n{title}, {rounds} rounds\n{measure(contestants, rounds).table('warm')}")
+    del ballast
     return 0
 
 

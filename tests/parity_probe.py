@@ -13,7 +13,15 @@ import sys
 import allcores
 
 # Additions of ours that show in a comparison; nothing may be missing or have another signature.
-OURS = {"install", "uninstall", "AllcoresError", "StartError", "UnpicklableArgumentError"}
+OURS = {
+    "AllcoresError",
+    "ExitReason",
+    "StartError",
+    "UnpicklableArgumentError",
+    "install",
+    "uninstall",
+    "usable_cpus",
+}
 
 
 def submodules(package=multiprocessing, prefix=""):
@@ -34,15 +42,24 @@ def shape(function):
     return [(p.name, p.kind.name, repr(p.default)) for p in parameters]
 
 
+def fits(standard, ours):
+    """Whether ours can be called in every way the standard one can; keyword arguments of ours come behind."""
+    wanted, have = shape(standard), shape(ours)
+    if wanted is None or have is None:
+        return wanted == have
+    more = [p for p in have if p not in wanted]
+    return [p for p in have if p in wanted] == wanted and all(p[1:] == ("KEYWORD_ONLY", "None") for p in more)
+
+
 def compare_callable(where, standard, ours):
-    if shape(standard) != shape(ours):
+    if not fits(standard, ours):
         yield f"{where}: {shape(ours)} instead of {shape(standard)}"
     if inspect.isclass(standard):
         for name, method in inspect.getmembers(standard, callable):
             if not name.startswith("_"):
                 if not hasattr(ours, name):
                     yield f"{where}.{name} is missing"
-                elif shape(method) != shape(getattr(ours, name)):
+                elif not fits(method, getattr(ours, name)):
                     yield f"{where}.{name}: {shape(getattr(ours, name))} instead of {shape(method)}"
 
 

@@ -83,3 +83,9 @@ def program(folder: Path, source: str, name: str = "program.py") -> Path:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(source)
     return file
+
+
+def guarded(definitions: str, main: str) -> str:
+    """Return the source of a program whose main part stands under the usual guard."""
+    body = "\n".join("    " + line for line in main.strip().splitlines())
+    return f"{definitions}\nif __name__ == '__main__':\n{body}\n"

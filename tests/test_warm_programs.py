@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from running import HANG_LIMIT_SECONDS, PYTHON, program, run
+from running import HANG_LIMIT_SECONDS, PYTHON, guarded, program, run
 
 HEAD = """\
 import faulthandler, os, signal, sys, time
@@ -124,21 +124,19 @@ print(codes)
 @pytest.mark.parametrize("name", [name for name, (_, _, expected) in PROGRAMS.items() if expected is not None])
 def test_a_program_that(name: str, tmp_path: Path) -> None:
     definitions, main, expected = PROGRAMS[name]
-    text = source(definitions, f"faulthandler.dump_traceback_later(50, exit=True)\n{main.strip()}")
+    text = guarded(HEAD + definitions, f"faulthandler.dump_traceback_later(50, exit=True)\n{main.strip()}")
     outcome = run([*PYTHON, program(tmp_path, text)], environment={"TMPDIR": str(tmp_path)})
     assert (outcome.status, outcome.out) == (0, expected), outcome.err
     assert [path.name for path in tmp_path.iterdir()] == ["program.py"]
 
 
-def source(definitions: str, main: str) -> str:
-    body = "\n".join("    " + line for line in main.strip().splitlines())
-    return f"{HEAD}{definitions}\nif __name__ == '__main__':\n{body}\n"
-
-
 def test_what_a_child_inherits_is_that_of_the_moment(tmp_path: Path) -> None:
     definitions, main, _ = PROGRAMS["changes what a child inherits between starts"]
     fork, warm = (
-        run([*PYTHON, program(tmp_path, source(definitions, f"mp.set_start_method({method!r})\n{main}"))], cwd=tmp_path)
+        run(
+            [*PYTHON, program(tmp_path, guarded(HEAD + definitions, f"mp.set_start_method({method!r})\n{main}"))],
+            cwd=tmp_path,
+        )
         for method in ("fork", "warm")
     )
     assert fork.out.count("\n") == 3, fork.err

@@ -23,6 +23,7 @@ from allcores import context as context
 from allcores import process as process
 from allcores import reduction as reduction
 from allcores._core import __version__ as __version__
+from allcores._cpus import usable_cpus
 from allcores._install import install, uninstall
 from allcores.context import (
     AuthenticationError,
@@ -32,6 +33,7 @@ from allcores.context import (
     TimeoutError,
 )
 from allcores.errors import AllcoresError, StartError, UnpicklableArgumentError
+from allcores.exit_reason import ExitReason
 
 __all__ = [
     "AllcoresError",
@@ -42,6 +44,7 @@ __all__ = [
     "BufferTooShort",
     "Condition",
     "Event",
+    "ExitReason",
     "JoinableQueue",
     "Lock",
     "Manager",
@@ -76,6 +79,7 @@ __all__ = [
     "set_forkserver_preload",
     "set_start_method",
     "uninstall",
+    "usable_cpus",
 ]
 
 # The package's functions are the methods of its default context, as in multiprocessing; written out so that editors

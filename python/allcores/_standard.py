@@ -25,6 +25,7 @@ __all__ = [
     "default_context",
     "executable",
     "flush_streams",
+    "forget_child",
     "importing_main",
     "interpreter_flags",
     "locale_in_force",
@@ -51,6 +52,12 @@ registered_reducers: dict[type, Callable[[Any], Any]] = vars(ForkingPickler)["_e
 
 # multiprocessing.util is imported when it is used: its import registers multiprocessing's exit function, and exit
 # functions that the program registers before its first use of multiprocessing are to run after that, as without us.
+
+
+def forget_child(child: process.BaseProcess) -> None:
+    """Let this process not join or terminate a child at its end."""
+    vars(process)["_children"].discard(child)
+    vars(process)["_dangling"].discard(child)
 
 
 def flush_streams() -> None:
@@ -110,7 +117,7 @@ def resource_tracker() -> int:
 
 @contextlib.contextmanager
 def stream_numbers_taken() -> Iterator[None]:
-    """A block in which no new descriptor gets the number of a standard stream that is closed: fork_exec refuses that."""
+    """A block in which no new descriptor gets the number of a closed standard stream, which fork_exec refuses."""
     taken = []
     try:
         while (number := os.open(os.devnull, os.O_RDWR)) <= 2:

@@ -22,11 +22,14 @@ from multiprocessing.context import (
 )
 
 from allcores import _standard
+from allcores._cpus import usable_cpus
 from allcores._start_method import choice
+from allcores.exit_reason import ExitReason
+from allcores.limits import Limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Any, ClassVar
 
     from allcores import managers, pool, popen_warm
@@ -53,12 +56,84 @@ __all__ = [
     "set_spawning_popen",
 ]
 
-ForkProcess = _std.ForkProcess
-SpawnProcess = _std.SpawnProcess
-ForkServerProcess = _std.ForkServerProcess
+
+class _OwnProcess(_process.BaseProcess):
+    """What our process classes have besides the standard ones'."""
+
+    _limits: Limits | None = None
+
+    def __init__(
+        self,
+        group: None = None,
+        target: Callable[..., object] | None = None,
+        name: str | None = None,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] = {},  # the standard signature; it is copied
+        *,
+        daemon: bool | None = None,
+        max_memory_bytes: int | None = None,
+        cpu_affinity: Iterable[int] | None = None,
+        niceness: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Prepare a process that will call ``target(*args, **kwargs)``.
+
+        Besides what `multiprocessing.Process` takes: ``max_memory_bytes`` of private memory, beyond which allocating is
+        a MemoryError; ``cpu_affinity``, the numbers of the CPUs it may use; ``niceness``, from -20 (first) to 19
+        (last); ``threads``, how many BLAS and OpenMP libraries may use. ValueError for what no process can have.
+        """
+        super().__init__(group, target, name, args, kwargs, daemon=daemon)
+        if (max_memory_bytes, cpu_affinity, niceness, threads) != (None, None, None, None):
+            self._limits = Limits(max_memory_bytes, cpu_affinity, niceness, threads)
+
+    @property
+    def exit_reason(self) -> ExitReason | None:
+        """Why it ended, in more words than `exitcode`; None while it has not."""
+        code = self.exitcode
+        if code is None:
+            return None
+        return ExitReason(code, getattr(vars(self)["_popen"], "account", b""))
+
+    def detach(self) -> None:
+        """Let a running process be: it will not be joined at exit, and outlives this program.
+
+        With ``warm`` its zygote stays for it, and it still ends if that is killed. ValueError when it was not started.
+        """
+        self._check_closed()  # type: ignore[attr-defined]  # not in the type stubs
+        popen = vars(self)["_popen"]
+        if popen is None:
+            raise ValueError("only a started process can be detached: call start() first")
+        _standard.forget_child(self)
+        if hasattr(popen, "detach"):
+            popen.detach()
+
+    def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
+        if self._limits is not None:
+            try:
+                self._limits.apply()
+            except Exception:
+                import traceback
+
+                traceback.print_exc()
+                _standard.flush_streams()
+                return 1
+        code: int = super()._bootstrap(*args, **kwargs)  # type: ignore[misc]  # not in the type stubs
+        return code
 
 
-class WarmProcess(_process.BaseProcess):
+class ForkProcess(_OwnProcess, _std.ForkProcess):
+    """A process that is a copy of its parent."""
+
+
+class SpawnProcess(_OwnProcess, _std.SpawnProcess):
+    """A process that is a fresh interpreter."""
+
+
+class ForkServerProcess(_OwnProcess, _std.ForkServerProcess):
+    """A process forked from the standard library's server."""
+
+
+class WarmProcess(_OwnProcess):
     """A process forked from the session's zygote (see ``allcores/_zygote/README.md``)."""
 
     _start_method = "warm"
@@ -74,7 +149,7 @@ class WarmProcess(_process.BaseProcess):
         """Do nothing: like a spawned process, this one holds no state of its parent's."""
 
 
-class Process(_std.Process):
+class Process(_OwnProcess, _std.Process):
     """A process of the start method in force, as ``multiprocessing.Process``.
 
     >>> import allcores
@@ -96,6 +171,10 @@ class Process(_std.Process):
 
 class _OwnFactories(BaseContext):
     """What our contexts make differently; the rest of the interface is BaseContext's."""
+
+    def cpu_count(self) -> int:
+        """Return how many CPUs this process may use, by its affinity and the quota of its cgroup."""
+        return usable_cpus()
 
     def Manager(self) -> managers.SyncManager:
         """Start a manager process and return the manager; use it as a context manager to end it."""
@@ -133,13 +212,19 @@ class _OwnFactories(BaseContext):
 class ForkContext(_OwnFactories, _std.ForkContext):
     """Children are copies of this process."""
 
+    Process: ClassVar[type[ForkProcess]] = ForkProcess
+
 
 class SpawnContext(_OwnFactories, _std.SpawnContext):
     """Children are fresh interpreters."""
 
+    Process: ClassVar[type[SpawnProcess]] = SpawnProcess
+
 
 class ForkServerContext(_OwnFactories, _std.ForkServerContext):
     """Children are forked from the standard library's server process."""
+
+    Process: ClassVar[type[ForkServerProcess]] = ForkServerProcess
 
 
 class _NameOfOurs(str):

@@ -11,6 +11,7 @@ from multiprocessing import pool as _std
 from typing import Any
 
 from allcores import context as _context
+from allcores._cpus import usable_cpus
 from allcores._pickle.dump import dumps
 
 __all__ = ["Pool", "ThreadPool"]
@@ -27,8 +28,13 @@ class Pool(_std.Pool):
         maxtasksperchild: int | None = None,
         context: Any = None,
     ) -> None:
-        """Start ``processes`` workers (default: one per CPU), each running ``initializer(*initargs)`` first."""
+        """Start ``processes`` workers, each running ``initializer(*initargs)`` first.
+
+        Without a number there is one for each CPU that this process may use (`usable_cpus`).
+        """
         context = context or _context._default_context.get_context()
+        if processes is None:
+            processes = usable_cpus()
         super().__init__(processes, initializer, initargs, maxtasksperchild, context)
 
     def _setup_queues(self) -> None:
