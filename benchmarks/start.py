@@ -1,4 +1,4 @@
-"""How long a process takes to start and end, by start method: ``fork`` is the standard library's, as all but ``warm`` are.
+"""How long a process takes to start and end, by start method. All but ``warm`` are the standard library's.
 
     python benchmarks/start.py          a small program
     python benchmarks/start.py --big    numpy imported, and two gigabytes touched in pages of 4 KB

@@ -7,6 +7,7 @@ there in every child; the contexts here only translate it to their own kind and 
 
 from __future__ import annotations
 
+import sys
 from multiprocessing import context as _std
 from multiprocessing import process as _process
 from multiprocessing import reduction
@@ -146,7 +147,10 @@ class WarmProcess(_OwnProcess):
 
     @staticmethod
     def _after_fork() -> None:
-        """Do nothing: like a spawned process, this one holds no state of its parent's."""
+        """Take the standard input that was made ready; of its parent's state, as under spawn, there is none."""
+        child = sys.modules.get("allcores._zygote.child")
+        if child is not None:
+            child.set_standard_input()
 
 
 class Process(_OwnProcess, _std.Process):

@@ -13,6 +13,7 @@ from multiprocessing.context import set_spawning_popen
 from allcores import _standard
 from allcores._pickle.process_object import encode, refuse_while_importing_main
 from allcores._zygote.client import read_exit, session
+from allcores._zygote.inherited import InheritedDescriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -21,24 +22,11 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 __all__ = ["Popen"]
 
 
-class _InheritedDescriptor:
-    """Stands for a descriptor of the caller in the pickled arguments."""
-
-    def __init__(self, index: int) -> None:
-        self.index = index
-
-    def detach(self) -> int:
-        """Return the descriptor, in the child."""
-        from allcores._zygote.child import inherited_descriptor
-
-        return inherited_descriptor(self.index)
-
-
 class Popen(popen_fork.Popen):
     """A child of the zygote. Its sentinel is a pidfd, through which signals go too: no pid is ever mistaken."""
 
     method = "warm"
-    DupFd = _InheritedDescriptor
+    DupFd = InheritedDescriptor
 
     def __init__(self, process_obj: BaseProcess) -> None:
         """Start ``process_obj``."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import fcntl
 import os
 import pickle
 
@@ -29,8 +30,6 @@ def create_account() -> int:
 
 def open_account(descriptor: int) -> None:
     """Make it this process's: from now on a crash leaves its stack there, unless the program wants it elsewhere."""
-    import fcntl
-
     global _account
     try:
         _account = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)

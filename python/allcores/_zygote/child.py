@@ -13,33 +13,47 @@ from multiprocessing import process, reduction, resource_tracker, util
 from allcores import _standard
 from allcores._zygote.account import note_exception
 from allcores._zygote.client import session
+from allcores._zygote.inherited import InheritedDescriptor, have_inherited
 from allcores._zygote.preload import import_main
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from types import TracebackType
-    from typing import Any, NoReturn
+    from typing import Any, NoReturn, TextIO
 
     from allcores._zygote.preload import MainModule
     from allcores._zygote.surroundings import Surroundings
     from allcores._zygote.wire import Work
 
-__all__ = ["inherited_descriptor", "rehearse", "run"]
+__all__ = [
+    "prepare_standard_input",
+    "rehearse",
+    "rehearse_again",
+    "run",
+    "set_standard_input",
+]
 
-_inherited: list[int] = []
+_standard_input: TextIO | None = None
 
 
-def inherited_descriptor(index: int) -> int:
-    """Return the descriptor that an argument of this process refers to."""
-    return _inherited[index]
+def prepare_standard_input() -> None:
+    """Open what will be sys.stdin. `_bootstrap` would do so, which takes a tenth of a start."""
+    global _standard_input
+    _standard_input = open(os.open(os.devnull, os.O_RDONLY), encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def set_standard_input() -> None:
+    """Put it in place; called from within `_bootstrap`, which found no sys.stdin to replace."""
+    global _standard_input
+    if _standard_input is not None:
+        sys.stdin, _standard_input = _standard_input, None
 
 
 def run(work: Work, surroundings: Surroundings | None, main_module: MainModule) -> NoReturn:
     """Become the process that ``work`` describes, run it and exit. The held signals are still blocked."""
     exit_code = 1
     try:
-        global _inherited
-        _inherited = work.descriptors
+        have_inherited(work.descriptors)
         session.adopt(*work.way)
         resource_tracker._resource_tracker._fd = work.tracker  # type: ignore[attr-defined]
         _take_streams(work.streams)
@@ -52,6 +66,7 @@ def run(work: Work, surroundings: Surroundings | None, main_module: MainModule) 
         if surroundings is not None:
             surroundings.apply_late()
         util.Finalize(None, _note_uncaught, exitpriority=_NOTE_PRIORITY)
+        sys.stdin = None
         exit_code = itself._bootstrap(work.parent)
     except BaseException as error:
         _explain_failure(error)
@@ -146,18 +161,36 @@ class _Rehearsal(process.BaseProcess):
     _after_fork = staticmethod(int)
 
 
-def rehearse(main_module: MainModule) -> None:
-    """Do what a start will do, on nothing, and take back what it changed.
+class _RehearsedConnection:
+    """Pickles as a connection in the arguments does."""
+
+    def __reduce__(self) -> Any:
+        from multiprocessing.connection import rebuild_connection  # type: ignore[attr-defined]
+
+        return rebuild_connection, (InheritedDescriptor(0), True, True)
+
+
+def rehearse(main_module: MainModule) -> bytes:
+    """Do what a start will do, on nothing, and take back what it changed. Returns what `rehearse_again` needs.
 
     What it touches becomes this process's own memory before anybody waits: a page that is first written to after the
-    fork costs a microsecond, and a start writes to two hundred.
+    fork costs three microseconds, and a start writes to two hundred.
     """
-    rehearsal = _Rehearsal(target=print, args=("",), kwargs={"end": ""}, name="rehearsal")
+    connections = (_RehearsedConnection(),) if "multiprocessing.connection" in sys.modules else ()
+    rehearsal = _Rehearsal(target=print, args=("", *connections), kwargs={"end": "", "file": None}, name="rehearsal")
     rehearsal._config = {}  # type: ignore[attr-defined]  # a key that may be pickled only while a process is started
     buffer = io.BytesIO()
     reduction.dump(rehearsal, buffer)
+    pickled = buffer.getvalue()
     in_force = main_module.in_force
     with _standard.process_untouched():
         _take_streams([os.dup(number) for number in (0, 1, 2)])
         in_force.apply_signals(blocked=signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-        _load(buffer.getvalue(), None)._bootstrap()  # the main module is not to be imported for nothing
+        rehearse_again(pickled)._bootstrap()
+    return pickled
+
+
+def rehearse_again(pickled: bytes) -> Any:
+    """Do the part of it that takes longest, so that the processor has it at hand."""
+    have_inherited([os.dup(0)])
+    return _load(pickled, None)  # the main module is not to be imported for nothing

@@ -24,7 +24,7 @@ __all__ = ["Child", "Session", "read_exit", "session"]
 _ATTEMPTS = 4
 """How often a start is tried on a new zygote; each failure means that one died or retired under it."""
 _SPARES_LOST = 32
-"""How many spares that are offered but dead a start gets over; a zygote that was killed leaves up to eight."""
+"""How many spares that are offered but dead a start gets over; a zygote that was killed leaves a few."""
 
 
 class Child:
@@ -65,9 +65,9 @@ class _Way:
     """A way to a zygote, and the credentials that its children will have."""
 
     def __init__(self, requests: int, offers: int, bell: int) -> None:
-        self._held = [_Held(requests), _Held(offers), _Held(bell)]
         self.numbers = [requests, offers, bell]
         self._requests, self.offers, self._bell = requests, offers, bell
+        self._held = [_Held(number) for number in self.numbers]
         self._credentials = _credentials()
 
     def is_good(self) -> bool:
@@ -107,6 +107,8 @@ class Session:
 
     def __init__(self) -> None:
         """Begin outside of any session; the first start makes one."""
+        self._given: tuple[int, int, int] | None = None
+        """A way that was not looked at yet: most children start none of their own."""
         self._way: _Way | None = None
         self._parents_way: _Way | None = None
         self._itself: _Held | None = None
@@ -126,6 +128,7 @@ class Session:
             try:
                 spare = _take(way)
                 try:
+                    os.eventfd_write(spare.bell, 1)  # it wakes while the work is made ready
                     if process is None:
                         process = pickle_process()
                     way.leave_word(Kind.TAKEN, spare.value)  # first: the child may end before this process goes on
@@ -152,13 +155,14 @@ class Session:
 
     def detach(self, pid: int) -> None:
         """Let a child outlive the session."""
+        self._look_at_what_was_given()
         if self._way is not None:
             self._way.leave_word(Kind.DETACH, pid)
             self._way.ring()
 
     def adopt(self, requests: int, offers: int, bell: int) -> None:
         """Use this way to a zygote (in its children, and where it was forked ahead)."""
-        self._way = _Way(requests, offers, bell)
+        self._given = (requests, offers, bell)
 
     def rejoin(self) -> None:
         """In a process of the session that was forked: go on with the zygote of the process that forked it."""
@@ -176,16 +180,22 @@ class Session:
         That includes its zygote: a process that the program forked by itself may be a daemon, which outlives it.
         """
         self._lock = threading.RLock()
+        self._look_at_what_was_given()
         self._parents_way, self._way = self._way, None
         self._itself = None
 
     def _connect(self, *, without_main: bool) -> _Way:
         with self._lock:
+            self._look_at_what_was_given()
             if self._way is None or not self._way.is_good():
                 way = _Way(*launch(self.own_pidfd(), without_main=without_main))
                 self._way = way
                 return way
             return self._way
+
+    def _look_at_what_was_given(self) -> None:
+        if self._given is not None:
+            self._way, self._given = _Way(*self._given), None
 
     def _forget(self, way: _Way) -> None:
         """Drop a way that leads nowhere; another thread may have replaced it already."""

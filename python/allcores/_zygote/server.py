@@ -19,6 +19,7 @@ from allcores import _core
 from allcores._zygote import account, spare
 from allcores._zygote.preload import MainModule
 from allcores._zygote.spares import SpareKeeper
+from allcores._zygote.surroundings import ignored_signals
 from allcores._zygote.wire import Ask, Exit, Kind, LineEnded, Offer, receive_news
 
 TYPE_CHECKING = False
@@ -169,6 +170,7 @@ class Zygote:
 
     def _get_ready_to_fork(self) -> None:
         _disown_finalizers()
+        ignored_signals()  # known to all children from now on
         gc.collect()
         gc.freeze()
         hard = self._open_files[1]
@@ -181,7 +183,7 @@ class Zygote:
         now = time.monotonic()
         if self._keeper.seconds_to_fork(now) == 0:
             try:
-                self._fork(rehearse=True)
+                self._fork(rehearse=not self._keeper.in_burst(now))
             except OSError:
                 self._keeper.failed(now)
         for _ in range(self._keeper.surplus(now)):

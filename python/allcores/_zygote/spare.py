@@ -6,6 +6,7 @@ import os
 import resource
 import select
 import sys
+import time
 
 from allcores import _core
 from allcores._zygote import account, child
@@ -20,6 +21,8 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = ["Birth", "run"]
 
+_SPIN_SECONDS = 0.0005
+"""The bell rings first when work is being made ready: falling asleep and waking up again would take longer."""
 _SIGNAL_BYTES = 128 * 64
 """All the signals there can be, at the size of a signalfd_siginfo."""
 
@@ -46,11 +49,11 @@ def run(birth: Birth, main_module: MainModule, *, rehearse: bool) -> NoReturn:
         if not _core.die_with_parent(birth.zygote_pid):
             os._exit(1)
         account.open_account(birth.account)
+        child.prepare_standard_input()
         _seed_apart()
         main_module.threads.set_usual()
-        if rehearse:
-            child.rehearse(main_module)
-        work = _wait_for_work(birth)
+        rehearsed = child.rehearse(main_module) if rehearse else None
+        work = _wait_for_work(birth, rehearsed)
     except BaseException:
         # Nothing of the program's has run. LineEnded: the caller changed its mind, for instance since its argument
         # could not be pickled.
@@ -65,7 +68,7 @@ def run(birth: Birth, main_module: MainModule, *, rehearse: bool) -> NoReturn:
     child.run(work, surroundings, main_module)
 
 
-def _wait_for_work(birth: Birth) -> Work:
+def _wait_for_work(birth: Birth, rehearsed: bytes | None) -> Work:
     """Wait for the bell, and for the end of the line; not for a message on it, see "Bells" in the README."""
     signals = _core.pending_signals([int(number) for number in HELD_SIGNALS])
     poll = select.poll()
@@ -74,17 +77,25 @@ def _wait_for_work(birth: Birth) -> Work:
     poll.register(signals, select.POLLIN)
     while True:
         ready = {descriptor for descriptor, _ in poll.poll()}
-        try:
-            work = Work.receive(birth.line)
-        except BlockingIOError:
-            # Signals that come now are for everybody in the group, and this is nobody's child yet.
-            if signals in ready:
-                os.read(signals, _SIGNAL_BYTES)
-            if birth.bell in ready:
-                os.eventfd_read(birth.bell)
-        else:
-            os.close(signals)
-            return work
+        rung = birth.bell in ready
+        if rung:
+            os.eventfd_read(birth.bell)  # before the look at the line: it may be rung again right after that
+        spin_until = time.monotonic() + (_SPIN_SECONDS if rung else 0)
+        while True:
+            try:
+                work = Work.receive(birth.line)
+            except BlockingIOError:
+                if rung and rehearsed is not None:
+                    child.rehearse_again(rehearsed)
+                    rehearsed = None
+                if time.monotonic() >= spin_until:
+                    break
+            else:
+                os.close(signals)
+                return work
+        if signals in ready:
+            # They are for everybody in the group, and this is nobody's child yet.
+            os.read(signals, _SIGNAL_BYTES)
 
 
 def _seed_apart() -> None:

@@ -6,7 +6,7 @@ __all__ = ["SpareKeeper"]
 
 _BASE = 2
 """Spares of a quiet session. Each costs about a megabyte."""
-_MOST = 8
+_MOST = 4
 """Spares in a burst of starts."""
 _QUIET_SECONDS = 0.003
 """How long after a start spares are forked, so as not to take a CPU from the program that was just started."""
@@ -43,7 +43,7 @@ class SpareKeeper:
     def missed(self, now: float) -> None:
         """A caller found no spare: there should be more of them."""
         self.idle = 0
-        if now - self._missed_at < _BURST_SECONDS:
+        if self.in_burst(now):
             self._target = min(2 * self._target, _MOST)
         self._missed_at = now
 
@@ -57,9 +57,13 @@ class SpareKeeper:
             return None
         if now - self._failed_at < _IDLE_SECONDS:
             return self._failed_at + _IDLE_SECONDS - now
-        if now - self._missed_at < _BURST_SECONDS:
+        if self.in_burst(now):
             return 0.0
         return max(self._taken_at + _QUIET_SECONDS - now, 0.0)
+
+    def in_burst(self, now: float) -> bool:
+        """Whether starts follow one another faster than spares are made: then what counts is the work for each."""
+        return now - self._missed_at < _BURST_SECONDS
 
     def surplus(self, now: float) -> int:
         """Return how many are to be let go."""

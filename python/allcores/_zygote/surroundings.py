@@ -7,6 +7,7 @@ bytes as long as nothing is. A spare that has these surroundings already has not
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import pickle
 import signal
@@ -24,7 +25,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Collection
     from typing import Any
 
-__all__ = ["HELD_SIGNALS", "Surroundings", "capture", "have_captured"]
+__all__ = ["HELD_SIGNALS", "Surroundings", "capture", "have_captured", "ignored_signals"]
 
 HELD_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2})
 """Signals that the zygote blocks, as they are not meant for it."""
@@ -45,6 +46,12 @@ _NEEDED_MODULES = frozenset(
     )
 )
 """Modules that arguments of a caller that has them, and grandchildren, will need."""
+
+
+@functools.cache
+def ignored_signals() -> int:
+    """Return the signals that this process ignores, one bit each; as it was when somebody asked first."""
+    return _core.signals_of_state(_core.process_state(alone=True))[1]
 
 
 class Surroundings:
@@ -132,12 +139,13 @@ class Surroundings:
         With ``blocked`` block these instead.
         """
         callers, ignored = _core.signals_of_state(self.kernel)
-        _, here = _core.signals_of_state(_core.process_state(alone=True))
-        for number in _numbers(ignored & ~here):
-            with contextlib.suppress(OSError):
-                signal.signal(number, signal.SIG_IGN)
-        for number in _numbers(here & ~ignored):
-            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        here = ignored_signals()
+        if here != ignored:
+            for number in _numbers(ignored & ~here):
+                with contextlib.suppress(OSError):
+                    signal.signal(number, signal.SIG_IGN)
+            for number in _numbers(here & ~ignored):
+                signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, _numbers(callers) if blocked is None else blocked)
 
     def _apply_environment(self) -> None:
