@@ -121,32 +121,30 @@ class Session:
         nothing runs: that of ``pickle_process``, StartError when no zygote can be had, or the OSError of the kernel's
         fork.
         """
-        process: bytes | None = None
+        work: Work | None = None
         without_main, refusals, lost = False, 0, 0
         while refusals < _ATTEMPTS and lost < _SPARES_LOST:
             way = self._connect(without_main=without_main)
+            spare: Offer | None = None
             try:
-                spare = _take(way)
-                try:
-                    os.eventfd_write(spare.bell, 1)  # it wakes while the work is made ready
-                    if process is None:
-                        process = pickle_process()
-                    way.leave_word(Kind.TAKEN, spare.value)  # first: the child may end before this process goes on
-                    self._hand_over(way, spare, process, descriptors)
-                except BaseException:
-                    spare.close()
-                    raise
-            except ConnectionError:
-                lost += 1  # that spare is gone; the next one, or the end of the way, will show what happened
-                continue
+                spare = _take_or_ask(way)
+                if work is None:
+                    work = self._prepare(pickle_process, descriptors)
+                if spare is None:
+                    spare = _wait_for_offer(way)
+                    reap()
+                if _hand_over(way, spare, work):
+                    return Child(spare.value, spare.pidfd, spare.line)
+                lost += 1  # the next one, or the end of the way, will show what happened
+                spare.close()
             except _Refused as refusal:
                 refusals += 1
                 without_main = without_main or refusal.without_main
                 self._forget(way)
-                continue
-            os.close(spare.bell)
-            way.ring()
-            return Child(spare.value, spare.pidfd, spare.line)
+            except BaseException:
+                if spare is not None:
+                    spare.close()
+                raise
         raise StartError(
             "no process was started: the zygote, which warm children are forked from, failed "
             f"{refusals + lost} times in a row at this request. It may be short of memory or of open files; otherwise "
@@ -203,25 +201,37 @@ class Session:
             if self._way is way:
                 self._way = None
 
-    def _hand_over(self, way: _Way, spare: Offer, process: bytes, descriptors: list[int]) -> None:
-        work = Work(
-            way.numbers, self.own_pidfd(), _standard.resource_tracker(), _streams(), descriptors, capture(), process
-        )
-        work.send(spare.line)
-        os.eventfd_write(spare.bell, 1)
+    def _prepare(self, pickle_process: Callable[[], bytes], descriptors: list[int]) -> Work:
+        process = pickle_process()
+        tracker = _standard.resource_tracker()
+        return Work([], self.own_pidfd(), tracker, _streams(), descriptors, capture(), process)
 
 
-def _take(way: _Way) -> Offer:
-    """Take a spare, for which the zygote is asked only if none is offered."""
+def _take_or_ask(way: _Way) -> Offer | None:
+    """Take a spare, which wakes while its work is made ready; or else ask for one, and come back later."""
     try:
+        offer = _suitable(way, Offer.receive(way.offers, wait=False))
+    except BlockingIOError:
         try:
-            offer = Offer.receive(way.offers, wait=False)
-        except BlockingIOError:
             way.ask(Ask(Kind.NEED, 0, capture(), _streams()))
-            offer = Offer.receive(way.offers, wait=True)
-            reap()
-    except (LineEnded, ConnectionError) as error:
+        except ConnectionError as error:
+            raise _Refused from error
+        return None
+    except LineEnded as error:
         raise _Refused from error
+    os.eventfd_write(offer.bell, 1)
+    return offer
+
+
+def _wait_for_offer(way: _Way) -> Offer:
+    try:
+        return _suitable(way, Offer.receive(way.offers, wait=True))
+    except LineEnded as error:
+        raise _Refused from error
+
+
+def _suitable(way: _Way, offer: Offer) -> Offer:
+    """Return the offer if it is a spare with the main module as it is now."""
     if offer.kind is Kind.FAILED:
         raise OSError(offer.value, os.strerror(offer.value))
     if offer.kind is Kind.THREADED:
@@ -232,6 +242,21 @@ def _take(way: _Way) -> Offer:
         way.ring()
         raise _Refused
     return offer
+
+
+def _hand_over(way: _Way, spare: Offer, work: Work) -> bool:
+    """Give a spare its work; false when it is gone."""
+    work.way = way.numbers
+    way.leave_word(Kind.TAKEN, spare.value)  # first: the child may end before this process goes on
+    try:
+        work.send(spare.line)
+    except ConnectionError:
+        return False
+    os.eventfd_write(spare.bell, 1)
+    os.close(spare.bell)
+    spare.bell = -1
+    way.ring()
+    return True
 
 
 def _streams() -> list[int]:

@@ -17,14 +17,23 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 __all__ = ["above_streams", "fork_ahead", "launch", "reap"]
 
 
+# Forked first of all, so that it is no child of the program's, which may wait for all children it knows of.
+_PROGRAM = """\
+import os, sys
+if os.fork():
+    os._exit(0)
+sys.path[:] = {path!r}
+from allcores._zygote.server import main
+main{arguments!r}
+"""
+
+
 def launch(root_pidfd: int, *, without_main: bool) -> tuple[int, int, int]:
     """Start a zygote as a fresh interpreter; return the way to it: the ends for requests and offers, and the bell."""
     with _Ends() as ends:
         descriptors = (*ends.zygotes, root_pidfd)
         arguments = (*descriptors, without_main)
-        program = (
-            f"import sys; sys.path[:] = {_import_path()!r}; from allcores._zygote.server import main; main{arguments!r}"
-        )
+        program = _PROGRAM.format(path=_import_path(), arguments=arguments)
         executable = _standard.executable()
         command: list[str | bytes] = [executable, *_standard.interpreter_flags(), "-c", program]
         with _signals_held():
@@ -41,6 +50,8 @@ def fork_ahead(root_pidfd: int) -> tuple[int, int, int]:
             pid = os.fork()
             if pid == 0:
                 try:
+                    if os.fork():
+                        os._exit(0)
                     from allcores._zygote.server import main
 
                     main(*ends.zygotes, root, False)

@@ -37,8 +37,6 @@ def main(
 ) -> NoReturn:
     """Be a zygote until the process behind the pidfd ``root`` ends. Called with the held signals blocked."""
     try:
-        if os.fork():
-            os._exit(0)  # so that it is no child of the program's, which may wait for all children it knows of
         os.close(callers_requests)
         for descriptor in (requests, offers, callers_offers, bell, root):
             os.set_inheritable(descriptor, False)
