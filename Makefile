@@ -4,6 +4,7 @@
 #   make test          all tests: Rust, Python, and CPython's own (a sample of spawn's and forkserver's)
 #   make check         formatting, lints and types
 #   make conformance   CPython's own tests, whole, for every start method; writes docs/conformance.md
+#   make soak          random deaths for ten minutes, each crash row 200 times
 #   make bench         side by side with the standard library
 #   make docs          the API's documentation, in build/docs
 #   make clean         removes what the others made
@@ -11,7 +12,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check conformance bench docs clean
+.PHONY: setup demo test check conformance soak bench docs clean
 
 setup: .venv/ready
 
@@ -25,6 +26,7 @@ demo: setup
 test: setup
 	cargo test --quiet
 	$(BIN)/python -m pytest
+	$(BIN)/python tests/soak.py --seconds 30 --rows 3
 	$(BIN)/python tests/stdlib/conformance.py --methods fork,warm --jobs 2
 	$(BIN)/python tests/stdlib/conformance.py --methods spawn,forkserver --sample --jobs 2
 
@@ -35,10 +37,13 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/stdlib/conformance.py
+	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/stdlib/conformance.py
 
 conformance: setup
 	$(BIN)/python tests/stdlib/conformance.py --jobs 2 --docs
+
+soak: setup
+	$(BIN)/python tests/soak.py --seconds 600 --rows 200
 
 bench: setup
 	$(BIN)/python benchmarks/import_time.py

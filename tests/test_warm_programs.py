@@ -5,6 +5,7 @@ import select
 import subprocess
 import sys
 import time
+import zipapp
 from pathlib import Path
 
 import pytest
@@ -193,3 +194,55 @@ if __name__ == "__main__":
             assert select.select([pidfd], [], [], HANG_LIMIT_SECONDS)[0], "the zygote still runs"
             os.close(pidfd)
         root.communicate("")
+
+
+def test_a_forked_child_starts_warm_children_from_the_zygote_of_its_program(tmp_path: Path) -> None:
+    definitions = """
+def grandchild(): print("zygote", os.getppid(), flush=True)
+def child():
+    p = mp.get_context("warm").Process(target=grandchild); p.start(); p.join(30); sys.exit(p.exitcode)
+"""
+    main = """
+p = mp.Process(target=grandchild); p.start(); p.join(30)
+p = mp.get_context("fork").Process(target=child); p.start(); p.join(30); print(p.exitcode)
+"""
+    outcome = run([*PYTHON, program(tmp_path, guarded(HEAD + definitions, main))])
+    first, second, code = outcome.out.splitlines()
+    assert first == second
+    assert code == "0", outcome.err
+
+
+def test_an_archive_is_a_main_program_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / "application").mkdir()
+    program(
+        tmp_path / "application",
+        guarded(
+            HEAD + "def work(words): print(words, flush=True); sys.exit(5)",
+            "p = mp.Process(target=work, args=('in an archive',)); p.start(); p.join(30); print(p.exitcode)",
+        ),
+        "__main__.py",
+    )
+    zipapp.create_archive(tmp_path / "application", tmp_path / "application.pyz")
+    outcome = run([*PYTHON, tmp_path / "application.pyz"])
+    assert (outcome.status, outcome.out) == (0, "in an archive\n5\n"), outcome.err
+
+
+def test_inside_pytest_the_output_of_children_is_captured(tmp_path: Path) -> None:
+    text = """\
+import sys
+import allcores as mp
+
+def work(words):
+    print(words, flush=True)
+    print(words, file=sys.stderr, flush=True)
+
+def test_output(capfd):
+    for method in ("warm", "fork"):
+        process = mp.get_context(method).Process(target=work, args=(method,))
+        process.start()
+        process.join(30)
+        assert process.exitcode == 0
+        assert capfd.readouterr() == (f"{method}\\n", f"{method}\\n")
+"""
+    outcome = run([*PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", program(tmp_path, text, "test_inner.py")])
+    assert outcome.status == 0, outcome.out + outcome.err

@@ -125,6 +125,12 @@ class _OwnProcess(_process.BaseProcess):
 class ForkProcess(_OwnProcess, _std.ForkProcess):
     """A process that is a copy of its parent."""
 
+    def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
+        client = sys.modules.get("allcores._zygote.client")
+        if client is not None:
+            client.session.rejoin()  # unlike a process that the program forked by itself
+        return super()._bootstrap(*args, **kwargs)
+
 
 class SpawnProcess(_OwnProcess, _std.SpawnProcess):
     """A process that is a fresh interpreter."""

@@ -1,0 +1,163 @@
+"""Random deaths for as long as one likes: what must hold however often, and wherever, the kill lands.
+
+    python tests/soak.py [--seconds 30] [--rows 200]
+
+`make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200. Prints what
+was done; ends with what went wrong otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HANG_LIMIT_SECONDS = 30
+
+STARTS = """\
+import faulthandler, os, random, signal, sys, threading, time
+import allcores as mp
+
+class Job(mp.Process):
+    def __init__(self, number, folder):
+        super().__init__()
+        self.number, self.folder = number, folder
+
+    def run(self):
+        # A second run would find the file and fail, which the exit code tells.
+        os.close(os.open(f"{self.folder}/{self.number}", os.O_CREAT | os.O_EXCL))
+
+def session_of(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            name, _, rest = file.read().partition("(")[2].rpartition(")")
+        return name, int(rest.split()[3])
+    except OSError:
+        return None, None
+
+def kill_zygotes(stop):
+    while not stop.wait(random.uniform(0.0, 0.06)):
+        for name in os.listdir("/proc"):
+            if name.isdigit() and session_of(name) == ("allcores-zygote", os.getsid(0)):
+                try:
+                    os.kill(int(name), signal.SIGKILL)  # a zygote or a spare or a child: all have that name
+                except OSError:
+                    pass
+
+def main(folder, seconds):
+    faulthandler.dump_traceback_later(seconds + 30, exit=True)
+    stop = threading.Event()
+    killer = threading.Thread(target=kill_zygotes, args=(stop,))
+    killer.start()
+    began, number, raised, killed = time.monotonic(), 0, 0, 0
+    while time.monotonic() - began < seconds:
+        job = Job(number, folder)
+        number += 1
+        try:
+            job.start()
+        except mp.StartError:
+            raised += 1
+            assert not os.path.exists(f"{folder}/{job.number}"), "it raised, and ran"
+            continue
+        job.join()
+        assert job.exitcode in (0, -9), job.exit_reason
+        killed += job.exitcode == -9
+        if job.exitcode == 0:
+            assert os.path.exists(f"{folder}/{job.number}"), "it says that it ran"
+        job.close()
+    stop.set()
+    killer.join()
+    print(f"{number} starts under fire: {killed} children were killed, {raised} starts raised, none ran twice")
+
+if __name__ == "__main__":
+    main(sys.argv[1], float(sys.argv[2]))
+"""
+
+TREE = """\
+import os, signal, sys
+import allcores as mp
+
+def work(connection, depth, how):
+    if depth:
+        mp.Process(target=work, args=(connection, depth - 1, how)).start()
+    connection.send((os.getpid(), os.getppid()))
+    if how == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while how == "busy":
+        sum(range(10**6))
+    signal.pause()
+
+if __name__ == "__main__":
+    receiver, sender = mp.Pipe(duplex=False)
+    for how in ("busy", "asleep", "stopped"):
+        mp.Process(target=work, args=(sender, 1, how)).start()
+    pids = {pid for _ in range(6) for pid in receiver.recv()}
+    print(*pids, flush=True)
+    signal.pause()
+"""
+
+
+def starts_under_fire(folder: Path, seconds: float) -> None:
+    """Kill zygotes, spares and children at random while a program starts processes: each runs once or raises."""
+    program = folder / "starts.py"
+    program.write_text(STARTS)
+    (folder / "ran").mkdir()
+    subprocess.run(
+        [sys.executable, str(program), str(folder / "ran"), str(seconds)],
+        check=True,
+        start_new_session=True,
+        timeout=seconds + 2 * HANG_LIMIT_SECONDS,
+    )
+
+
+def rows(folder: Path, times: int) -> None:
+    """Kill a root, or its whole group, with busy, sleeping, stopped and nested children: all end. Says how quickly."""
+    program = folder / "tree.py"
+    program.write_text(TREE)
+    for row in ("parent SIGKILLed", "whole group SIGKILLed"):
+        slowest = 0.0
+        for _ in range(times):
+            with subprocess.Popen(
+                [sys.executable, str(program)], stdout=subprocess.PIPE, text=True, start_new_session=True
+            ) as root:
+                assert root.stdout is not None
+                pids = [int(pid) for pid in root.stdout.readline().split()]
+                assert len(pids) == 7, "six children and the zygote"
+                pidfds = [os.pidfd_open(pid) for pid in pids]
+                began = time.monotonic()
+                if row.startswith("whole"):
+                    os.killpg(root.pid, signal.SIGKILL)
+                else:
+                    root.kill()
+                for pidfd in pidfds:
+                    assert select.select([pidfd], [], [], HANG_LIMIT_SECONDS)[0], f"{row}: something lives on"
+                    os.close(pidfd)
+                slowest = max(slowest, time.monotonic() - began)
+        print(f"{row}, {times} times: nothing lived on; the slowest end took {slowest * 1e3:.0f} ms")
+
+
+def main() -> int:
+    """Run all for as long as is asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--rows", type=int, default=200)
+    arguments = parser.parse_args()
+    random.seed()
+    before = set(os.listdir("/dev/shm"))
+    with tempfile.TemporaryDirectory() as folder:
+        rows(Path(folder), arguments.rows)
+        starts_under_fire(Path(folder), arguments.seconds)
+    left = {name for name in set(os.listdir("/dev/shm")) - before if "allcores" in name}
+    assert not left, f"left in /dev/shm: {left}"
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
