@@ -118,8 +118,10 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", ["busy", "asleep", "stopped"])
-def test_nothing_outlives_a_root_that_is_killed(how: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["warm", "fork"])
+def test_nothing_outlives_a_root_that_is_killed(method: str, how: str, tmp_path: Path) -> None:
     text = """
+mp = mp.get_context(sys.argv[2])
 def work(connection, depth, how):
     if depth:
         mp.Process(target=work, args=(connection, depth - 1, how)).start()
@@ -138,11 +140,11 @@ if __name__ == "__main__":
     print(*pids, flush=True)
     signal.pause()
 """
-    words = [*PYTHON, str(program(tmp_path, HEAD + text)), how]
+    words = [*PYTHON, str(program(tmp_path, HEAD + text)), how, method]
     with started(words) as root:
         assert root.stdout is not None
         pidfds = [os.pidfd_open(int(pid)) for pid in root.stdout.readline().split()]
-        assert len(pidfds) == 5, "four children and the zygote"
+        assert len(pidfds) == 5, "four children, and the zygote or the root"
         root.kill()
         for pidfd in pidfds:
             with os.fdopen(pidfd):

@@ -246,3 +246,20 @@ def test_output(capfd):
 """
     outcome = run([*PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider", program(tmp_path, text, "test_inner.py")])
     assert outcome.status == 0, outcome.out + outcome.err
+
+
+def test_a_daemon_that_the_program_forks_by_itself_outlives_it(tmp_path: Path) -> None:
+    definitions = "def work(): pass"
+    main = """
+p = mp.get_context("fork").Process(target=work); p.start(); p.join(30)
+if os.fork() == 0:
+    os.setsid()
+    while os.getppid() == root: time.sleep(0.01)
+    time.sleep(0.2)
+    print("lives on", flush=True)
+    os._exit(0)
+os._exit(0)
+"""
+    text = guarded(HEAD + definitions, "root = os.getpid()\n" + main.strip())
+    outcome = run([*PYTHON, program(tmp_path, text)])
+    assert (outcome.status, outcome.out) == (0, "lives on\n"), outcome.err

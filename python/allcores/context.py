@@ -22,7 +22,7 @@ from multiprocessing.context import (
     set_spawning_popen,
 )
 
-from allcores import _standard
+from allcores import _life, _standard
 from allcores._cpus import usable_cpus
 from allcores._start_method import choice
 from allcores.exit_reason import ExitReason
@@ -98,15 +98,17 @@ class _OwnProcess(_process.BaseProcess):
     def detach(self) -> None:
         """Let a running process be: it will not be joined at exit, and outlives this program.
 
-        With ``warm`` its zygote stays for it, and it still ends if that is killed. ValueError when it was not started.
+        Its zygote stays for it, and it still ends if that is killed. ValueError when it was not started, or not by the
+        start method ``warm``.
         """
         self._check_closed()  # type: ignore[attr-defined]  # not in the type stubs
         popen = vars(self)["_popen"]
         if popen is None:
             raise ValueError("only a started process can be detached: call start() first")
+        if not hasattr(popen, "detach"):
+            raise ValueError(f"only processes of the start method 'warm' can be detached, not of {popen.method!r}")
         _standard.forget_child(self)
-        if hasattr(popen, "detach"):
-            popen.detach()
+        popen.detach()
 
     def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
         if self._limits is not None:
@@ -123,13 +125,21 @@ class _OwnProcess(_process.BaseProcess):
 
 
 class ForkProcess(_OwnProcess, _std.ForkProcess):
-    """A process that is a copy of its parent."""
+    """A process that is a copy of its parent, and ends with the program."""
 
-    def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
+    @staticmethod
+    def _Popen(process_obj: _process.BaseProcess) -> Any:
+        _life.prepare()
+        return _std.ForkProcess._Popen(process_obj)
+
+    @staticmethod
+    def _after_fork() -> None:
+        """In the child, called by `_bootstrap`."""
+        _life.bind()
         client = sys.modules.get("allcores._zygote.client")
         if client is not None:
             client.session.rejoin()  # unlike a process that the program forked by itself
-        return super()._bootstrap(*args, **kwargs)
+        _std.ForkProcess._after_fork()  # type: ignore[attr-defined]  # not in the type stubs
 
 
 class SpawnProcess(_OwnProcess, _std.SpawnProcess):
