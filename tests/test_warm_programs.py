@@ -109,12 +109,13 @@ codes = []
 def handler(*_):
     try:
         p = mp.Process(target=work); p.start(); p.join(30); codes.append(p.exitcode)
-    except ImportError: codes.append(0)  # an import was interrupted; as with multiprocessing
+    except (ImportError, RuntimeError): codes.append(0)  # it interrupted an import, or the start of the resource
+        # tracker (ReentrantCallError): as with multiprocessing
 signal.signal(signal.SIGALRM, handler)
 signal.setitimer(signal.ITIMER_REAL, 0.03)
 try:
     p = mp.Process(target=work); p.start(); p.join(30); codes.append(p.exitcode)
-except ImportError: codes.append(0)
+except (ImportError, RuntimeError): codes.append(0)
 while len(codes) < 2: time.sleep(0.01)
 print(codes)
 """,
@@ -263,3 +264,56 @@ os._exit(0)
     text = guarded(HEAD + definitions, "root = os.getpid()\n" + main.strip())
     outcome = run([*PYTHON, program(tmp_path, text)])
     assert (outcome.status, outcome.out) == (0, "lives on\n"), outcome.err
+
+
+@pytest.mark.parametrize("kind", ["processes", "a pool"])
+def test_ctrl_c_ends_all_and_prints_one_traceback(kind: str, tmp_path: Path) -> None:
+    definitions = """
+def work(connection):
+    connection.send(1)
+    signal.pause()
+def interrupt(receiver):
+    for _ in range(3): receiver.recv()
+    os.killpg(0, signal.SIGINT)
+"""
+    main = """
+import atexit, threading
+receiver, sender = mp.Pipe(duplex=False)
+threading.Thread(target=interrupt, args=(receiver,)).start()
+"""
+    if kind == "processes":
+        main += """
+processes = [mp.Process(target=work, args=(sender,)) for _ in range(3)]
+for p in processes: p.start()
+try:
+    for p in processes: p.join()
+except KeyboardInterrupt:
+    for p in processes: p.join(30)
+    print([str(p.exit_reason) for p in processes], flush=True)
+    raise
+"""
+    else:
+        main += "with mp.Pool(3) as pool: pool.map(work, [sender] * 3, 1)\n"
+    outcome = run([*PYTHON, program(tmp_path, guarded(HEAD + definitions, main))])
+    assert outcome.status == -2
+    assert outcome.err.count("KeyboardInterrupt") == 1, outcome.err
+    if kind == "processes":
+        assert outcome.out == f"{['exit code 1: KeyboardInterrupt'] * 3}\n"
+
+
+@pytest.mark.parametrize("method", ["warm", "fork"])
+def test_a_daemon_and_a_worker_of_a_pool_may_have_children(method: str, tmp_path: Path) -> None:
+    definitions = f"""
+mp = mp.get_context({method!r})
+def leaf(): sys.exit(6)
+def child():
+    p = mp.Process(target=leaf); p.start(); p.join(30); sys.exit(p.exitcode)
+def task(n):
+    with mp.Pool(2) as pool: return pool.map(abs, [-n, n])
+"""
+    main = """
+p = mp.Process(target=child, daemon=True); p.start(); p.join(30); print(p.exitcode)
+with mp.Pool(2) as pool: print(pool.map(task, [1, 2]))
+"""
+    outcome = run([*PYTHON, program(tmp_path, guarded(HEAD + definitions, main))])
+    assert (outcome.status, outcome.out) == (0, "6\n[[1, 1], [2, 2]]\n"), outcome.err

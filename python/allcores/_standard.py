@@ -30,6 +30,7 @@ __all__ = [
     "interpreter_flags",
     "locale_in_force",
     "logs_to_stderr",
+    "not_a_daemon",
     "original_directory",
     "process_untouched",
     "raw_environment",
@@ -191,3 +192,17 @@ class process_untouched:
         _util()["_close_stdin"] = self._close_stdin
         vars(process).update(self._kept)
         _util()["_exiting"] = False
+
+
+@contextlib.contextmanager
+def not_a_daemon() -> Iterator[None]:
+    """A block in which a daemon may start processes, which `Process.start` refuses."""
+    config: dict[str, Any] = vars(process.current_process())["_config"]
+    if not config.get("daemon"):
+        yield
+        return
+    config["daemon"] = False
+    try:
+        yield
+    finally:
+        config["daemon"] = True

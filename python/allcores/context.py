@@ -87,6 +87,11 @@ class _OwnProcess(_process.BaseProcess):
         if (max_memory_bytes, cpu_affinity, niceness, threads) != (None, None, None, None):
             self._limits = Limits(max_memory_bytes, cpu_affinity, niceness, threads)
 
+    def start(self) -> None:
+        """Start it. A daemon may do so, too: its children end with the program at the latest."""
+        with _standard.not_a_daemon():
+            super().start()
+
     @property
     def exit_reason(self) -> ExitReason | None:
         """Why it ended, in more words than `exitcode`; None while it has not."""

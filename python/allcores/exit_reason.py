@@ -72,7 +72,7 @@ class ExitReason:
         """Say it in one sentence."""
         text = f"exit code {self.code}" if self.signal_name is None else f"killed by {self.signal_name}"
         if self.exception is not None:
-            text += f": {self.exception.type_name}: {self.exception.message}"
+            text += f": {self.exception.type_name}" + (self.exception.message and f": {self.exception.message}")
         if self.out_of_memory is not None:
             text += f"; {self.out_of_memory}"
         if self.stack is not None:

@@ -67,7 +67,9 @@ def run(work: Work, surroundings: Surroundings | None, main_module: MainModule) 
             surroundings.apply_late()
         util.Finalize(None, _note_uncaught, exitpriority=_NOTE_PRIORITY)
         sys.stdin = None
+        standard_error = sys.stderr
         exit_code = itself._bootstrap(work.parent)
+        sys.stderr = standard_error
     except BaseException as error:
         _explain_failure(error)
     finally:
@@ -81,10 +83,16 @@ _NOTE_PRIORITY = 1000
 
 
 def _note_uncaught() -> None:
-    """Called while `_bootstrap` ends the process: keep the exception that ends it, if one does."""
+    """Called while `_bootstrap` ends the process: keep the exception that ends it, if one does.
+
+    Ctrl-C goes to all processes of a program; its first one shows where it was interrupted, and the others do not.
+    """
     error = sys.exc_info()[1]
     if error is not None and not isinstance(error, SystemExit):
         note_exception(error)
+    if isinstance(error, KeyboardInterrupt):
+        _standard.flush_streams()
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # until the end of _bootstrap, which would show it
 
 
 def _load(pickled: bytes, main: tuple[str, str] | None) -> Any:
