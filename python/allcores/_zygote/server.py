@@ -169,7 +169,7 @@ class Zygote:
     def _get_ready_to_fork(self) -> None:
         _disown_finalizers()
         ignored_signals()  # known to all children from now on
-        gc.collect()
+
         gc.freeze()
         hard = self._open_files[1]
         with contextlib.suppress(OSError, ValueError):
