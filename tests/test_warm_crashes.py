@@ -9,7 +9,7 @@ from running import HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run, started
 
 HEAD = """\
 import faulthandler, os, signal, sys, threading
-faulthandler.dump_traceback_later(40, exit=True)
+faulthandler.dump_traceback_later(50, exit=True)
 import allcores as mp
 
 def zygote():
@@ -262,3 +262,60 @@ if __name__ == "__main__":
 """
     outcome = run([*PYTHON, program(tmp_path, HEAD + text)])
     assert outcome == Outcome(0, "False\nTrue\n0\n", "")
+
+
+def test_many_processes_leave_nothing_in_root_or_zygote(tmp_path: Path) -> None:
+    text = """
+def work(): pass
+
+def wait_for_end(receiver):
+    receiver.poll(None)
+
+def held(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        children = len(file.read().split())
+    with open(f"/proc/{pid}/status") as file:
+        memory_kb = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+    return len(os.listdir(f"/proc/{pid}/fd")), children, memory_kb
+
+def settled(pid, children):
+    deadline = time.monotonic() + 20
+    while held(pid)[1] != children and time.monotonic() < deadline:
+        os.sched_yield()
+    return held(pid)
+
+if __name__ == "__main__":
+    import resource, time
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    sender, receiver = mp.Pipe()
+    first = mp.Process(target=wait_for_end, args=(receiver,))
+    first.start()
+    keeper = zygote()
+
+    def sequence(count):
+        for _ in range(count):
+            process = mp.Process(target=work); process.start(); process.join(); process.close()
+
+    sequence(50)
+    before = held(os.getpid()), settled(keeper, 3)  # the first process and two spares; those of the burst are let go
+    sequence(1000)
+    after = held(os.getpid()), settled(keeper, 3)
+    print(after[0][:2] == before[0][:2], after[1][:2] == before[1][:2])
+    print([b[2] - a[2] < 3000 for a, b in zip(before, after)])
+
+    processes = [mp.Process(target=wait_for_end, args=(receiver,)) for _ in range(500)]
+    for process in processes:
+        process.start()
+    with open(f"/proc/{keeper}/task/{keeper}/children") as file:
+        print(len(file.read().split()) >= 501)
+    sender.send("end")
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0, process.exit_reason
+        process.close()
+    first.join()
+    print(first.exitcode)
+"""
+    expected = "True True\n[True, True]\nTrue\n0\n"
+    assert prints(tmp_path, text.replace("if __name__", "import time\nif __name__", 1)) == expected
