@@ -5,6 +5,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import allcores
@@ -146,6 +147,29 @@ if __name__ == "__main__":
         assert select.select([detached], [], [], HANG_LIMIT_SECONDS)[0]
     os.close(detached)
     os.close(other)
+
+
+def test_a_detached_process_of_an_earlier_zygote_can_start_processes_when_its_program_is_gone(tmp_path: Path) -> None:
+    text = f"""{HEAD}
+def grandchild(): sys.exit(8)
+def work(root, path):
+    while os.path.exists(f"/proc/{{root}}"): time.sleep(0.01)
+    p = mp.Process(target=grandchild); p.start(); p.join(30)
+    with open(path + ".new", "w") as file: file.write(str(p.exitcode))
+    os.rename(path + ".new", path)
+if __name__ == "__main__":
+    p = mp.Process(target=work, args=(os.getpid(), sys.argv[1])); p.start()
+    os.utime(__file__)  # the next start is from another zygote
+    q = mp.Process(target=int); q.start(); q.join(30)
+    p.detach()
+"""
+    result = tmp_path / "result"
+    subprocess.run([sys.executable, str(program(tmp_path, text)), str(result)], check=True, timeout=HANG_LIMIT_SECONDS)
+    deadline = time.monotonic() + HANG_LIMIT_SECONDS
+    while not result.exists():
+        assert time.monotonic() < deadline, "the detached process did not finish"
+        os.sched_yield()
+    assert result.read_text() == "8"
 
 
 def test_a_process_that_was_not_started_cannot_be_detached() -> None:

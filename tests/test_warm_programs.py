@@ -102,6 +102,62 @@ for _ in range(2):
 """,
         "4\n4\n",
     ),
+    "closes descriptors after it has closed a process": (
+        "def work(): sys.exit(4)",
+        """
+for _ in range(3):
+    p = mp.Process(target=work); p.start(); p.join(30); print(p.exitcode); p.close()
+    os.closerange(3, 256)
+""",
+        "4\n4\n4\n",
+    ),
+    "has polls of its own under the numbers that were the zygote's": (
+        "import select\ndef work(): sys.exit(4)",
+        """
+p = mp.Process(target=work); p.start(); p.join(30); print(p.exitcode); del p
+os.closerange(3, 256)
+polls = [select.epoll() for _ in range(20)]
+p = mp.Process(target=work); p.start(); p.join(30); print(p.exitcode)
+print([poll.poll(0) for poll in polls] == [[]] * 20)
+""",
+        "4\n4\nTrue\n",
+    ),
+    "has a child with more to say than fits": (
+        "def work(): raise type('N' * 9000, (Exception,), {})(chr(28450) * 50_000 + chr(0))",
+        """
+q = mp.Process(target=time.sleep, args=(0.5,)); q.start()
+p = mp.Process(target=work); p.start(); p.join(30); q.join(30); print(p.exitcode, q.exitcode)
+print(p.exit_reason.exception.type_name[-10:], p.exit_reason.exception.message[0] == chr(28450))
+""",
+        "1 0\nNNNNNNNNNN True\n",
+    ),
+    "has a child that closes all descriptors and fails": (
+        """
+import tempfile
+def work():
+    os.closerange(3, 4096)
+    files = [tempfile.TemporaryFile() for _ in range(150)]
+    try: raise LookupError
+    finally: sys.modules["files"] = files; import atexit; atexit.register(look, files)
+def look(files): print([os.fstat(file.fileno()).st_size for file in files] == [0] * 150, flush=True)
+""",
+        "p = mp.Process(target=work); p.start(); p.join(30); print(p.exitcode)",
+        "True\n1\n",
+    ),
+    "joins and closes processes in threads": (
+        "import threading\ndef work(): sys.exit(7)",
+        """
+codes = []
+def many():
+    for _ in range(40):
+        p = mp.Process(target=work); p.start(); p.join(30); codes.append(p.exitcode); p.close()
+threads = [threading.Thread(target=many) for _ in range(4)]
+for t in threads: t.start()
+for t in threads: t.join()
+print(codes == [7] * 160)
+""",
+        "True\n",
+    ),
     "starts a process in a signal handler": (
         "def work(): pass",
         """

@@ -9,6 +9,7 @@ from __future__ import annotations
 import _locale
 import contextlib
 import os
+import stat
 import sys
 import threading
 from multiprocessing import context, process
@@ -107,13 +108,15 @@ def resource_tracker() -> int:
     from multiprocessing import resource_tracker
 
     tracker = resource_tracker._resource_tracker
-    known: int | None = vars(tracker)["_fd"]
+    state = vars(tracker)
     # Whether it still lives is asked by those who use it; asking here would be a system call more at each start.
-    if known is None or not _is_open(known):
+    if state["_fd"] is None or not _is_pipe(state["_fd"]):
+        # A program that closed all descriptors closed this one; the tracker ends by that.
+        state["_fd"] = state["_pid"] = None
         with stream_numbers_taken():
-            known = tracker.getfd()
-    assert known is not None
-    return known
+            tracker.getfd()
+    descriptor: int = state["_fd"]
+    return descriptor
 
 
 @contextlib.contextmanager
@@ -130,12 +133,11 @@ def stream_numbers_taken() -> Iterator[None]:
             os.close(number)
 
 
-def _is_open(descriptor: int) -> bool:
+def _is_pipe(descriptor: int) -> bool:
     try:
-        os.fstat(descriptor)
+        return stat.S_ISFIFO(os.fstat(descriptor).st_mode)
     except OSError:
         return False
-    return True
 
 
 def _util() -> dict[str, Any]:

@@ -98,7 +98,7 @@ class _OwnProcess(_process.BaseProcess):
         code = self.exitcode
         if code is None:
             return None
-        return ExitReason(code, getattr(vars(self)["_popen"], "account", b""))
+        return ExitReason(code, *getattr(vars(self)["_popen"], "account", ()))
 
     def detach(self) -> None:
         """Let a running process be: it will not be joined at exit, and outlives this program.

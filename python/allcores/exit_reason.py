@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
 import signal
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from typing import Any
 
 __all__ = ["ExitReason", "UncaughtException"]
 
@@ -53,8 +48,8 @@ class ExitReason:
     out_of_memory: str | None
     """Evidence that the kernel killed for want of memory at that time."""
 
-    def __init__(self, code: int, account: bytes = b"") -> None:
-        """Put together what the exit code says and what was noted in the child's account."""
+    def __init__(self, code: int, out_of_memory: str = "", account: bytes = b"") -> None:
+        """Put together what the exit code says, what the kernel says, and what was noted in the child's account."""
         self.code = code
         self.signal_name = None
         if code < 0:
@@ -62,11 +57,16 @@ class ExitReason:
                 self.signal_name = signal.Signals(-code).name
             except ValueError:
                 self.signal_name = f"signal {-code}"
-        noted: dict[str, Any] = pickle.loads(account) if account else {}
-        exception = noted.get("exception")
-        self.exception = None if exception is None else UncaughtException(*exception)
-        self.stack = noted.get("stack")
-        self.out_of_memory = noted.get("out_of_memory")
+        self.out_of_memory = out_of_memory or None
+        self.exception = self.stack = None
+        if account:
+            from allcores._zygote.account import uncaught_exception
+
+            exception = uncaught_exception(account)
+            if exception is not None:
+                self.exception = UncaughtException(*exception)
+            else:
+                self.stack = account.decode(errors="replace")
 
     def __str__(self) -> str:
         """Say it in one sentence."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import threading
 import time
 from contextlib import suppress
 from multiprocessing import popen_fork, util
@@ -14,6 +15,7 @@ from allcores import _standard
 from allcores._pickle.process_object import encode, refuse_while_importing_main
 from allcores._zygote.client import read_exit, session
 from allcores._zygote.inherited import InheritedDescriptor
+from allcores._zygote.wire import send_detachment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -31,7 +33,9 @@ class Popen(popen_fork.Popen):
     def __init__(self, process_obj: BaseProcess) -> None:
         """Start ``process_obj``."""
         self._descriptors: list[int] = []
-        self.account = b""
+        self._closing = threading.Lock()
+        self.account: list[str | bytes] = []
+        """Evidence of a shortage of memory and what it left behind, see `ExitReason`."""
         super().__init__(process_obj)
 
     def duplicate_for_child(self, fd: int) -> int:
@@ -57,24 +61,40 @@ class Popen(popen_fork.Popen):
     def wait(self, timeout: float | None = None) -> int | None:
         """Return the exit code, or None if it still runs after ``timeout`` seconds."""
         if self.returncode is None:
-            if not _readable(self.sentinel, timeout):
+            began = time.monotonic()
+            if timeout != 0 and not _readable(self.sentinel, timeout):
                 return None
-            self.returncode, self.account = read_exit(self._line)
+            left = None if timeout is None else max(timeout - (time.monotonic() - began), 0)
+            with self._closing:  # another thread may join it, and close what it was known by
+                if self.returncode is None and _readable(self.sentinel, 0):
+                    # The zygote tells how in a moment, unless it is stopped.
+                    if not _readable(self._line, None if left is None else max(left, _GRACE_SECONDS)):
+                        return None
+                    self.returncode, *self.account = read_exit(self._line)
         return self.returncode
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
         """Return the exit code, or None while it runs; without WNOHANG wait for it."""
         return self.wait(0 if flag == os.WNOHANG else None)
 
+    def close(self) -> None:
+        """Give up what it is known by."""
+        with self._closing:
+            super().close()
+
     def detach(self) -> None:
         """Let it outlive the session."""
-        session.detach(self.pid)
+        with suppress(OSError):  # it has ended, with its zygote
+            send_detachment(self._line)
 
     def _send_signal(self, sig: int) -> None:
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.sentinel, sig)
 
+
+_GRACE_SECONDS = 1.0
+"""How long even a wait that should not wait stays for the exit code of a process that has ended."""
 
 _LONGEST_POLL_SECONDS = 2**31 // 1000 - 1
 """poll(2) counts milliseconds in an int."""

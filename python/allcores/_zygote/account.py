@@ -11,9 +11,8 @@ import contextlib
 import faulthandler
 import fcntl
 import os
-import pickle
 
-__all__ = ["MemoryWatch", "close_account", "create_account", "note_exception", "open_account", "read_account"]
+__all__ = ["MemoryWatch", "create_account", "note_exception", "open_account", "read_account", "uncaught_exception"]
 
 _BYTES = 24 * 1024
 _EXCEPTION = b"\0exception\0"
@@ -21,6 +20,7 @@ _HIGH_DESCRIPTOR = 100
 """Out of the way of programs that close, or count on, low numbers."""
 
 _account = -1
+_identity: tuple[int, int] | None = None
 
 
 def create_account() -> int:
@@ -30,52 +30,72 @@ def create_account() -> int:
 
 def open_account(descriptor: int) -> None:
     """Make it this process's: from now on a crash leaves its stack there, unless the program wants it elsewhere."""
-    global _account
+    global _account, _identity
     try:
         _account = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
         os.close(descriptor)
     except OSError:  # the limit of open files is lower than that
         _account = descriptor
+    _identity = _identify(_account)
     if not faulthandler.is_enabled():
         faulthandler.enable(_account)
+        os.register_at_fork(after_in_child=_close_account)
 
 
-def close_account() -> None:
+def _close_account() -> None:
     """In a fork of the child, which is somebody else."""
     global _account
-    if _account >= 0:
+    if _identify(_account) == _identity:
+        faulthandler.disable()
         os.close(_account)
-        _account = -1
+    _account = -1
 
 
 def note_exception(error: BaseException) -> None:
     """Keep an exception that nobody caught, in the process that it ends."""
-    if _account < 0:
-        return
     import traceback
 
     kind = f"{type(error).__module__}.{type(error).__qualname__}".removeprefix("builtins.")
     try:
         text = str(error)
+        shown = "".join(traceback.format_exception(error))
     except Exception:
-        text = "(its text could not be made)"
-    shown = "".join(traceback.format_exception(error))
-    record = pickle.dumps((kind, text[: _BYTES // 4], shown[-_BYTES // 2 :]))
-    with contextlib.suppress(OSError):  # the program may have closed it
-        os.pwrite(_account, _EXCEPTION + record, 0)
+        text, shown = "(its text could not be made)", ""
+    parts = (_first(kind, 500), _first(text, _BYTES // 4), _last(shown, _BYTES // 2))
+    record = _EXCEPTION + b"\0".join(part.replace(b"\0", b" ") for part in parts)
+    # The program may have closed all descriptors, and the number may be a file of its own now.
+    if _account >= 0 and _identify(_account) == _identity:
+        with contextlib.suppress(OSError):
+            os.pwrite(_account, record, 0)
 
 
-def read_account(descriptor: int, out_of_memory: str | None) -> bytes:
-    """Return what a child left in its account, for `loads_account`."""
-    content = os.pread(descriptor, _BYTES, 0)
-    if not content and out_of_memory is None:
-        return b""
-    exception, stack = None, None
-    if content.startswith(_EXCEPTION):
-        exception = pickle.loads(content[len(_EXCEPTION) :])
-    elif content:
-        stack = content.decode(errors="replace")
-    return pickle.dumps({"exception": exception, "stack": stack, "out_of_memory": out_of_memory})
+def read_account(descriptor: int) -> bytes:
+    """Return what a child left in its account; whatever that is, it is only handed on."""
+    return os.pread(descriptor, _BYTES, 0)
+
+
+def uncaught_exception(account: bytes) -> tuple[str, str, str] | None:
+    """Return type, text and traceback of an exception from an account, None if it has none."""
+    if not account.startswith(_EXCEPTION):
+        return None
+    kind, text, shown, *_ = (account[len(_EXCEPTION) :] + b"\0\0").split(b"\0")
+    return kind.decode(errors="replace"), text.decode(errors="replace"), shown.decode(errors="replace")
+
+
+def _identify(descriptor: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _first(text: str, count: int) -> bytes:
+    return text.encode(errors="replace")[:count]
+
+
+def _last(text: str, count: int) -> bytes:
+    return text.encode(errors="replace")[-count:]
 
 
 class MemoryWatch:
@@ -86,11 +106,11 @@ class MemoryWatch:
         self._file = _memory_events()
         self._kills = self._count()
 
-    def look(self) -> str | None:
-        """Return evidence that there was a kill since the last look."""
+    def look(self) -> str:
+        """Return evidence that there was a kill since the last look, or nothing."""
         before, self._kills = self._kills, self._count()
         if self._kills <= before:
-            return None
+            return ""
         return f"the kernel's out-of-memory killer was at work in the cgroup ({self._file}: oom_kill {self._kills})"
 
     def _count(self) -> int:

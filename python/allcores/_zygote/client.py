@@ -52,13 +52,8 @@ class _Held:
         self._identity = _identity(number)
 
     def is_ours(self) -> bool:
-        """Whether the number still means what it meant."""
+        """Whether the number still means what it meant, as far as that can be told."""
         return self._identity is not None and _identity(self.number) == self._identity
-
-    def __del__(self) -> None:
-        # The last user has gone: a thread that sends on it keeps it open.
-        if self.is_ours():
-            os.close(self.number)
 
 
 class _Way:
@@ -72,7 +67,17 @@ class _Way:
 
     def is_good(self) -> bool:
         """Whether it can be asked for children of this process."""
-        return all(held.is_ours() for held in self._held) and self._credentials == _credentials()
+        return self._is_ours() and self._credentials == _credentials()
+
+    def _is_ours(self) -> bool:
+        return all(held.is_ours() for held in self._held)
+
+    def __del__(self) -> None:
+        # The last user has gone: a thread that sends on it keeps it open. All or none: where the program has closed
+        # one it has closed others, and an eventfd cannot be told from another one under the same number.
+        if self._is_ours():
+            for number in self.numbers:
+                os.close(number)
 
     def ask(self, ask: Ask) -> None:
         """Ask the zygote for something."""
@@ -99,7 +104,13 @@ def _identity(number: int) -> tuple[int, int] | None:
 
 
 def _credentials() -> tuple[Any, ...]:
-    return os.getresuid(), os.getresgid(), os.getgroups()
+    """Look at what a fork inherits and nobody can take over from another process."""
+    return os.getresuid(), os.getresgid(), os.getgroups(), os.getpgrp(), os.getsid(0), _root_directory()
+
+
+def _root_directory() -> tuple[int, int]:
+    status = os.stat("/")
+    return status.st_dev, status.st_ino
 
 
 class Session:
@@ -151,13 +162,6 @@ class Session:
             "another start method, such as 'spawn', avoids it."
         )
 
-    def detach(self, pid: int) -> None:
-        """Let a child outlive the session."""
-        self._look_at_what_was_given()
-        if self._way is not None:
-            self._way.leave_word(Kind.DETACH, pid)
-            self._way.ring()
-
     def adopt(self, requests: int, offers: int, bell: int) -> None:
         """Use this way to a zygote (in its children, and where it was forked ahead)."""
         self._given = (requests, offers, bell)
@@ -180,6 +184,8 @@ class Session:
         self._lock = threading.RLock()
         self._look_at_what_was_given()
         self._parents_way, self._way = self._way, None
+        if self._itself is not None and self._itself.is_ours():
+            os.close(self._itself.number)
         self._itself = None
 
     def _connect(self, *, without_main: bool) -> _Way:
@@ -210,17 +216,22 @@ class Session:
 def _take_or_ask(way: _Way) -> Offer | None:
     """Take a spare, which wakes while its work is made ready; or else ask for one, and come back later."""
     try:
-        offer = _suitable(way, Offer.receive(way.offers, wait=False))
-    except BlockingIOError:
         try:
-            way.ask(Ask(Kind.NEED, 0, capture(), _streams()))
-        except ConnectionError as error:
-            raise _Refused from error
-        return None
-    except LineEnded as error:
+            offer = Offer.receive(way.offers, wait=False)
+            if offer.kind is not Kind.FAILED:
+                os.eventfd_write(_suitable(way, offer).bell, 1)
+                return offer
+            _need(way)  # that was the answer to somebody else, who shall have another
+        except BlockingIOError:
+            pass
+        _need(way)
+    except (LineEnded, ConnectionError) as error:
         raise _Refused from error
-    os.eventfd_write(offer.bell, 1)
-    return offer
+    return None
+
+
+def _need(way: _Way) -> None:
+    way.ask(Ask(Kind.NEED, 0, capture(), _streams()))
 
 
 def _wait_for_offer(way: _Way) -> Offer:
@@ -263,16 +274,16 @@ def _streams() -> list[int]:
     return [number if _is_open(number) else -1 for number in (0, 1, 2)]
 
 
-def read_exit(line: int) -> tuple[int, bytes]:
-    """Wait for a child's exit code and account. They stay readable, for other threads and a second call.
+def read_exit(line: int) -> tuple[int, str, bytes]:
+    """Wait for a child's exit: code, evidence of a shortage of memory, account. It stays readable, for others.
 
     A zygote that died took its children with it: that is -9, as the kernel did it.
     """
     try:
         end = Exit.receive(line)
     except LineEnded:
-        return -signal.SIGKILL, b""
-    return end.code, end.account
+        return -signal.SIGKILL, "", b""
+    return end.code, end.out_of_memory, end.account
 
 
 def _is_open(descriptor: int) -> bool:

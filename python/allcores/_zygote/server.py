@@ -20,7 +20,7 @@ from allcores._zygote import account, spare
 from allcores._zygote.preload import MainModule
 from allcores._zygote.spares import SpareKeeper
 from allcores._zygote.surroundings import ignored_signals
-from allcores._zygote.wire import Ask, Exit, Kind, LineEnded, Offer, receive_news
+from allcores._zygote.wire import Ask, Exit, Kind, LineEnded, Offer, is_detached, receive_news
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -61,11 +61,11 @@ def _leave_the_terminal() -> None:
 class _Child:
     """A spare, or what became of it."""
 
-    __slots__ = ("account", "detached", "idle", "line", "pid", "pidfd")
+    __slots__ = ("account", "idle", "line", "pid", "pidfd")
 
     def __init__(self, pid: int, pidfd: int, line: int, account: int) -> None:
         self.pid, self.pidfd, self.line, self.account = pid, pidfd, line, account
-        self.idle, self.detached = True, False
+        self.idle = True
 
     def close(self) -> None:
         for descriptor in (self.pidfd, self.line, self.account):
@@ -136,12 +136,9 @@ class Zygote:
                 continue
             elif ask.kind is Kind.STALE:
                 self._retire()
-            elif child is not None and ask.kind is Kind.TAKEN:
-                if child.idle:
-                    child.idle = False
-                    self._keeper.taken(time.monotonic())
-            elif child is not None and ask.kind is Kind.DETACH:
-                child.detached = True
+            elif ask.kind is Kind.TAKEN and child is not None and child.idle:
+                child.idle = False
+                self._keeper.taken(time.monotonic())
             ask.close()
 
     def _hear_children(self) -> None:
@@ -241,8 +238,8 @@ class Zygote:
         self._events.unregister(child.pidfd)  # closing does not, while a fork has a copy of it
         if child.idle:
             self._keeper.lost(time.monotonic())
-        memory = self._memory.look() if code == -signal.SIGKILL else None
-        Exit(code, account.read_account(child.account, memory)).send(child.line)
+        evidence = self._memory.look() if code == -signal.SIGKILL else ""
+        Exit(code, evidence, account.read_account(child.account)).send(child.line)
         child.close()
 
     def _retire(self) -> None:
@@ -255,17 +252,26 @@ class Zygote:
                 os.close(descriptor)
 
     def _end_session(self) -> NoReturn:
-        """Nothing outlives the root, but what was detached: for that the zygote stays, and reports to nobody."""
+        """Nothing outlives the root, but what was detached: for that the zygote stays, and offers nothing."""
+        detached = []
         for child in self._children.values():
-            if not child.detached:
-                with contextlib.suppress(ProcessLookupError):
-                    signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
-        while any(child.detached for child in self._children.values()):
-            for descriptor, _ in self._events.poll():
-                if descriptor in self._children:
-                    self._reap(self._children[descriptor])
-                elif descriptor == self._root:
-                    self._events.unregister(self._root)
+            if not child.idle and is_detached(child.line):
+                detached.append(child)
+                continue
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(child.pidfd, signal.SIGKILL)
+        if detached:
+            # Should they start processes, they see that this zygote is gone and launch one of their own.
+            self._retire()
+            with select.epoll() as ends:
+                for child in detached:
+                    ends.register(child.pidfd, select.EPOLLIN)
+                while detached:
+                    for descriptor, _ in ends.poll():
+                        ends.unregister(descriptor)
+                        child = self._children[descriptor]
+                        detached.remove(child)
+                        self._reap(child)
         _run_finalizers()
         os._exit(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import select
@@ -94,8 +95,15 @@ def _wait_for_work(birth: Birth, rehearsed: bytes | None) -> Work:
                 os.close(signals)
                 return work
         if signals in ready:
-            # They are for everybody in the group, and this is nobody's child yet.
-            os.read(signals, _SIGNAL_BYTES)
+            # They are for everybody in the group, if this is nobody's child yet. If it has just become one, they may
+            # be for it: then they are put back.
+            taken = os.read(signals, _SIGNAL_BYTES)
+            with contextlib.suppress(BlockingIOError):
+                work = Work.receive(birth.line)
+                for offset in range(0, len(taken), _SIGNAL_BYTES // 64):
+                    os.kill(os.getpid(), int.from_bytes(taken[offset : offset + 4], sys.byteorder))
+                os.close(signals)
+                return work
 
 
 def _seed_apart() -> None:

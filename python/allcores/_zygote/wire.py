@@ -13,7 +13,18 @@ import struct
 
 from allcores import _core
 
-__all__ = ["Ask", "Exit", "Kind", "LineEnded", "Offer", "Work", "receive_news", "send_news"]
+__all__ = [
+    "Ask",
+    "Exit",
+    "Kind",
+    "LineEnded",
+    "Offer",
+    "Work",
+    "is_detached",
+    "receive_news",
+    "send_detachment",
+    "send_news",
+]
 
 _INLINE_BYTES = 16 * 1024
 """A longer body travels in a memfd beside its header."""
@@ -38,8 +49,6 @@ class Kind(enum.IntEnum):
     """ask: the spare ``pid`` has got work."""
     STALE = 3
     """ask: the main module changed since it was imported; retire."""
-    DETACH = 4
-    """ask: the child ``pid`` may outlive the session."""
     SPARE = 5
     """offer: a spare; ``value`` is its pid."""
     FAILED = 6
@@ -210,19 +219,20 @@ class Work:
 
 
 class Exit:
-    """How a child ended: its exit code as `os.waitstatus_to_exitcode` gives it, and its account."""
+    """How a child ended: its code as `os.waitstatus_to_exitcode` has it, evidence of a shortage of memory, account."""
 
-    __slots__ = ("account", "code")
+    __slots__ = ("account", "code", "out_of_memory")
 
-    _STRUCT = struct.Struct("=i")
+    _STRUCT = struct.Struct("=iH")
 
-    def __init__(self, code: int, account: bytes) -> None:
+    def __init__(self, code: int, out_of_memory: str = "", account: bytes = b"") -> None:
         """Keep the parts."""
-        self.code, self.account = code, account
+        self.code, self.out_of_memory, self.account = code, out_of_memory, account
 
     def send(self, line: int) -> None:
         """Send it without ever blocking; a caller that is gone is no error."""
-        data = self._STRUCT.pack(self.code) + self.account[:_ACCOUNT_BYTES]
+        evidence = self.out_of_memory.encode()[:1000]
+        data = self._STRUCT.pack(self.code, len(evidence)) + evidence + self.account
         with contextlib.suppress(BrokenPipeError, ConnectionResetError, BlockingIOError):
             _core.send_message(line, data, [], wait=False)
 
@@ -230,7 +240,25 @@ class Exit:
     def receive(cls, line: int) -> Exit:
         """Wait for it and leave it there, for others to read. LineEnded when none will come."""
         data, _ = _receive(line, cls._STRUCT.size + _ACCOUNT_BYTES, peek=True)
-        return cls(cls._STRUCT.unpack_from(data)[0], data[cls._STRUCT.size :])
+        code, length = cls._STRUCT.unpack_from(data)
+        rest = data[cls._STRUCT.size :]
+        return cls(code, rest[:length].decode(errors="replace"), rest[length:])
+
+
+_DETACH = b"D"
+
+
+def send_detachment(line: int) -> None:
+    """Let the child of this line outlive the session: the zygote will find the message when the root has ended."""
+    _core.send_message(line, _DETACH, [], wait=False)
+
+
+def is_detached(line: int) -> bool:
+    """Whether the caller has said so; asked by the zygote, once, at the end of the session."""
+    try:
+        return _receive(line, len(_DETACH), wait=False)[0] == _DETACH
+    except (BlockingIOError, LineEnded, OSError):
+        return False
 
 
 def send_news(news: int, surroundings: bytes) -> None:
