@@ -41,8 +41,7 @@ class SpareKeeper:
         self._failed_at = now
 
     def missed(self, now: float) -> None:
-        """A caller found no spare: there should be more of them."""
-        self.idle = 0
+        """A caller found no spare: there should be more of them. (One may have been offered since.)"""
         if self.in_burst(now):
             self._target = min(2 * self._target, _MOST)
         self._missed_at = now
