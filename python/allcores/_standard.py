@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
 __all__ = [
+    "before_uncaught_is_shown",
     "close_fds",
     "concrete_contexts",
     "default_context",
@@ -54,6 +55,28 @@ registered_reducers: dict[type, Callable[[Any], Any]] = vars(ForkingPickler)["_e
 
 # multiprocessing.util is imported when it is used: its import registers multiprocessing's exit function, and exit
 # functions that the program registers before its first use of multiprocessing are to run after that, as without us.
+
+
+def before_uncaught_is_shown(callback: Callable[[], None]) -> None:
+    """Have `_bootstrap` of this child make a call while the exception that ends it is ``sys.exc_info()``.
+
+    It may put another ``sys.stderr`` in place, where the exception is then shown.
+    """
+    if sys.version_info < (3, 13):
+        from multiprocessing import util
+
+        util.Finalize(None, callback, exitpriority=1000)  # before those of the program, which may raise
+        return
+    import traceback
+
+    bootstrap, print_exc = process.BaseProcess._bootstrap.__code__, traceback.print_exc
+
+    def print_exc_for_bootstrap(*args: Any, **kwargs: Any) -> None:
+        if sys._getframe(1).f_code is bootstrap:
+            callback()
+        print_exc(*args, **kwargs)
+
+    traceback.print_exc = print_exc_for_bootstrap
 
 
 def forget_child(child: process.BaseProcess) -> None:

@@ -8,7 +8,7 @@ import os
 import pickle
 import signal
 import sys
-from multiprocessing import process, reduction, resource_tracker, util
+from multiprocessing import process, reduction, resource_tracker
 
 from allcores import _standard
 from allcores._zygote.account import note_exception
@@ -65,7 +65,7 @@ def run(work: Work, surroundings: Surroundings | None, main_module: MainModule) 
         itself = _load(work.process, in_force.main)
         if surroundings is not None:
             surroundings.apply_late()
-        util.Finalize(None, _note_uncaught, exitpriority=_NOTE_PRIORITY)
+        _standard.before_uncaught_is_shown(_note_uncaught)
         sys.stdin = None
         standard_error = sys.stderr
         exit_code = itself._bootstrap(work.parent)
@@ -78,12 +78,8 @@ def run(work: Work, surroundings: Surroundings | None, main_module: MainModule) 
         os._exit(exit_code)
 
 
-_NOTE_PRIORITY = 1000
-"""Before the program's own finalizers, which may raise."""
-
-
 def _note_uncaught() -> None:
-    """Called while `_bootstrap` ends the process: keep the exception that ends it, if one does.
+    """Called by `_bootstrap` at the end of the process: keep the exception that ends it, if one does.
 
     Ctrl-C goes to all processes of a program; its first one shows where it was interrupted, and the others do not.
     """
