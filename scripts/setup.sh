@@ -25,4 +25,6 @@ fi
 [ -x .venv/bin/python ] || "$PYTHON" -m venv .venv
 .venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 VIRTUAL_ENV=$PWD/.venv .venv/bin/maturin develop --release --quiet
+# As pip does for an installed package; here python may be told not to write bytecode.
+.venv/bin/python -m compileall -q python/allcores
 .venv/bin/allcores --version

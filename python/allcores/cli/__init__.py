@@ -44,7 +44,11 @@ def main() -> int:
 
 def show_usage() -> int:
     """Print how the command is used; return the exit status."""
-    print(_USAGE, end="")
+    try:
+        print(_USAGE, end="", flush=True)
+    except OSError as error:
+        complain(f"allcores: the usage could not be written: {error.strerror}")
+        return 1
     return 0
 
 
