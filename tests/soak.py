@@ -2,8 +2,8 @@
 
     python tests/soak.py [--seconds 30] [--rows 200]
 
-`make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200. Prints what
-was done; ends with what went wrong otherwise.
+`make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200; five times as
+often a child multiplies matrices. Prints what was done; ends with what went wrong otherwise.
 """
 
 from __future__ import annotations
@@ -104,6 +104,36 @@ if __name__ == "__main__":
 """
 
 
+MATRICES = """\
+import os, sys
+import numpy, threadpoolctl
+import allcores as mp
+
+def work():
+    numbers = numpy.arange(90_000.0).reshape(300, 300)
+    right = (numbers @ numbers)[0, 0] == 300 * sum(n * n for n in range(300))
+    threads = {library["num_threads"] for library in threadpoolctl.threadpool_info()}
+    sys.exit(0 if right and threads == {len(os.sched_getaffinity(0))} else 9)
+
+if __name__ == "__main__":
+    for _ in range((int(sys.argv[1]) + 1) // 2):
+        processes = [mp.Process(target=work) for _ in range(2)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(30)
+            assert process.exitcode == 0, process.exit_reason
+    print(f"{sys.argv[1]} matrix products in children: right, with all cores")
+"""
+
+
+def matrices(folder: Path, times: int) -> None:
+    """Multiply matrices in children of a program that imports numpy."""
+    program = folder / "matrices.py"
+    program.write_text(MATRICES)
+    subprocess.run([sys.executable, str(program), str(times)], check=True, timeout=times + HANG_LIMIT_SECONDS)
+
+
 def starts_under_fire(folder: Path, seconds: float) -> None:
     """Kill zygotes, spares and children at random while a program starts processes: each runs once or raises."""
     program = folder / "starts.py"
@@ -153,6 +183,7 @@ def main() -> int:
     before = set(os.listdir("/dev/shm"))
     with tempfile.TemporaryDirectory() as folder:
         rows(Path(folder), arguments.rows)
+        matrices(Path(folder), 5 * arguments.rows)
         starts_under_fire(Path(folder), arguments.seconds)
     left = {name for name in set(os.listdir("/dev/shm")) - before if "allcores" in name}
     assert not left, f"left in /dev/shm: {left}"
