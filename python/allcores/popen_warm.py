@@ -15,7 +15,6 @@ from allcores import _standard
 from allcores._pickle.process_object import encode, refuse_while_importing_main
 from allcores._zygote.client import read_exit, session
 from allcores._zygote.inherited import InheritedDescriptor
-from allcores._zygote.wire import send_detachment
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -84,8 +83,7 @@ class Popen(popen_fork.Popen):
 
     def detach(self) -> None:
         """Let it outlive the session."""
-        with suppress(OSError):  # it has ended, with its zygote
-            send_detachment(self._line)
+        session.detach(self.pid, self._line)
 
     def _send_signal(self, sig: int) -> None:
         if self.returncode is None:

@@ -11,7 +11,7 @@ from allcores import _standard
 from allcores._pickle.main_module import main_reference, main_version
 from allcores._zygote.launch import above_streams, launch, reap
 from allcores._zygote.surroundings import capture
-from allcores._zygote.wire import Ask, Exit, Kind, LineEnded, Offer, Work
+from allcores._zygote.wire import Ask, Exit, Kind, LineEnded, Offer, Work, send_detachment
 from allcores.errors import StartError
 
 TYPE_CHECKING = False
@@ -161,6 +161,15 @@ class Session:
             f"{refusals + lost} times in a row at this request. It may be short of memory or of open files; otherwise "
             "another start method, such as 'spawn', avoids it."
         )
+
+    def detach(self, pid: int, line: int) -> None:
+        """Let a child outlive the session: a zygote that listens hears it, a retired one finds it on the line."""
+        self._look_at_what_was_given()
+        if self._way is not None:
+            self._way.leave_word(Kind.DETACH, pid)
+            self._way.ring()
+        with contextlib.suppress(OSError):  # it has ended, with its zygote
+            send_detachment(line)
 
     def adopt(self, requests: int, offers: int, bell: int) -> None:
         """Use this way to a zygote (in its children, and where it was forked ahead)."""

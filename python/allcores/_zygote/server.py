@@ -61,11 +61,11 @@ def _leave_the_terminal() -> None:
 class _Child:
     """A spare, or what became of it."""
 
-    __slots__ = ("account", "idle", "line", "pid", "pidfd")
+    __slots__ = ("account", "detached", "idle", "line", "pid", "pidfd")
 
     def __init__(self, pid: int, pidfd: int, line: int, account: int) -> None:
         self.pid, self.pidfd, self.line, self.account = pid, pidfd, line, account
-        self.idle = True
+        self.idle, self.detached = True, False
 
     def close(self) -> None:
         for descriptor in (self.pidfd, self.line, self.account):
@@ -136,6 +136,8 @@ class Zygote:
                 continue
             elif ask.kind is Kind.STALE:
                 self._retire()
+            elif ask.kind is Kind.DETACH and child is not None:
+                child.detached = True
             elif ask.kind is Kind.TAKEN and child is not None and child.idle:
                 child.idle = False
                 self._keeper.taken(time.monotonic())
@@ -255,7 +257,7 @@ class Zygote:
         """Nothing outlives the root, but what was detached: for that the zygote stays, and offers nothing."""
         detached = []
         for child in self._children.values():
-            if not child.idle and is_detached(child.line):
+            if child.detached or (not child.idle and is_detached(child.line)):
                 detached.append(child)
                 continue
             with contextlib.suppress(ProcessLookupError):

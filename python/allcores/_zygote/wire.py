@@ -49,6 +49,8 @@ class Kind(enum.IntEnum):
     """ask: the spare ``pid`` has got work."""
     STALE = 3
     """ask: the main module changed since it was imported; retire."""
+    DETACH = 4
+    """ask: the child ``pid`` may outlive the session."""
     SPARE = 5
     """offer: a spare; ``value`` is its pid."""
     FAILED = 6
@@ -249,12 +251,15 @@ _DETACH = b"D"
 
 
 def send_detachment(line: int) -> None:
-    """Let the child of this line outlive the session: the zygote will find the message when the root has ended."""
+    """Let the child of this line outlive the session: a retired zygote finds this when the root has ended."""
     _core.send_message(line, _DETACH, [], wait=False)
 
 
 def is_detached(line: int) -> bool:
-    """Whether the caller has said so; asked by the zygote, once, at the end of the session."""
+    """Whether the caller has said so; asked by the zygote, once, at the end of the session.
+
+    Not of a child whose work still lies in the line; that one's detachment came as a DETACH.
+    """
     try:
         return _receive(line, len(_DETACH), wait=False)[0] == _DETACH
     except (BlockingIOError, LineEnded, OSError):
