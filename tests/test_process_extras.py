@@ -10,6 +10,7 @@ from pathlib import Path
 
 import allcores
 import pytest
+from allcores._zygote.account import MemoryWatch
 from running import HANG_LIMIT_SECONDS, METHODS, PYTHON, guarded, program, run
 
 HEAD = "import ctypes, faulthandler, os, signal, sys, time\nimport allcores as mp\n"
@@ -170,6 +171,20 @@ if __name__ == "__main__":
         assert time.monotonic() < deadline, "the detached process did not finish"
         os.sched_yield()
     assert result.read_text() == "8"
+
+
+def test_a_kill_for_want_of_memory_is_noticed_where_the_cgroup_counts_it(tmp_path: Path) -> None:
+    events = tmp_path / "memory.events"
+    events.write_text("low 0\noom 3\noom_kill 1\n")
+    watch = MemoryWatch(str(events))
+    assert watch.look() == ""
+    events.write_text("low 0\noom 4\noom_kill 2\n")
+    evidence = watch.look()
+    assert "oom_kill 2" in evidence
+    assert watch.look() == ""
+    assert str(allcores.ExitReason(-9, evidence)).startswith("killed by SIGKILL; the kernel's out-of-memory killer")
+    events.unlink()
+    assert watch.look() == ""
 
 
 def test_a_process_that_was_not_started_cannot_be_detached() -> None:

@@ -101,9 +101,9 @@ def _last(text: str, count: int) -> bytes:
 class MemoryWatch:
     """Notices that the kernel killed for want of memory in this process's cgroup, between two looks."""
 
-    def __init__(self) -> None:
-        """Take the first look."""
-        self._file = _memory_events()
+    def __init__(self, events_file: str | None = None) -> None:
+        """Take the first look at the file in which a cgroup counts kills; by default that of this process's own."""
+        self._file = events_file or _memory_events()
         self._kills = self._count()
 
     def look(self) -> str:

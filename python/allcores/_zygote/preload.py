@@ -39,7 +39,8 @@ class MainModule:
         """What this zygote has taken over, and its children have from the beginning."""
         self.in_force: Surroundings
         """The same, readable."""
-        self.threads = NumberOfThreads()
+        self.threads: NumberOfThreads
+        """Known when the main module was imported, as in_force is."""
 
     def prepare(self, ask: Ask) -> bool:
         """Take over the surroundings of the first caller and import its main module. False if that made threads."""
