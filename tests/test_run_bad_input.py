@@ -152,17 +152,43 @@ def test_a_signal_that_the_caller_blocked_stays_blocked_as_under_python(tmp_path
     assert "SIGINT" in got.out
 
 
-def test_ctrl_c_before_the_program_begins_shows_no_frame_of_ours(tmp_path: Path) -> None:
-    # SIGINT comes while allcores gets ready, and so arrives at the program's first instruction.
-    interrupted = (
-        "import os, signal, sys, allcores._install as room\n"
-        "install = room.install\n"
-        "room.install = lambda *words: (os.kill(os.getpid(), signal.SIGINT), install(*words))\n"
-        "from allcores.cli import main\n"
-        "sys.exit(main())"
-    )
-    file = program(tmp_path, "print('not reached')")
-    outcome = run([sys.executable, "-c", interrupted, "run", file])
-    assert outcome.status == -signal.SIGINT
-    assert outcome.out == ""
-    assert outcome.err == "KeyboardInterrupt\n"
+INTERRUPTING = """\
+import os, signal, sys
+calls_left = int(os.environ.pop("CALLS_BEFORE_CTRL_C"))
+begun = False
+def at_call(frame, event, argument):
+    global begun, calls_left
+    if event == "c_call" and argument.__name__ == "pthread_sigmask":
+        begun = True  # the first thing that the command does; before it, all is python's own start
+    elif begun and event == "call":
+        calls_left -= 1
+        if calls_left == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        if os.path.basename(frame.f_code.co_filename) == "program.py":
+            sys.setprofile(None)
+            print(calls_left, flush=True)
+sys.setprofile(at_call)
+"""
+
+
+def _interrupted(command: list[str], calls: int, folder: Path) -> Outcome:
+    """Run a program with Ctrl-C at so many calls of Python functions after the command began."""
+    (folder / "sitecustomize.py").write_text(INTERRUPTING)
+    environment = {"PYTHONPATH": str(folder), "CALLS_BEFORE_CTRL_C": str(calls)}
+    return run([*command, program(folder, "print('the program')")], environment=environment)
+
+
+@pytest.mark.parametrize(
+    "command", [[str(Path(sys.executable).parent / "allcores"), "run"], ALLCORES], ids=["script", "-m"]
+)
+def test_ctrl_c_at_any_moment_before_the_program_shows_no_frame_of_ours(command: list[str], tmp_path: Path) -> None:
+    never = 10**9
+    calls_in_all = never - int(_interrupted(command, never, tmp_path).out.splitlines()[0])
+    assert calls_in_all > 1000
+    near_the_end = range(calls_in_all - 10, calls_in_all)
+    for calls in [*range(1, calls_in_all - 10, calls_in_all // 20), *near_the_end]:
+        outcome = _interrupted(command, calls, tmp_path)
+        assert "the program" not in outcome.out
+        assert "allcores" not in outcome.err
+        assert outcome.err.endswith("KeyboardInterrupt\n")
+        assert outcome.status == -signal.SIGINT

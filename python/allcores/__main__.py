@@ -2,7 +2,8 @@
 
 import sys
 
+import allcores
 from allcores.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(allcores._blocked_before))

@@ -6,6 +6,7 @@ start as fast as under ``python``.
 
 from __future__ import annotations
 
+import _signal
 import sys
 
 __all__ = ["complain", "main", "show_usage", "usage_error"]
@@ -25,13 +26,17 @@ directory or archive with a __main__.py, or - for standard input.
 """
 
 
-def main() -> int:
-    """Run the command line in ``sys.argv``; return the exit status."""
+def main(blocked_before: set[int]) -> int:
+    """Run the command line in ``sys.argv``; return the exit status.
+
+    ``blocked_before`` are the signals that were blocked when the command began, which then held Ctrl-C back.
+    """
     command, *rest = sys.argv[1:] or ["--help"]
     if command == "run":
         from allcores.cli.run import run
 
-        return run(rest)
+        return run(rest, blocked_before)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked_before)
     if command in ("-h", "--help", "help"):
         return show_usage()
     if command == "--version":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import _signal  # and not signal: that one is in Python, and would be a frame where Ctrl-C is delivered
 import sys
 
 from allcores.cli import complain, program, show_usage, usage_error
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 __all__ = ["run"]
 
 
-def run(words: list[str]) -> int:
-    """Run the program that ``words`` ask for; return the exit status, unless it ends by an exception."""
-    # Ctrl-C while allcores gets ready would show its frames: it is delivered when the program begins.
-    blocked_before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def run(words: list[str], blocked_before: set[int]) -> int:
+    """Run the program that ``words`` ask for; return the exit status, unless it ends by an exception.
+
+    Ctrl-C, which the command holds back while allcores gets ready, is delivered when the program begins, where signals
+    are blocked as they were before.
+    """
     try:
         command = parse(words)
         if command.kind == "help":
@@ -47,10 +49,10 @@ def _install(command: Command) -> None:
         report_at_exit()
 
 
-def _start(runner: program.Runner, blocked: set[signal.Signals | int]) -> int:
+def _start(runner: program.Runner, blocked: set[int]) -> int:
     """Run the program and end as python would: exceptions go on from here, without our frames in what is shown."""
     try:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked)
         runner()
     except SystemExit:
         raise
@@ -65,7 +67,7 @@ def _hide_frames(error: BaseException) -> None:
 
     The exception itself goes on to the interpreter, which ends as it always does (status 1, or killed by SIGINT).
     """
-    own = {__file__, program.__file__, signal.__file__}
+    own = {__file__, program.__file__}
     shown = error.__traceback__
     while shown is not None and shown.tb_frame.f_code.co_filename in own:
         shown = shown.tb_next
