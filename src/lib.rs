@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! py/    the only folder that knows Python (PyO3)       -> allcores._core
+//! wire/  the messages between processes                 one message a file
 //! sys/   the only folder that calls the kernel          one kernel object a file
 //! ```
 //!
@@ -12,6 +13,8 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("allcores supports Linux only (x86-64 and aarch64)");
 
+mod bytes;
 #[cfg(feature = "python")]
 mod py;
 pub mod sys;
+pub mod wire;

@@ -1,17 +1,35 @@
 """The face of the native core, written by hand; ``tests/test_house_rules.py`` compares it with the binary."""
 
+from collections.abc import Callable
+from typing import final
+
 __all__ = [
+    "Ask",
+    "Child",
+    "Held",
+    "Offer",
+    "Way",
+    "Work",
     "__version__",
+    "block_signals",
     "die_with_parent",
+    "is_detached",
     "leads_back",
-    "pending_signals",
+    "offer_failed",
+    "offer_spare",
+    "offer_threaded",
     "process_state",
+    "receive_ask",
     "receive_message",
+    "replace_streams",
     "send_message",
     "set_process_name",
     "signals_of_state",
     "socket_pair",
+    "take_back",
     "take_over_state",
+    "tell_exit",
+    "wait_for_work",
 ]
 
 __version__: str
@@ -26,12 +44,6 @@ def set_process_name(name: str, /) -> None:
     """Set the name that ``ps`` and ``top`` show for this process.
 
     At most 15 bytes, without NUL; otherwise OSError or ValueError.
-    """
-
-def pending_signals(signals: list[int], /) -> int:
-    """Return a descriptor, closed on exec and never waiting, that is readable while one of these signals is pending.
-
-    They have to be blocked; one that is not is delivered instead. ``os.read`` takes it off.
     """
 
 def socket_pair() -> tuple[int, int]:
@@ -66,3 +78,151 @@ def leads_back(one: bytes, other: bytes, /) -> bool:
 
 def signals_of_state(state: bytes, /) -> tuple[int, int]:
     """Return the signals that are blocked and ignored in a look, one bit each; bit 0 is signal 1."""
+
+def block_signals(signals: int, /) -> None:
+    """Block these signals, one bit each, and no others. Those that came meanwhile are delivered at the end of this."""
+
+@final
+class Held:
+    """A descriptor that is kept for long. Programs close what they do not know, and its number may be reused."""
+
+    number: int
+    def __new__(cls, number: int, /) -> Held: ...
+    def is_ours(self) -> bool:
+        """Whether the number still means what it meant, as far as that can be told."""
+
+@final
+class Way:
+    """A way to a zygote, which it owns, and the credentials that its children will have."""
+
+    def __new__(cls, requests: int, offers: int, bell: int, /) -> Way: ...
+    def is_good(self) -> bool:
+        """Whether the zygote can be asked for children of this process."""
+
+    def take_offer(self, *, wait: bool) -> Offer | None:
+        """Take an offer; without ``wait`` None when there is none. EOFError when none will come.
+
+        OSError EMFILE when this process has no room for its descriptors; the spare then ends by itself.
+        """
+
+    def need(self, surroundings: bytes, /) -> None:
+        """Ask for an offer, with the standard streams. ConnectionError when nobody is there."""
+
+    def stale(self) -> None:
+        """Tell the zygote that its main module is not what it was."""
+
+@final
+class Offer:
+    """A spare for whoever took it, or why there is none. One that is dropped ends."""
+
+    error_number: int
+    """For which the kernel forked none, else 0."""
+    threaded: bool
+    """Whether there is none since importing the main module started threads."""
+    def is_of(self, version: tuple[int, int] | None, /) -> bool:
+        """Whether the spare has this version of the main module, or no main module at all."""
+
+    def wake(self) -> None:
+        """Wake the spare; its work is being made ready."""
+
+    def hand_over(
+        self,
+        way: Way,
+        parent: int,
+        tracker: int,
+        descriptors: list[int],
+        surroundings: bytes,
+        process: bytes,
+        /,
+    ) -> Child | None:
+        """Give the spare its work; None when it is gone, which is then all that happened.
+
+        ``way`` is what the child will ask for children of its own with. ``parent`` is a pidfd of this process,
+        ``tracker`` the write end of the resource tracker's pipe. The pickled ``process`` refers to ``descriptors`` by
+        index. The standard streams go along.
+        """
+
+@final
+class Child:
+    """A child that was started, as its caller holds it."""
+
+    pid: int
+    sentinel: int
+    """A pidfd, which is this object's."""
+    def wait(self, timeout: float | None, /) -> tuple[int, str, bytes] | None:
+        """Wait until it has ended; None when it still runs after ``timeout`` seconds (None: for ever).
+
+        Returns its exit code, evidence of a shortage of memory, and its account. A zygote that died took its children
+        with it: that is code -9, as the kernel did it.
+        """
+
+    def detach(self, way: Way | None, /) -> None:
+        """Let it outlive the session; ``way`` leads to its zygote, if there still is one."""
+
+@final
+class Ask:
+    """What a caller tells the zygote."""
+
+    kind: str
+    """'need' (offer a spare), 'taken' (it has work), 'stale' (the main module has changed) or 'detach'."""
+    pid: int
+    """Of which child; 0 where none is meant."""
+    surroundings: bytes
+    """The caller's, where it needs a spare."""
+    streams: list[int]
+    """The caller's, where it needs a spare; -1 for one that it has closed."""
+    def close(self) -> None:
+        """Close the streams."""
+
+def receive_ask(requests: int, /) -> Ask | None:
+    """Receive what a caller tells the zygote, None when there is nothing. EOFError when nobody is left."""
+
+def offer_spare(offers: int, pid: int, version: tuple[int, int] | None, descriptors: tuple[int, int, int], /) -> None:
+    """Offer a spare: its pid, the version of the main module that it has, its line, bell and pidfd.
+
+    BlockingIOError when there is no room.
+    """
+
+def offer_failed(offers: int, error_number: int, /) -> None:
+    """Say that the kernel forked none, by the number of its error."""
+
+def offer_threaded(offers: int, /) -> None:
+    """Say that there will be none, since importing the main module started threads."""
+
+def take_back(offers: int, /) -> bool:
+    """Take an offer back; false when there is none, or nobody will make one."""
+
+def tell_exit(line: int, code: int, out_of_memory: str, account: int, /) -> None:
+    """Tell the caller of a child how that ended, with what it left in its account."""
+
+def is_detached(line: int, /) -> bool:
+    """Whether the caller of a child lets it outlive the session."""
+
+@final
+class Work:
+    """What a spare is to become. Whoever reads the numbers owns the descriptors."""
+
+    way: tuple[int, int, int]
+    """To the zygote: requests, offers, bell."""
+    parent: int
+    """A pidfd of the caller."""
+    tracker: int
+    """The write end of the resource tracker's pipe."""
+    streams: list[int]
+    """The caller's; -1 for one that it has closed."""
+    descriptors: list[int]
+    """Those to which the arguments refer, by index."""
+    surroundings: bytes
+    """The caller's."""
+    process: bytes
+    """The pickled process object."""
+
+def wait_for_work(line: int, bell: int, signals: list[int], rehearse: Callable[[], object] | None, /) -> Work:
+    """Wait for work: for the bell, and for the end of the line. EOFError when none will come.
+
+    When the bell has rung and no work is there, ``rehearse`` is called, once. ``signals`` are blocked: one that comes
+    while there is no work is not for the process that this one will become, and is taken off.
+    """
+
+def replace_streams(streams: list[int], /) -> None:
+    """Make these the standard streams, and close them where they were; -1 for a stream that is to be closed."""

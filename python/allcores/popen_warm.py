@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
-import threading
-import time
 from contextlib import suppress
-from multiprocessing import popen_fork, util
+from multiprocessing import popen_fork
 from multiprocessing.context import set_spawning_popen
 
-from allcores import _standard
 from allcores._pickle.process_object import encode, refuse_while_importing_main
-from allcores._zygote.client import read_exit, session
+from allcores._zygote.client import session
 from allcores._zygote.inherited import InheritedDescriptor
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from multiprocessing.process import BaseProcess
+
+    from allcores import _core
 
 __all__ = ["Popen"]
 
@@ -32,7 +30,7 @@ class Popen(popen_fork.Popen):
     def __init__(self, process_obj: BaseProcess) -> None:
         """Start ``process_obj``."""
         self._descriptors: list[int] = []
-        self._closing = threading.Lock()
+        self._child: _core.Child | None = None
         self.account: list[str | bytes] = []
         """Evidence of a shortage of memory and what it left behind, see `ExitReason`."""
         super().__init__(process_obj)
@@ -52,24 +50,16 @@ class Popen(popen_fork.Popen):
 
         refuse_while_importing_main()
         child = session.start(pickle_process, self._descriptors)
-        self.pid = child.pid
-        self.sentinel = child.pidfd
-        self._line = child.line
-        self.finalizer = util.Finalize(self, _standard.close_fds, (child.pidfd, child.line))
+        self._child, self.pid, self.sentinel = child, child.pid, child.sentinel
+        self.finalizer = None  # the child's descriptors go when it goes
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Return the exit code, or None if it still runs after ``timeout`` seconds."""
-        if self.returncode is None:
-            began = time.monotonic()
-            if timeout != 0 and not _readable(self.sentinel, timeout):
-                return None
-            left = None if timeout is None else max(timeout - (time.monotonic() - began), 0)
-            with self._closing:  # another thread may join it, and close what it was known by
-                if self.returncode is None and _readable(self.sentinel, 0):
-                    # The zygote tells how in a moment, unless it is stopped.
-                    if not _readable(self._line, None if left is None else max(left, _GRACE_SECONDS)):
-                        return None
-                    self.returncode, *self.account = read_exit(self._line)
+        child = self._child  # another thread may close this object meanwhile
+        if self.returncode is None and child is not None:
+            end = child.wait(timeout)
+            if end is not None:
+                self.returncode, *self.account = end
         return self.returncode
 
     def poll(self, flag: int = os.WNOHANG) -> int | None:
@@ -78,36 +68,14 @@ class Popen(popen_fork.Popen):
 
     def close(self) -> None:
         """Give up what it is known by."""
-        with self._closing:
-            super().close()
+        self._child = None
 
     def detach(self) -> None:
         """Let it outlive the session."""
-        session.detach(self.pid, self._line)
+        if self._child is not None:
+            session.detach(self._child)
 
     def _send_signal(self, sig: int) -> None:
         if self.returncode is None:
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.sentinel, sig)
-
-
-_GRACE_SECONDS = 1.0
-"""How long even a wait that should not wait stays for the exit code of a process that has ended."""
-
-_LONGEST_POLL_SECONDS = 2**31 // 1000 - 1
-"""poll(2) counts milliseconds in an int."""
-
-
-def _readable(descriptor: int, timeout_seconds: float | None) -> bool:
-    """Wait until a descriptor can be read, as `multiprocessing.connection.wait` does, without importing it."""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    if timeout_seconds is None:
-        return bool(poll.poll())
-    deadline = time.monotonic() + max(timeout_seconds, 0)
-    while True:
-        left = max(deadline - time.monotonic(), 0)
-        if poll.poll(min(left, _LONGEST_POLL_SECONDS) * 1000):
-            return True
-        if left <= _LONGEST_POLL_SECONDS:
-            return False

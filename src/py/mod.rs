@@ -1,8 +1,12 @@
 //! The door to Python: thin functions over the floors below. Nothing else in the crate knows PyO3.
 
+mod call;
+mod caller;
 mod process;
 mod seqpacket;
+mod spare;
 mod state;
+mod zygote;
 
 use pyo3::prelude::*;
 
@@ -10,8 +14,11 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    caller::add_to(module)?;
     process::add_to(module)?;
     seqpacket::add_to(module)?;
+    spare::add_to(module)?;
     state::add_to(module)?;
+    zygote::add_to(module)?;
     Ok(())
 }

@@ -1,13 +1,11 @@
 //! What a process tells the kernel about itself, and hears from it.
 
 use std::ffi::CString;
-use std::os::fd::{IntoRawFd, RawFd};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use crate::sys::process::{self, Bond};
-use crate::sys::signal;
 
 /// Bind this process to its parent: the kernel sends SIGKILL when the thread that forked it ends.
 ///
@@ -26,16 +24,8 @@ fn set_process_name(name: &str) -> PyResult<()> {
     Ok(process::set_name(&name)?)
 }
 
-/// Return a descriptor, closed on exec, that is readable while one of these blocked signals is pending.
-#[pyfunction]
-#[pyo3(signature = (signals, /))]
-fn pending_signals(signals: Vec<i32>) -> PyResult<RawFd> {
-    Ok(signal::pending(&signals)?.into_raw_fd())
-}
-
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(die_with_parent, module)?)?;
     module.add_function(wrap_pyfunction!(set_process_name, module)?)?;
-    module.add_function(wrap_pyfunction!(pending_signals, module)?)?;
     Ok(())
 }

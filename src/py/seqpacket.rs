@@ -6,8 +6,9 @@ use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::call::until_not_interrupted;
 use crate::sys::descriptor::borrow;
-use crate::sys::seqpacket::{self, Message, Receive, Wait};
+use crate::sys::seqpacket::{self, Message, Receive};
 
 /// Return two connected sockets of the kind SEQPACKET, closed on exec.
 #[pyfunction]
@@ -46,29 +47,12 @@ fn receive_message<'py>(
 ) -> PyResult<(Bound<'py, PyBytes>, Vec<RawFd>)> {
     let socket = borrow(socket)?;
     let how = if peek { Receive::Peek } else { Receive::Take };
-    let mut buffer = vec![0; size];
-    let Message { length, descriptors } =
-        until_not_interrupted(py, wait, |wait| seqpacket::receive(socket, &mut buffer, how, wait))?;
-    let data = PyBytes::new(py, &buffer[..length]);
-    Ok((data, descriptors.into_iter().map(IntoRawFd::into_raw_fd).collect()))
-}
-
-/// Make a call at once, and only where it must wait let other threads run and signal handlers have their turn.
-fn until_not_interrupted<T: Send>(
-    py: Python<'_>,
-    wait: bool,
-    mut call: impl FnMut(Wait) -> io::Result<T> + Send,
-) -> PyResult<T> {
-    let mut result = call(Wait::No);
-    while let Err(error) = &result {
-        match error.kind() {
-            io::ErrorKind::WouldBlock if wait => {}
-            io::ErrorKind::Interrupted => py.check_signals()?,
-            _ => break,
-        }
-        result = py.detach(|| call(if wait { Wait::Yes } else { Wait::No }));
-    }
-    Ok(result?)
+    let Message { data, descriptors } =
+        until_not_interrupted(py, wait, |wait| seqpacket::receive(socket, size, how, wait))?;
+    Ok((
+        PyBytes::new(py, &data),
+        descriptors.into_iter().map(IntoRawFd::into_raw_fd).collect(),
+    ))
 }
 
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {

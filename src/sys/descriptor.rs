@@ -1,7 +1,53 @@
-//! Descriptors that somebody else owns.
+//! Descriptors: those that somebody else owns, what is behind a number, and which numbers are for the standard streams.
 
 use std::io;
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use rustix::fs::fstat;
+use rustix::io::fcntl_dupfd_cloexec;
+
+/// Take over a descriptor that the caller was handed as a number and gives up. `None` for a negative one.
+#[must_use]
+pub fn take_over(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: the number is not -1, and its owner uses it no more. Should it be closed already, closing it again fails,
+    // or hits another open file, as with any descriptor in Python; no memory is touched through it.
+    (number >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// The error of a process that has no room for more descriptors (EMFILE).
+#[must_use]
+pub fn none_left() -> io::Error {
+    io::Error::from_raw_os_error(libc::EMFILE)
+}
+
+/// What tells one open file from another, as far as the kernel does: its device and inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+/// Look at what is open behind a number, if anything is.
+#[must_use]
+pub fn identify(number: RawFd) -> Option<Identity> {
+    let status = fstat(borrow(number).ok()?).ok()?;
+    Some(Identity {
+        device: status.st_dev,
+        inode: status.st_ino,
+    })
+}
+
+/// Move a descriptor that would pass for a standard stream, in a process that has closed one.
+///
+/// # Errors
+/// The kernel's: short of descriptors.
+pub fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
+    const FIRST: RawFd = 3;
+    if descriptor.as_raw_fd() >= FIRST {
+        return Ok(descriptor);
+    }
+    Ok(fcntl_dupfd_cloexec(descriptor.as_fd(), FIRST)?)
+}
 
 /// Borrow a descriptor that the caller was handed as a number, for the duration of one kernel call.
 ///
@@ -23,6 +69,20 @@ pub fn borrow<'call>(number: RawFd) -> io::Result<BorrowedFd<'call>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_behind_a_number_is_told_apart() {
+        let (one, other) = (
+            std::fs::File::open("/").expect("/"),
+            std::fs::File::open("/proc").expect("/proc"),
+        );
+        assert_eq!(
+            identify(one.as_raw_fd()),
+            identify(one.try_clone().expect("a copy").as_raw_fd())
+        );
+        assert_ne!(identify(one.as_raw_fd()), identify(other.as_raw_fd()));
+        assert_eq!(identify(-1), None);
+    }
 
     #[test]
     fn a_negative_number_is_refused() {

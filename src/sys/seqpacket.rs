@@ -2,16 +2,20 @@
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::io::fcntl_dupfd_cloexec;
 use rustix::net::{
-    recvmsg, sendmsg, socketpair, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    recv, recvmsg, sendmsg, socketpair, AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags,
+    ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
+
+use super::descriptor::above_streams;
 
 /// Descriptors in one message at most: the kernel's `SCM_MAX_FD`.
 pub const DESCRIPTORS_MAX: usize = 253;
+
+/// The length of messages, in bytes, for which a buffer is made without measuring them.
+pub const SHORT: usize = 256;
 
 /// Whether to wait: for a message to come, or for room to send one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,8 +38,8 @@ pub enum Receive {
 /// What was received.
 #[derive(Debug)]
 pub struct Message {
-    /// How many bytes; 0 at the end.
-    pub length: usize,
+    /// Its bytes; none at the end.
+    pub data: Vec<u8>,
     /// The descriptors that came along, closed on exec; none of them when there was no room here for all of them.
     pub descriptors: Vec<OwnedFd>,
 }
@@ -74,19 +78,29 @@ pub fn send(socket: BorrowedFd<'_>, data: &[u8], descriptors: &[BorrowedFd<'_>],
     Ok(())
 }
 
-/// Receive one message into `buffer`.
+/// Receive one message of at most `longest` bytes.
+///
+/// Where many receive from one socket, messages are no longer than [`SHORT`]: one that is longer is measured first, and
+/// taken after that.
 ///
 /// # Errors
 /// The kernel's: `WouldBlock` when there is none and `wait` is `No`, `ConnectionReset` when the other side closed its
-/// end with messages unread, `Interrupted` by a signal. `InvalidData` when the message is longer than `buffer`; its
-/// descriptors are closed.
-pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], receive: Receive, wait: Wait) -> io::Result<Message> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
-    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+/// end with messages unread, `Interrupted` by a signal. `InvalidData` when the message is longer; its descriptors are
+/// closed.
+pub fn receive(socket: BorrowedFd<'_>, longest: usize, receive: Receive, wait: Wait) -> io::Result<Message> {
     let mut flags = RecvFlags::CMSG_CLOEXEC;
     flags.set(RecvFlags::PEEK, receive == Receive::Peek);
     flags.set(RecvFlags::DONTWAIT, wait == Wait::No);
-    let received = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut ancillary, flags)?;
+    let room = if longest <= SHORT {
+        longest
+    } else {
+        let measure = flags | RecvFlags::PEEK | RecvFlags::TRUNC;
+        recv(socket, &mut [0u8; 0][..], measure)?.1.min(longest)
+    };
+    let mut data = vec![0; room];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(socket, &mut [IoSliceMut::new(&mut data)], &mut ancillary, flags)?;
     let mut descriptors = ancillary
         .drain()
         .filter_map(|message| match message {
@@ -105,19 +119,8 @@ pub fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], receive: Receive, wait
             "a message longer than agreed",
         ));
     }
-    Ok(Message {
-        length: received.bytes,
-        descriptors,
-    })
-}
-
-/// Move a descriptor that would pass for a standard stream, in a process that has closed one.
-fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
-    const FIRST: i32 = 3;
-    if descriptor.as_raw_fd() >= FIRST {
-        return Ok(descriptor);
-    }
-    Ok(fcntl_dupfd_cloexec(&descriptor, FIRST)?)
+    data.truncate(received.bytes);
+    Ok(Message { data, descriptors })
 }
 
 #[cfg(test)]
@@ -126,10 +129,9 @@ mod tests {
     use std::os::fd::AsFd;
 
     fn text(socket: &OwnedFd, how: Receive) -> (String, usize) {
-        let mut buffer = [0; 64];
-        let message = receive(socket.as_fd(), &mut buffer, how, Wait::No).expect("a message");
+        let message = receive(socket.as_fd(), SHORT, how, Wait::No).expect("a message");
         (
-            String::from_utf8_lossy(&buffer[..message.length]).into_owned(),
+            String::from_utf8_lossy(&message.data).into_owned(),
             message.descriptors.len(),
         )
     }
@@ -142,8 +144,7 @@ mod tests {
         assert_eq!(text(&other, Receive::Peek), ("hello".into(), 2));
         assert_eq!(text(&other, Receive::Take), ("hello".into(), 2));
         assert_eq!(text(&other, Receive::Take), ("again".into(), 0));
-        let mut buffer = [0; 8];
-        let error = receive(other.as_fd(), &mut buffer, Receive::Take, Wait::No).expect_err("nothing left");
+        let error = receive(other.as_fd(), 8, Receive::Take, Wait::No).expect_err("nothing left");
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     }
 
@@ -159,9 +160,20 @@ mod tests {
     #[test]
     fn a_message_that_does_not_fit_is_an_error_not_a_part() {
         let (one, other) = pair().expect("a pair");
-        send(one.as_fd(), b"too long", &[], Wait::No).expect("room");
-        let error = receive(other.as_fd(), &mut [0; 3], Receive::Take, Wait::No).expect_err("three bytes");
-        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        for longest in [3, SHORT + 1] {
+            send(one.as_fd(), &[b'x'; SHORT + 2], &[], Wait::No).expect("room");
+            let error = receive(other.as_fd(), longest, Receive::Take, Wait::No).expect_err("too long");
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn a_long_message_is_received_whole() {
+        let (one, other) = pair().expect("a pair");
+        let long = vec![7; 40 * SHORT];
+        send(one.as_fd(), &long, &[one.as_fd()], Wait::No).expect("room");
+        let message = receive(other.as_fd(), 50 * SHORT, Receive::Take, Wait::No).expect("a message");
+        assert_eq!((message.data, message.descriptors.len()), (long, 1));
     }
 
     #[test]

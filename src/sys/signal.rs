@@ -1,8 +1,71 @@
-//! Signals that can be waited for like anything else (`signalfd(2)`).
+//! Signals: blocked, sent to this process itself, and waited for like anything else (`signalfd(2)`).
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::io::Errno;
+
+/// The exit code of a process that was killed by SIGKILL, as Python has it.
+pub const CODE_OF_KILLED: i32 = -libc::SIGKILL;
+
+const INFO_BYTES: usize = size_of::<libc::signalfd_siginfo>();
+
+/// Take off what is pending, and return the numbers, from a descriptor as [`pending`] makes it.
+///
+/// # Errors
+/// The kernel's.
+pub fn take(pending: BorrowedFd<'_>) -> io::Result<Vec<i32>> {
+    // There can be as many as there are signals.
+    let mut buffer = [0; 64 * INFO_BYTES];
+    let length = match rustix::io::read(pending, &mut buffer) {
+        Err(Errno::AGAIN) => 0,
+        result => result?,
+    };
+    Ok(buffer[..length]
+        .chunks_exact(INFO_BYTES)
+        .filter_map(|info| info.first_chunk())
+        .map(|&number| u32::from_ne_bytes(number) as i32) // ssi_signo comes first
+        .collect())
+}
+
+/// Send signals to this process.
+///
+/// # Errors
+/// The kernel's: a number that is none of a signal.
+pub fn raise_all(signals: &[i32]) -> io::Result<()> {
+    for &signal in signals {
+        // SAFETY: two integers.
+        if unsafe { libc::kill(std::process::id() as libc::pid_t, signal) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
+/// Block these signals in the calling thread, one bit each (bit 0 is signal 1), and no others.
+///
+/// # Errors
+/// The kernel's.
+pub fn block(signals: u64) -> io::Result<()> {
+    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initializes the set it is handed.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it was just initialized.
+    let mut set = unsafe { set.assume_init() };
+    for bit in 0..u64::BITS {
+        if signals >> bit & 1 == 1 {
+            // SAFETY: `set` is an initialized set. The numbers that glibc keeps for itself it refuses: they stay free.
+            unsafe { libc::sigaddset(&mut set, bit as i32 + 1) };
+        }
+    }
+    // SAFETY: `set` is an initialized set that outlives the call; the old one is not asked for.
+    let status = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &set, std::ptr::null_mut()) };
+    if status != 0 {
+        return Err(io::Error::from_raw_os_error(status));
+    }
+    Ok(())
+}
 
 /// Return a descriptor, closed on exec and never waiting, that is readable while one of `signals` is pending.
 ///
@@ -34,6 +97,19 @@ pub fn pending(signals: &[i32]) -> io::Result<OwnedFd> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn a_blocked_signal_is_taken_off_and_can_be_put_back() {
+        block(1 << (libc::SIGWINCH - 1)).expect("blocked");
+        let pending = pending(&[libc::SIGWINCH]).expect("a signalfd");
+        assert_eq!(take(pending.as_fd()).expect("a read"), Vec::<i32>::new());
+        // SAFETY: a signal for this very thread.
+        unsafe { libc::raise(libc::SIGWINCH) };
+        assert_eq!(take(pending.as_fd()).expect("a read"), [libc::SIGWINCH]);
+        assert_eq!(take(pending.as_fd()).expect("a read"), Vec::<i32>::new());
+        raise_all(&[]).expect("none");
+    }
 
     #[test]
     fn a_number_that_is_no_signal_is_refused() {

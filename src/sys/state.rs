@@ -9,6 +9,8 @@ use std::mem::MaybeUninit;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use crate::bytes::Reader;
+
 /// How many resource limits there are (`RLIM_NLIMITS`).
 const LIMITS: usize = 16;
 /// Bytes of a CPU mask: 1,024 CPUs, as in glibc's `cpu_set_t`.
@@ -144,19 +146,6 @@ impl State {
 }
 
 const FIXED_BYTES: usize = 4 + 4 + LIMITS * 16 + CPUS_BYTES + 8 + 8;
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        let (first, rest) = self
-            .0
-            .split_first_chunk::<N>()
-            .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "a process state that is cut short"))?;
-        self.0 = rest;
-        Ok(*first)
-    }
-}
 
 fn swap_umask() -> u32 {
     const STRICT: libc::mode_t = 0o077;

@@ -3,11 +3,47 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 
 from allcores import _standard
 
-__all__ = ["main_is_importable", "main_reference", "main_version"]
+__all__ = ["look_at_main", "main_is_importable", "main_reference", "main_version"]
+
+_last: tuple[object, object, object, str | None, str | None] = (None, None, None, None, None)
+"""What the last look saw (``__spec__``, ``__file__``, the directory) and found (a name, a file)."""
+
+
+def look_at_main() -> tuple[tuple[str, str] | None, tuple[int, int] | None]:
+    """Return `main_reference` and `main_version`."""
+    global _last
+    main = sys.modules["__main__"]
+    spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
+    directory = _standard.original_directory()
+    if _last[0] is not spec or _last[1] is not file or _last[2] is not directory:
+        _last = (spec, file, directory, getattr(spec, "name", None), _absolute(file, directory))
+    name, path = _last[3:]
+    version = None
+    if path is not None:
+        try:
+            status = os.stat(path)
+        except OSError:
+            path = None
+        else:
+            version = status.st_mtime_ns, status.st_size
+            if not stat.S_ISREG(status.st_mode):
+                path = None
+    if name is not None:
+        return ("name", name), version
+    return None if path is None else ("path", path), version
+
+
+def _absolute(file: str | None, directory: str | None) -> str | None:
+    if file is None:
+        return None
+    if not os.path.isabs(file) and directory is not None:
+        file = os.path.join(directory, file)
+    return os.path.normpath(file)
 
 
 def main_reference() -> tuple[str, str] | None:
@@ -16,18 +52,12 @@ def main_reference() -> tuple[str, str] | None:
     As `multiprocessing.spawn.get_preparation_data` decides it, except that a file which is not there (standard input,
     or a program that was deleted) is none.
     """
-    main = sys.modules["__main__"]
-    name = getattr(getattr(main, "__spec__", None), "name", None)
-    if name is not None:
-        return "name", name
-    path = getattr(main, "__file__", None)
-    if path is None:
-        return None
-    directory = _standard.original_directory()
-    if not os.path.isabs(path) and directory is not None:
-        path = os.path.join(directory, path)
-    path = os.path.normpath(path)
-    return ("path", path) if os.path.isfile(path) else None
+    return look_at_main()[0]
+
+
+def main_version() -> tuple[int, int] | None:
+    """Return what changes when the main module's file does: time of change in nanoseconds, and size in bytes."""
+    return look_at_main()[1]
 
 
 def main_is_importable(reference: tuple[str, str] | None) -> bool:
@@ -38,15 +68,3 @@ def main_is_importable(reference: tuple[str, str] | None) -> bool:
     if kind == "name":
         return value.rpartition(".")[2] != "__main__"
     return os.path.splitext(os.path.basename(value))[0] != "ipython"
-
-
-def main_version(reference: tuple[str, str] | None) -> tuple[int, int] | None:
-    """Return what changes when the main module's file does: time of change in nanoseconds, and size in bytes."""
-    path = reference[1] if reference is not None and reference[0] == "path" else None
-    if path is None:
-        path = getattr(sys.modules["__main__"], "__file__", None)
-    try:
-        status = os.stat(path or "")
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size

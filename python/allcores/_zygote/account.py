@@ -12,7 +12,7 @@ import faulthandler
 import fcntl
 import os
 
-__all__ = ["MemoryWatch", "create_account", "note_exception", "open_account", "read_account", "uncaught_exception"]
+__all__ = ["MemoryWatch", "create_account", "note_exception", "open_account", "uncaught_exception"]
 
 _BYTES = 24 * 1024
 _EXCEPTION = b"\0exception\0"
@@ -67,11 +67,6 @@ def note_exception(error: BaseException) -> None:
     if _account >= 0 and _identify(_account) == _identity:
         with contextlib.suppress(OSError):
             os.pwrite(_account, record, 0)
-
-
-def read_account(descriptor: int) -> bytes:
-    """Return what a child left in its account; whatever that is, it is only handed on."""
-    return os.pread(descriptor, _BYTES, 0)
 
 
 def uncaught_exception(account: bytes) -> tuple[str, str, str] | None:

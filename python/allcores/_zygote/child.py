@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import io
 import os
 import pickle
-import signal
 import sys
 from multiprocessing import process, reduction, resource_tracker
 
-from allcores import _standard
+from allcores import _core, _standard
 from allcores._zygote.account import note_exception
 from allcores._zygote.client import session
 from allcores._zygote.inherited import InheritedDescriptor, have_inherited
@@ -18,17 +18,16 @@ from allcores._zygote.preload import import_main
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any, NoReturn, TextIO
 
     from allcores._zygote.preload import MainModule
     from allcores._zygote.surroundings import Surroundings
-    from allcores._zygote.wire import Work
 
 __all__ = [
     "prepare_standard_input",
     "rehearse",
-    "rehearse_again",
     "run",
     "set_standard_input",
 ]
@@ -49,7 +48,7 @@ def set_standard_input() -> None:
         sys.stdin, _standard_input = _standard_input, None
 
 
-def run(work: Work, surroundings: Surroundings | None, main_module: MainModule) -> NoReturn:
+def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainModule) -> NoReturn:
     """Become the process that ``work`` describes, run it and exit. The held signals are still blocked."""
     exit_code = 1
     try:
@@ -136,12 +135,7 @@ def _is_ours(filename: str) -> bool:
 
 def _take_streams(streams: list[int]) -> None:
     """Make the caller's standard streams this process's, as inheriting them would."""
-    for number, descriptor in enumerate(streams):
-        if descriptor >= 0:
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        else:
-            os.close(number)
+    _core.replace_streams(streams)
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
         if stream is not getattr(sys, f"__{name}__"):
@@ -154,8 +148,8 @@ def _take_streams(streams: list[int]) -> None:
             stream = open(number, "w", closefd=False, errors=errors)  # noqa: SIM115  # open as long as the process
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
-        elif number == 1:
-            stream.reconfigure(line_buffering=os.isatty(number))
+        elif number == 1 and stream.line_buffering != os.isatty(number):
+            stream.reconfigure(line_buffering=not stream.line_buffering)
 
 
 class _Rehearsal(process.BaseProcess):
@@ -174,8 +168,8 @@ class _RehearsedConnection:
         return rebuild_connection, (InheritedDescriptor(0), True, True)
 
 
-def rehearse(main_module: MainModule) -> bytes:
-    """Do what a start will do, on nothing, and take back what it changed. Returns what `rehearse_again` needs.
+def rehearse(main_module: MainModule) -> Callable[[], Any]:
+    """Do what a start will do, on nothing, and take back what it changed. Returns a call of `_rehearse_again`.
 
     What it touches becomes this process's own memory before anybody waits: a page that is first written to after the
     fork costs three microseconds, and a start writes to two hundred.
@@ -189,12 +183,12 @@ def rehearse(main_module: MainModule) -> bytes:
     in_force = main_module.in_force
     with _standard.process_untouched():
         _take_streams([os.dup(number) for number in (0, 1, 2)])
-        in_force.apply_signals(blocked=signal.pthread_sigmask(signal.SIG_BLOCK, ()))
-        rehearse_again(pickled)._bootstrap()
-    return pickled
+        in_force.apply_signals(blocked=_core.signals_of_state(_core.process_state(alone=True))[0])
+        _rehearse_again(pickled)._bootstrap()
+    return functools.partial(_rehearse_again, pickled)
 
 
-def rehearse_again(pickled: bytes) -> Any:
+def _rehearse_again(pickled: bytes) -> Any:
     """Do the part of it that takes longest, so that the processor has it at hand."""
     have_inherited([os.dup(0)])
     return _load(pickled, None)  # the main module is not to be imported for nothing

@@ -18,7 +18,6 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterator
     from typing import Any
 
-    from allcores._zygote.wire import Ask
 
 __all__ = ["MainModule", "import_main"]
 
@@ -42,7 +41,7 @@ class MainModule:
         self.threads: NumberOfThreads
         """Known when the main module was imported, as in_force is."""
 
-    def prepare(self, ask: Ask) -> bool:
+    def prepare(self, ask: _core.Ask) -> bool:
         """Take over the surroundings of the first caller and import its main module. False if that made threads."""
         self._adopt(ask.surroundings)
         self._first_state = self.in_force.kernel

@@ -17,10 +17,10 @@ import weakref
 
 from allcores import _core
 from allcores._zygote import account, spare
+from allcores._zygote.news import receive_news
 from allcores._zygote.preload import MainModule
 from allcores._zygote.spares import SpareKeeper
 from allcores._zygote.surroundings import ignored_signals
-from allcores._zygote.wire import Ask, Exit, Kind, LineEnded, Offer, is_detached, receive_news
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -112,7 +112,7 @@ class Zygote:
                     self._reap(self._children[descriptor])
             self._keep_spares()
             if self._retired and not self._children:
-                os._exit(0)
+                self._end()
 
     def _seconds_to_wait(self) -> float | None:
         if self._retired or not self._prepared:
@@ -124,38 +124,36 @@ class Zygote:
     def _hear_callers(self) -> None:
         while not self._retired:
             try:
-                ask = Ask.receive(self._requests)
-            except BlockingIOError:
-                return
-            except LineEnded:
+                ask = _core.receive_ask(self._requests)
+            except EOFError:
                 self._retire()  # nobody is left who could ask: the program went on as another one (exec)
                 return
+            if ask is None:
+                return
             child = self._by_pid.get(ask.pid)
-            if ask.kind is Kind.NEED:
+            if ask.kind == "need":
                 self._offer_now(ask)  # which closes it
-                continue
-            elif ask.kind is Kind.STALE:
+            elif ask.kind == "stale":
                 self._retire()
-            elif ask.kind is Kind.DETACH and child is not None:
+            elif ask.kind == "detach" and child is not None:
                 child.detached = True
-            elif ask.kind is Kind.TAKEN and child is not None and child.idle:
+            elif ask.kind == "taken" and child is not None and child.idle:
                 child.idle = False
                 self._keeper.taken(time.monotonic())
-            ask.close()
 
     def _hear_children(self) -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._main_module.learn(receive_news(self._news))
 
-    def _offer_now(self, ask: Ask) -> None:
+    def _offer_now(self, ask: _core.Ask) -> None:
         """Offer a spare to a caller who waits for it, or say why there is none."""
         first, self._prepared = not self._prepared, True
         alone = not first or self._main_module.prepare(ask)
         ask.close()  # not to be inherited by the fork
         if first:
             if not alone:
-                Offer(Kind.THREADED, 0).send(self._offers)
+                _core.offer_threaded(self._offers)
                 self._retire()
                 return
             self._get_ready_to_fork()
@@ -163,7 +161,7 @@ class Zygote:
         try:
             self._fork(rehearse=False)
         except OSError as error:
-            Offer(Kind.FAILED, error.errno or errno.EAGAIN).send(self._offers)
+            _core.offer_failed(self._offers, error.errno or errno.EAGAIN)
 
     def _get_ready_to_fork(self) -> None:
         _disown_finalizers()
@@ -185,8 +183,7 @@ class Zygote:
                 self._keeper.failed(now)
         for _ in range(self._keeper.surplus(now)):
             # Whoever takes an offer has the spare for itself; one that loses its line ends.
-            with contextlib.suppress(BlockingIOError, LineEnded):
-                Offer.receive(self._callers_offers, wait=False).close()
+            _core.take_back(self._callers_offers)
 
     def _fork(self, *, rehearse: bool) -> None:
         """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""
@@ -212,7 +209,7 @@ class Zygote:
                 undo.callback(os.close, pidfd)
                 self._events.register(pidfd, select.EPOLLIN)
                 undo.callback(self._events.unregister, pidfd)
-                Offer(Kind.SPARE, pid, self._main_module.version, callers_line, bell, pidfd).send(self._offers)
+                _core.offer_spare(self._offers, pid, self._main_module.version, (callers_line, bell, pidfd))
             undo.pop_all()
         self._children[pidfd] = self._by_pid[pid] = _Child(pid, pidfd, line, paper)
         self._keeper.forked()
@@ -241,7 +238,7 @@ class Zygote:
         if child.idle:
             self._keeper.lost(time.monotonic())
         evidence = self._memory.look() if code == -signal.SIGKILL else ""
-        Exit(code, evidence, account.read_account(child.account)).send(child.line)
+        _core.tell_exit(child.line, code, evidence, child.account)
         child.close()
 
     def _retire(self) -> None:
@@ -257,7 +254,7 @@ class Zygote:
         """Nothing outlives the root, but what was detached: for that the zygote stays, and offers nothing."""
         detached = []
         for child in self._children.values():
-            if child.detached or (not child.idle and is_detached(child.line)):
+            if child.detached or (not child.idle and _core.is_detached(child.line)):
                 detached.append(child)
                 continue
             with contextlib.suppress(ProcessLookupError):
@@ -274,6 +271,11 @@ class Zygote:
                         child = self._children[descriptor]
                         detached.remove(child)
                         self._reap(child)
+        self._end()
+
+    def _end(self) -> NoReturn:
+        """End, with what importing the main module wanted to be done at the end."""
+        _disown_finalizers()
         _run_finalizers()
         os._exit(0)
 

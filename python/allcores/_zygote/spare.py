@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
-import select
 import sys
-import time
 
 from allcores import _core
 from allcores._zygote import account, child
+from allcores._zygote.news import send_news
 from allcores._zygote.surroundings import HELD_SIGNALS, Surroundings
-from allcores._zygote.wire import Work, send_news
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -22,10 +19,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = ["Birth", "run"]
 
-_SPIN_SECONDS = 0.0005
-"""The bell rings first when work is being made ready: falling asleep and waking up again would take longer."""
-_SIGNAL_BYTES = 128 * 64
-"""All the signals there can be, at the size of a signalfd_siginfo."""
+_HELD_SIGNALS = [int(number) for number in HELD_SIGNALS]
 
 
 class Birth:
@@ -53,10 +47,10 @@ def run(birth: Birth, main_module: MainModule, *, rehearse: bool) -> NoReturn:
         child.prepare_standard_input()
         _seed_apart()
         main_module.threads.set_usual()
-        rehearsed = child.rehearse(main_module) if rehearse else None
-        work = _wait_for_work(birth, rehearsed)
+        again = child.rehearse(main_module) if rehearse else None
+        work = _core.wait_for_work(birth.line, birth.bell, _HELD_SIGNALS, again)
     except BaseException:
-        # Nothing of the program's has run. LineEnded: the caller changed its mind, for instance since its argument
+        # Nothing of the program's has run. EOFError: the caller changed its mind, for instance since its argument
         # could not be pickled.
         os._exit(1)
     surroundings = None
@@ -67,43 +61,6 @@ def run(birth: Birth, main_module: MainModule, *, rehearse: bool) -> NoReturn:
         os.close(descriptor)
     resource.setrlimit(resource.RLIMIT_NOFILE, birth.open_files)
     child.run(work, surroundings, main_module)
-
-
-def _wait_for_work(birth: Birth, rehearsed: bytes | None) -> Work:
-    """Wait for the bell, and for the end of the line; not for a message on it, see "Bells" in the README."""
-    signals = _core.pending_signals([int(number) for number in HELD_SIGNALS])
-    poll = select.poll()
-    poll.register(birth.bell, select.POLLIN)
-    poll.register(birth.line, 0)
-    poll.register(signals, select.POLLIN)
-    while True:
-        ready = {descriptor for descriptor, _ in poll.poll()}
-        rung = birth.bell in ready
-        if rung:
-            os.eventfd_read(birth.bell)  # before the look at the line: it may be rung again right after that
-        spin_until = time.monotonic() + (_SPIN_SECONDS if rung else 0)
-        while True:
-            try:
-                work = Work.receive(birth.line)
-            except BlockingIOError:
-                if rung and rehearsed is not None:
-                    child.rehearse_again(rehearsed)
-                    rehearsed = None
-                if time.monotonic() >= spin_until:
-                    break
-            else:
-                os.close(signals)
-                return work
-        if signals in ready:
-            # They are for everybody in the group, if this is nobody's child yet. If it has just become one, they may
-            # be for it: then they are put back.
-            taken = os.read(signals, _SIGNAL_BYTES)
-            with contextlib.suppress(BlockingIOError):
-                work = Work.receive(birth.line)
-                for offset in range(0, len(taken), _SIGNAL_BYTES // 64):
-                    os.kill(os.getpid(), int.from_bytes(taken[offset : offset + 4], sys.byteorder))
-                os.close(signals)
-                return work
 
 
 def _seed_apart() -> None:

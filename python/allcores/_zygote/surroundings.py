@@ -17,12 +17,11 @@ import warnings
 from multiprocessing import process
 
 from allcores import _core, _standard
-from allcores._pickle.main_module import main_reference, main_version
+from allcores._pickle.main_module import look_at_main
 from allcores._start_method import choice
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Collection
     from typing import Any
 
 __all__ = ["HELD_SIGNALS", "Surroundings", "capture", "have_captured", "ignored_signals"]
@@ -97,7 +96,7 @@ class Surroundings:
     modules: frozenset[str]
     """Those of _NEEDED_MODULES that the caller has."""
     main: tuple[str, str] | None
-    """See main_reference, main_version."""
+    """See look_at_main."""
     main_version: tuple[int, int] | None
     locale: str | None
     warnings: list[tuple[Any, ...]]
@@ -133,10 +132,10 @@ class Surroundings:
         _set_warning_filters(self.warnings)
         _set_logging_levels(self.logging)
 
-    def apply_signals(self, *, blocked: Collection[int] | None = None) -> None:
+    def apply_signals(self, *, blocked: int | None = None) -> None:
         """Block and ignore signals as the caller does. Those that came meanwhile are delivered at the end of this.
 
-        With ``blocked`` block these instead.
+        With ``blocked`` block these instead, one bit each.
         """
         callers, ignored = _core.signals_of_state(self.kernel)
         here = ignored_signals()
@@ -146,7 +145,7 @@ class Surroundings:
                     signal.signal(number, signal.SIG_IGN)
             for number in _numbers(here & ~ignored):
                 signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-        signal.pthread_sigmask(signal.SIG_SETMASK, _numbers(callers) if blocked is None else blocked)
+        _core.block_signals(callers if blocked is None else blocked)
 
     def _apply_environment(self) -> None:
         have = _standard.raw_environment()
@@ -201,14 +200,13 @@ class _Capture:
             and sys.argv == seen.argv
             and _filters() == self._filters
             and (len(sys.modules) == self._module_count or _needed_modules() == seen.modules)
-            and main_version(seen.main) == seen.main_version
+            and look_at_main() == (seen.main, seen.main_version)
             and choice.explicit() == seen.start_method
             and _installed_default() == seen.installed
             and _multiprocessing_logger() == (seen.log_to_stderr, seen.log_level)
             and _preload() == seen.preload
             and _logging_levels() == seen.logging
             and _standard.locale_in_force() == seen.locale
-            and main_reference() == seen.main
             and bytes(process.current_process().authkey) == seen.authkey
         )
 
@@ -242,8 +240,7 @@ def _look(kernel: bytes) -> Surroundings:
     seen.log_to_stderr, seen.log_level = _multiprocessing_logger()
     seen.start_method, seen.installed = choice.explicit(), _installed_default()
     seen.preload, seen.modules = _preload(), _needed_modules()
-    seen.main = main_reference()
-    seen.main_version = main_version(seen.main)
+    seen.main, seen.main_version = look_at_main()
     seen.locale = _standard.locale_in_force()
     seen.warnings = [
         (action, message, category.__module__, category.__qualname__, module, line)

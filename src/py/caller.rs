@@ -1,0 +1,327 @@
+//! The side of a process that starts others: its way to the zygote, the offers it takes, the children it gets.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::call::{borrow_all, if_any, raise, until_not_interrupted};
+use crate::sys::credentials::Credentials;
+use crate::sys::descriptor::{borrow, identify, take_over, Identity};
+use crate::sys::poll::readable;
+use crate::sys::seqpacket::Wait;
+use crate::sys::signal::CODE_OF_KILLED;
+use crate::sys::{bell, streams};
+use crate::wire::exit::Exit;
+use crate::wire::offer::Spare;
+use crate::wire::work::{Order, Sending};
+use crate::wire::{ask, exit, offer};
+
+/// A descriptor that is kept for long. Programs close what they do not know, and its number may be reused.
+#[pyclass(frozen, module = "allcores._core")]
+struct Held {
+    /// The descriptor.
+    #[pyo3(get)]
+    number: RawFd,
+    identity: Option<Identity>,
+}
+
+#[pymethods]
+impl Held {
+    #[new]
+    #[pyo3(signature = (number, /))]
+    fn new(number: RawFd) -> Self {
+        Self {
+            number,
+            identity: identify(number),
+        }
+    }
+
+    /// Whether the number still means what it meant, as far as that can be told.
+    fn is_ours(&self) -> bool {
+        self.identity.is_some() && identify(self.number) == self.identity
+    }
+}
+
+/// A way to a zygote, and the credentials that its children will have.
+#[pyclass(frozen, module = "allcores._core")]
+struct Way {
+    requests: Held,
+    offers: Held,
+    bell: Held,
+    credentials: Credentials,
+}
+
+impl Way {
+    fn is_ours(&self) -> bool {
+        self.requests.is_ours() && self.offers.is_ours() && self.bell.is_ours()
+    }
+
+    fn ends(&self) -> io::Result<[BorrowedFd<'_>; 3]> {
+        borrow_all([self.requests.number, self.offers.number, self.bell.number])
+    }
+}
+
+#[pymethods]
+impl Way {
+    #[new]
+    #[pyo3(signature = (requests, offers, bell, /))]
+    fn new(requests: RawFd, offers: RawFd, bell: RawFd) -> PyResult<Self> {
+        Ok(Self {
+            requests: Held::new(requests),
+            offers: Held::new(offers),
+            bell: Held::new(bell),
+            credentials: Credentials::look()?,
+        })
+    }
+
+    /// Whether it can be asked for children of this process.
+    fn is_good(&self) -> bool {
+        self.is_ours() && Credentials::look().is_ok_and(|now| now == self.credentials)
+    }
+
+    /// Take an offer; without `wait` None when there is none. EOFError when none will come.
+    #[pyo3(signature = (*, wait))]
+    fn take_offer(&self, py: Python<'_>, wait: bool) -> PyResult<Option<Offer>> {
+        let offers = borrow(self.offers.number)?;
+        if wait {
+            return until_not_interrupted(py, true, |wait| offer::Offer::receive(offers, wait))
+                .map(|offer| Some(offer.into()));
+        }
+        Ok(if_any(offer::Offer::receive(offers, Wait::No))?.map(Offer::from))
+    }
+
+    /// Ask for an offer. ConnectionError when nobody is there.
+    #[pyo3(signature = (surroundings, /))]
+    fn need(&self, py: Python<'_>, surroundings: &Bound<'_, PyBytes>) -> PyResult<()> {
+        let [requests, _, bell] = self.ends()?;
+        let (surroundings, streams) = (surroundings.as_bytes(), streams::open_ones());
+        until_not_interrupted(py, true, |wait| ask::send_need(requests, surroundings, &streams, wait))?;
+        Ok(bell::ring(bell)?)
+    }
+
+    /// Tell the zygote that its main module is not what it was.
+    fn stale(&self) -> PyResult<()> {
+        let [requests, _, bell] = self.ends()?;
+        leave_word(requests, ask::Kind::Stale, 0);
+        Ok(bell::ring(bell)?)
+    }
+}
+
+/// Tell the zygote something that it can do without.
+fn leave_word(requests: BorrowedFd<'_>, kind: ask::Kind, pid: i32) {
+    let _ = ask::send_word(requests, kind, pid, Wait::No);
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        // All or none: where the program has closed one it has closed others, and an eventfd cannot be told from
+        // another one under the same number.
+        if self.is_ours() {
+            for held in [&self.requests, &self.offers, &self.bell] {
+                drop(take_over(held.number));
+            }
+        }
+    }
+}
+
+/// A spare for whoever took it, or why there is none.
+#[pyclass(frozen, module = "allcores._core")]
+struct Offer {
+    spare: Mutex<Option<Spare>>,
+    error_number: i32,
+    threaded: bool,
+}
+
+impl From<offer::Offer> for Offer {
+    fn from(offer: offer::Offer) -> Self {
+        let (spare, error_number, threaded) = match offer {
+            offer::Offer::Spare(spare) => (Some(spare), 0, false),
+            offer::Offer::Failed(number) => (None, number, false),
+            offer::Offer::Threaded => (None, 0, true),
+        };
+        Self {
+            spare: Mutex::new(spare),
+            error_number,
+            threaded,
+        }
+    }
+}
+
+#[pymethods]
+impl Offer {
+    /// The number of the error for which the kernel forked none, else 0.
+    #[getter]
+    fn error_number(&self) -> i32 {
+        self.error_number
+    }
+
+    /// Whether there is none since importing the main module started threads.
+    #[getter]
+    fn threaded(&self) -> bool {
+        self.threaded
+    }
+
+    /// Whether the spare has this version of the main module, or none at all.
+    #[pyo3(signature = (version, /))]
+    fn is_of(&self, version: Option<offer::Version>) -> bool {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare
+            .as_ref()
+            .is_some_and(|spare| spare.main_version.is_none() || spare.main_version == version)
+    }
+
+    /// Wake the spare; its work is being made ready.
+    fn wake(&self) -> PyResult<()> {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        spare
+            .as_ref()
+            .map_or(Ok(()), |spare| Ok(bell::ring(spare.bell.as_fd())?))
+    }
+
+    /// Give the spare its work; None when it is gone, which is then all that happened.
+    #[pyo3(signature = (way, parent, tracker, descriptors, surroundings, process, /))]
+    #[allow(clippy::too_many_arguments)] // they are the parts of one message
+    fn hand_over(
+        &self,
+        py: Python<'_>,
+        way: &Bound<'_, Way>,
+        parent: RawFd,
+        tracker: RawFd,
+        descriptors: Vec<RawFd>,
+        surroundings: &Bound<'_, PyBytes>,
+        process: &Bound<'_, PyBytes>,
+    ) -> PyResult<Option<Child>> {
+        let Some(spare) = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(None);
+        };
+        let ends = way.get().ends()?;
+        let order = Order {
+            way: ends,
+            parent: borrow(parent)?,
+            tracker: borrow(tracker)?,
+            streams: streams::open_ones(),
+            descriptors: descriptors.into_iter().map(borrow).collect::<io::Result<_>>()?,
+            surroundings: surroundings.as_bytes(),
+            process: process.as_bytes(),
+        };
+        let mut sending = Sending::new(&order)?;
+        // First: the child may end before this process goes on.
+        leave_word(ends[0], ask::Kind::Taken, spare.pid);
+        let line = spare.line.as_fd();
+        match until_not_interrupted(py, true, |wait| sending.send(line, wait).map_err(gone_is_end)) {
+            Err(error) if error.is_instance_of::<pyo3::exceptions::PyEOFError>(py) => return Ok(None),
+            result => result?,
+        }
+        bell::ring(spare.bell.as_fd())?;
+        bell::ring(ends[2])?;
+        Ok(Some(Child {
+            pid: spare.pid,
+            line: spare.line,
+            sentinel: spare.sentinel,
+        }))
+    }
+}
+
+/// Whoever should receive something is gone: that is the end of the line.
+fn gone_is_end(error: io::Error) -> io::Error {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    match error.kind() {
+        BrokenPipe | ConnectionReset => UnexpectedEof.into(),
+        _ => error,
+    }
+}
+
+/// How long even a wait that should not wait stays for the exit code of a process that has ended.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A child that was started, as its caller holds it.
+#[pyclass(frozen, module = "allcores._core")]
+struct Child {
+    pid: i32,
+    line: OwnedFd,
+    sentinel: OwnedFd,
+}
+
+/// How it ended: code, evidence of a shortage of memory, account.
+type End<'py> = (i32, String, Bound<'py, PyBytes>);
+
+#[pymethods]
+impl Child {
+    /// Its number.
+    #[getter]
+    fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// A pidfd; it is this object's.
+    #[getter]
+    fn sentinel(&self) -> RawFd {
+        self.sentinel.as_raw_fd()
+    }
+
+    /// Wait until it has ended; None when it still runs after `timeout` seconds.
+    ///
+    /// A zygote that died took its children with it: that is code -9, as the kernel did it.
+    #[pyo3(signature = (timeout, /))]
+    fn wait<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<End<'py>>> {
+        // What a duration cannot hold is for ever.
+        let timeout = timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
+        if !wait_for(py, self.line.as_fd(), timeout)? {
+            // The zygote tells how a moment after the end, unless it is stopped.
+            let ended = wait_for(py, self.sentinel.as_fd(), Some(Duration::ZERO))?;
+            if !(ended && wait_for(py, self.line.as_fd(), Some(GRACE))?) {
+                return Ok(None);
+            }
+        }
+        match Exit::peek(self.line.as_fd()) {
+            Ok(exit) => Ok(Some((exit.code, exit.out_of_memory, PyBytes::new(py, &exit.account)))),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                // The zygote's end closed, at its death; the child's follows, if it has not come.
+                let left = timeout.map(|timeout| timeout.max(GRACE));
+                let ended = wait_for(py, self.sentinel.as_fd(), left)?;
+                Ok(ended.then(|| (CODE_OF_KILLED, String::new(), PyBytes::new(py, b""))))
+            }
+            Err(error) => Err(raise(error)),
+        }
+    }
+
+    /// Let it outlive the session; `way` leads to its zygote, if there still is one.
+    #[pyo3(signature = (way, /))]
+    fn detach(&self, way: Option<&Bound<'_, Way>>) -> PyResult<()> {
+        if let Some(way) = way {
+            let [requests, _, bell] = way.get().ends()?;
+            leave_word(requests, ask::Kind::Detach, self.pid);
+            bell::ring(bell)?;
+        }
+        Ok(exit::send_detachment(self.line.as_fd())?)
+    }
+}
+
+/// Wait as `readable` does; other threads run, and signal handlers have their turn.
+fn wait_for(py: Python<'_>, descriptor: BorrowedFd<'_>, timeout: Option<Duration>) -> PyResult<bool> {
+    let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let result = if left == Some(Duration::ZERO) {
+            readable(descriptor, left)
+        } else {
+            py.detach(|| readable(descriptor, left))
+        };
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => py.check_signals()?,
+            result => return Ok(result?),
+        }
+    }
+}
+
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Held>()?;
+    module.add_class::<Way>()?;
+    module.add_class::<Offer>()?;
+    module.add_class::<Child>()?;
+    Ok(())
+}

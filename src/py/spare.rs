@@ -1,0 +1,146 @@
+//! The spare's side: from the wait for work to the surroundings that the kernel keeps.
+
+use std::io;
+use std::os::fd::{AsFd, IntoRawFd, RawFd};
+use std::time::{Duration, Instant};
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::call::{borrow_all, raise};
+use crate::sys::descriptor::take_over;
+use crate::sys::poll::{any_readable, Until};
+use crate::sys::{bell, signal, streams};
+use crate::wire::work;
+
+/// What a spare is to become. Whoever reads the numbers owns the descriptors.
+#[pyclass(frozen, module = "allcores._core")]
+struct Work {
+    /// The way to the zygote: requests, offers, bell.
+    #[pyo3(get)]
+    way: (RawFd, RawFd, RawFd),
+    /// A pidfd of the caller.
+    #[pyo3(get)]
+    parent: RawFd,
+    /// The write end of the resource tracker's pipe.
+    #[pyo3(get)]
+    tracker: RawFd,
+    /// The caller's; -1 for one that it has closed.
+    #[pyo3(get)]
+    streams: [RawFd; 3],
+    /// Those to which the arguments refer, by index.
+    #[pyo3(get)]
+    descriptors: Vec<RawFd>,
+    /// The caller's.
+    #[pyo3(get)]
+    surroundings: Py<PyBytes>,
+    /// The pickled process object.
+    #[pyo3(get)]
+    process: Py<PyBytes>,
+}
+
+impl Work {
+    fn new(py: Python<'_>, work: work::Work) -> Self {
+        let [requests, offers, bell] = work.way.map(IntoRawFd::into_raw_fd);
+        Self {
+            way: (requests, offers, bell),
+            parent: work.parent.into_raw_fd(),
+            tracker: work.tracker.into_raw_fd(),
+            streams: work.streams.map(|stream| stream.map_or(-1, IntoRawFd::into_raw_fd)),
+            descriptors: work.descriptors.into_iter().map(IntoRawFd::into_raw_fd).collect(),
+            surroundings: PyBytes::new(py, &work.surroundings).unbind(),
+            process: PyBytes::new(py, &work.process).unbind(),
+        }
+    }
+}
+
+/// The bell rings first when work is being made ready: falling asleep and waking up again would take longer.
+const SPIN: Duration = Duration::from_micros(500);
+
+/// Wait for work: for the bell, and for the end of the line.
+///
+/// Not for a message on the line, see "Bells" in `python/allcores/_zygote/README.md`. When the bell has rung and no work
+/// is there, `rehearse` is called, once. `signals` are blocked: one that comes while there is no work is not for the
+/// process that this one will become, and is taken off. EOFError when no work will come.
+#[pyfunction]
+#[pyo3(signature = (line, bell, signals, rehearse, /))]
+fn wait_for_work(
+    py: Python<'_>,
+    line: RawFd,
+    bell: RawFd,
+    signals: Vec<i32>,
+    rehearse: Option<Bound<'_, PyAny>>,
+) -> PyResult<Work> {
+    let [line, bell] = borrow_all([line, bell])?;
+    let pending = signal::pending(&signals)?;
+    let mut rehearse = rehearse;
+    loop {
+        let watched = [
+            (bell, Until::Readable),
+            (line, Until::Ended),
+            (pending.as_fd(), Until::Readable),
+        ];
+        // Other threads, which could run meanwhile, there are none.
+        let [rung, _, signalled] = match any_readable(watched, None) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                py.check_signals()?;
+                continue;
+            }
+            result => result?,
+        };
+        if rung {
+            bell::hear(bell)?; // before the look at the line: it may be rung again right after that
+        }
+        let spin_until = rung.then(|| Instant::now() + SPIN);
+        loop {
+            match work::Work::receive(line) {
+                Ok(work) => return Ok(Work::new(py, work)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(raise(error)),
+            }
+            if rung {
+                if let Some(rehearse) = rehearse.take() {
+                    rehearse.call0()?;
+                }
+            }
+            if spin_until.is_none_or(|until| Instant::now() >= until) {
+                break;
+            }
+        }
+        if signalled {
+            let taken = signal::take(pending.as_fd())?;
+            // If this has just become somebody's child, they may be for it: then they are put back.
+            match work::Work::receive(line) {
+                Ok(work) => {
+                    signal::raise_all(&taken)?;
+                    return Ok(Work::new(py, work));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(raise(error)),
+            }
+        }
+    }
+}
+
+/// Make these the standard streams; -1 for one that is to be closed.
+#[pyfunction]
+#[pyo3(signature = (streams, /))]
+fn replace_streams(streams: [RawFd; 3]) -> PyResult<()> {
+    Ok(streams::replace(streams.map(take_over))?)
+}
+
+/// Block these signals, one bit each, and no others. Those that came meanwhile are delivered at the end of this.
+#[pyfunction]
+#[pyo3(signature = (signals, /))]
+fn block_signals(py: Python<'_>, signals: u64) -> PyResult<()> {
+    signal::block(signals)?;
+    py.check_signals()
+}
+
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Work>()?;
+    module.add_function(wrap_pyfunction!(wait_for_work, module)?)?;
+    module.add_function(wrap_pyfunction!(replace_streams, module)?)?;
+    module.add_function(wrap_pyfunction!(block_signals, module)?)?;
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! The zygote's side of the messages.
+
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use super::call::{borrow_all, if_any};
+use crate::sys::descriptor::borrow;
+use crate::sys::memfd;
+use crate::sys::seqpacket::Wait;
+use crate::wire::exit::{self, Exit, ACCOUNT_BYTES};
+use crate::wire::{ask, offer};
+
+/// What a caller tells the zygote.
+#[pyclass(frozen, module = "allcores._core")]
+struct Ask {
+    kind: ask::Kind,
+    pid: i32,
+    surroundings: Vec<u8>,
+    streams: Mutex<[Option<OwnedFd>; 3]>,
+}
+
+#[pymethods]
+impl Ask {
+    /// "need", "taken", "stale" or "detach".
+    #[getter]
+    fn kind(&self) -> &'static str {
+        match self.kind {
+            ask::Kind::Need => "need",
+            ask::Kind::Taken => "taken",
+            ask::Kind::Stale => "stale",
+            ask::Kind::Detach => "detach",
+        }
+    }
+
+    /// Of which child; 0 where none is meant.
+    #[getter]
+    fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// The caller's, where it needs a spare.
+    #[getter]
+    fn surroundings<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.surroundings)
+    }
+
+    /// The caller's, where it needs a spare; -1 for one that it has closed.
+    #[getter]
+    fn streams(&self) -> [RawFd; 3] {
+        let streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        [0, 1, 2].map(|number| streams[number].as_ref().map_or(-1, AsRawFd::as_raw_fd))
+    }
+
+    /// Close the streams.
+    fn close(&self) {
+        *self.streams.lock().unwrap_or_else(PoisonError::into_inner) = [None, None, None];
+    }
+}
+
+/// Receive what a caller tells the zygote, None when there is nothing. EOFError when nobody is left.
+#[pyfunction]
+#[pyo3(signature = (requests, /))]
+fn receive_ask(requests: RawFd) -> PyResult<Option<Ask>> {
+    let ask = if_any(ask::Ask::receive(borrow(requests)?))?;
+    Ok(ask.map(|ask| Ask {
+        kind: ask.kind,
+        pid: ask.pid,
+        surroundings: ask.surroundings,
+        streams: Mutex::new(ask.streams),
+    }))
+}
+
+/// Offer a spare: its pid, the version of the main module that it has, its line, bell and pidfd.
+#[pyfunction]
+#[pyo3(signature = (offers, pid, version, descriptors, /))]
+fn offer_spare(offers: RawFd, pid: i32, version: Option<offer::Version>, descriptors: [RawFd; 3]) -> PyResult<()> {
+    let descriptors = borrow_all(descriptors)?;
+    Ok(offer::send_spare(borrow(offers)?, pid, version, descriptors)?)
+}
+
+/// Say that the kernel forked none, by the number of its error.
+#[pyfunction]
+#[pyo3(signature = (offers, error_number, /))]
+fn offer_failed(offers: RawFd, error_number: i32) -> PyResult<()> {
+    Ok(offer::send_failed(borrow(offers)?, error_number)?)
+}
+
+/// Say that there will be none, since importing the main module started threads.
+#[pyfunction]
+#[pyo3(signature = (offers, /))]
+fn offer_threaded(offers: RawFd) -> PyResult<()> {
+    Ok(offer::send_threaded(borrow(offers)?)?)
+}
+
+/// Take an offer back; false when there is none, or nobody will make one.
+#[pyfunction]
+#[pyo3(signature = (offers, /))]
+fn take_back(offers: RawFd) -> PyResult<bool> {
+    Ok(offer::Offer::receive(borrow(offers)?, Wait::No).is_ok())
+}
+
+/// Tell the caller of a child how that ended, with what it left in its account.
+#[pyfunction]
+#[pyo3(signature = (line, code, out_of_memory, account, /))]
+fn tell_exit(line: RawFd, code: i32, out_of_memory: String, account: RawFd) -> PyResult<()> {
+    let account = memfd::read(borrow(account)?, ACCOUNT_BYTES)?;
+    let exit = Exit {
+        code,
+        out_of_memory,
+        account,
+    };
+    Ok(exit.send(borrow(line)?)?)
+}
+
+/// Whether the caller of a child lets it outlive the session.
+#[pyfunction]
+#[pyo3(signature = (line, /))]
+fn is_detached(line: RawFd) -> PyResult<bool> {
+    Ok(exit::is_detached(borrow(line)?))
+}
+
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Ask>()?;
+    module.add_function(wrap_pyfunction!(receive_ask, module)?)?;
+    module.add_function(wrap_pyfunction!(offer_spare, module)?)?;
+    module.add_function(wrap_pyfunction!(offer_failed, module)?)?;
+    module.add_function(wrap_pyfunction!(offer_threaded, module)?)?;
+    module.add_function(wrap_pyfunction!(take_back, module)?)?;
+    module.add_function(wrap_pyfunction!(tell_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(is_detached, module)?)?;
+    Ok(())
+}
