@@ -6,6 +6,7 @@
 //! py/    the only folder that knows Python (PyO3)       -> allcores._core
 //! wire/  the messages between processes                 one message a file
 //! sys/   the only folder that calls the kernel          one kernel object a file
+//! bytes  reading numbers off bytes, for all of them
 //! ```
 //!
 //! `python/allcores/_core.pyi` is the hand-written face of this library; a test compares the two.
