@@ -217,11 +217,12 @@ class Work:
     process: bytes
     """The pickled process object."""
 
-def wait_for_work(line: int, bell: int, signals: list[int], rehearse: Callable[[], object] | None, /) -> Work:
+def wait_for_work(line: int, bell: int, signals: list[int], rehearsals: list[Callable[[], object]], /) -> Work:
     """Wait for work: for the bell, and for the end of the line. EOFError when none will come.
 
-    When the bell has rung and no work is there, ``rehearse`` is called, once. ``signals`` are blocked: one that comes
-    while there is no work is not for the process that this one will become, and is taken off.
+    When the bell has rung and no work is there, ``rehearsals`` are called, one after the other, until it is.
+    ``signals`` are blocked: one that comes while there is no work is not for the process that this one will become, and
+    is taken off.
     """
 
 def replace_streams(streams: list[int], /) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
 __all__ = [
+    "as_no_daemon",
     "before_uncaught_is_shown",
     "close_fds",
     "concrete_contexts",
@@ -28,11 +29,11 @@ __all__ = [
     "executable",
     "flush_streams",
     "forget_child",
+    "has_one_thread",
     "importing_main",
     "interpreter_flags",
     "locale_in_force",
     "logs_to_stderr",
-    "not_a_daemon",
     "original_directory",
     "process_untouched",
     "raw_environment",
@@ -63,12 +64,19 @@ def before_uncaught_is_shown(callback: Callable[[], None]) -> None:
     It may put another ``sys.stderr`` in place, where the exception is then shown.
     """
     if sys.version_info < (3, 13):
-        from multiprocessing import util
+        exit_function = _util()["_exit_function"]
 
-        util.Finalize(None, callback, exitpriority=1000)  # before those of the program, which may raise
+        def exit_function_for_bootstrap(*args: Any, **kwargs: Any) -> None:
+            _util()["_exit_function"] = exit_function
+            callback()
+            exit_function(*args, **kwargs)
+
+        _util()["_exit_function"] = exit_function_for_bootstrap
         return
     import traceback
 
+    if traceback.print_exc.__name__ == "print_exc_for_bootstrap":
+        return
     bootstrap, print_exc = process.BaseProcess._bootstrap.__code__, traceback.print_exc
 
     def print_exc_for_bootstrap(*args: Any, **kwargs: Any) -> None:
@@ -128,9 +136,8 @@ def spawn_program(path: str | bytes, arguments: Sequence[str | bytes], descripto
 
 def resource_tracker() -> int:
     """Return the way to the resource tracker, which all processes of a program share; start it if need be."""
-    from multiprocessing import resource_tracker
-
-    tracker = resource_tracker._resource_tracker
+    module = sys.modules.get("multiprocessing.resource_tracker") or _import_tracker()
+    tracker = module._resource_tracker
     state = vars(tracker)
     # Whether it still lives is asked by those who use it; asking here would be a system call more at each start.
     if state["_fd"] is None or not _is_pipe(state["_fd"]):
@@ -140,6 +147,12 @@ def resource_tracker() -> int:
             tracker.getfd()
     descriptor: int = state["_fd"]
     return descriptor
+
+
+def _import_tracker() -> Any:
+    from multiprocessing import resource_tracker
+
+    return resource_tracker
 
 
 @contextlib.contextmanager
@@ -207,6 +220,7 @@ class process_untouched:
 
     def __enter__(self) -> None:
         self._kept = {name: vars(process)[name] for name in self._NAMES}
+        self._start_method = default_context._actual_context
         self._shutdown = vars(threading)["_shutdown"]
         vars(threading)["_shutdown"] = int  # it can be done only once
         self._close_stdin = _util()["_close_stdin"]
@@ -216,18 +230,27 @@ class process_untouched:
         vars(threading)["_shutdown"] = self._shutdown
         _util()["_close_stdin"] = self._close_stdin
         vars(process).update(self._kept)
+        default_context._actual_context = self._start_method
         _util()["_exiting"] = False
 
 
-@contextlib.contextmanager
-def not_a_daemon() -> Iterator[None]:
-    """A block in which a daemon may start processes, which `Process.start` refuses."""
+def as_no_daemon(start: Callable[[], None]) -> None:
+    """Call ``start`` in a way that a daemon may start processes by it, which `Process.start` refuses."""
     config: dict[str, Any] = vars(process.current_process())["_config"]
     if not config.get("daemon"):
-        yield
+        start()
         return
     config["daemon"] = False
     try:
-        yield
+        start()
     finally:
         config["daemon"] = True
+
+
+def has_one_thread() -> bool:
+    """Whether Python knows of one thread here, as `threading.active_count` counts them, and is not making others."""
+    return len(_threads) == 1 and not _threads_in_the_making
+
+
+_threads: dict[int, object] = vars(threading)["_active"]
+_threads_in_the_making: dict[object, object] = vars(threading)["_limbo"]

@@ -89,8 +89,7 @@ class _OwnProcess(_process.BaseProcess):
 
     def start(self) -> None:
         """Start it. A daemon may do so, too: its children end with the program at the latest."""
-        with _standard.not_a_daemon():
-            super().start()
+        _standard.as_no_daemon(super().start)
 
     @property
     def exit_reason(self) -> ExitReason | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from multiprocessing.process import BaseProcess
 
     from allcores import _core
+    from allcores._pickle.main_module import MainLook
 
 __all__ = ["Popen"]
 
@@ -41,10 +42,10 @@ class Popen(popen_fork.Popen):
         return len(self._descriptors) - 1
 
     def _launch(self, process_obj: BaseProcess) -> None:
-        def pickle_process() -> bytes:
+        def pickle_process(main: MainLook) -> bytes:
             set_spawning_popen(self)  # type: ignore[arg-type]  # ours is no subclass of theirs
             try:
-                return encode(process_obj, forget=self._descriptors.clear)
+                return encode(process_obj, main, forget=self._descriptors.clear)
             finally:
                 set_spawning_popen(None)
 

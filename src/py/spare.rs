@@ -60,20 +60,20 @@ const SPIN: Duration = Duration::from_micros(500);
 /// Wait for work: for the bell, and for the end of the line.
 ///
 /// Not for a message on the line, see "Bells" in `python/allcores/_zygote/README.md`. When the bell has rung and no work
-/// is there, `rehearse` is called, once. `signals` are blocked: one that comes while there is no work is not for the
+/// is there, `rehearsals` are called, one after the other, until it is. `signals` are blocked: one that comes while there is no work is not for the
 /// process that this one will become, and is taken off. EOFError when no work will come.
 #[pyfunction]
-#[pyo3(signature = (line, bell, signals, rehearse, /))]
+#[pyo3(signature = (line, bell, signals, rehearsals, /))]
 fn wait_for_work(
     py: Python<'_>,
     line: RawFd,
     bell: RawFd,
     signals: Vec<i32>,
-    rehearse: Option<Bound<'_, PyAny>>,
+    rehearsals: Vec<Bound<'_, PyAny>>,
 ) -> PyResult<Work> {
     let [line, bell] = borrow_all([line, bell])?;
     let pending = signal::pending(&signals)?;
-    let mut rehearse = rehearse;
+    let mut rehearsals = rehearsals.into_iter();
     loop {
         let watched = [
             (bell, Until::Readable),
@@ -99,8 +99,9 @@ fn wait_for_work(
                 Err(error) => return Err(raise(error)),
             }
             if rung {
-                if let Some(rehearse) = rehearse.take() {
-                    rehearse.call0()?;
+                if let Some(rehearsal) = rehearsals.next() {
+                    rehearsal.call0()?;
+                    continue;
                 }
             }
             if spin_until.is_none_or(|until| Instant::now() >= until) {

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copyreg
 import io
 import pickle
 from collections.abc import Callable
 from multiprocessing import reduction
 from typing import Any
 
+from allcores import _standard
 from allcores._pickle.main_module import main_is_importable as is_importable
 from allcores._pickle.main_module import main_reference
 
@@ -27,7 +29,7 @@ def dump(obj: Any, file: io.BytesIO, *, main_is_importable: bool, forget: Callab
     start = file.tell()
     if main_is_importable:
         try:
-            reduction.dump(obj, file)
+            _dump_by_name(obj, file)
             return
         except PICKLING_ERRORS:
             file.seek(start)
@@ -37,6 +39,22 @@ def dump(obj: Any, file: io.BytesIO, *, main_is_importable: bool, forget: Callab
     from allcores._pickle.by_value import dump_by_value  # cloudpickle is loaded when it is needed
 
     dump_by_value(obj, file, main_is_importable=main_is_importable)
+
+
+_standard_dump, _StandardPickler = reduction.dump, reduction.ForkingPickler
+
+
+def _dump_by_name(obj: Any, file: io.BytesIO) -> None:
+    """Do what `reduction.dump` does, unless somebody has put another one there.
+
+    It looks every type up in a chain of dicts that is written in Python, which takes longer than all the rest.
+    """
+    if reduction.dump is not _standard_dump or reduction.ForkingPickler is not _StandardPickler:
+        reduction.dump(obj, file)
+        return
+    pickler = pickle.Pickler(file)
+    pickler.dispatch_table = {**copyreg.dispatch_table, **_standard.registered_reducers}
+    pickler.dump(obj)
 
 
 def dumps(obj: Any) -> memoryview:

@@ -8,14 +8,18 @@ import sys
 
 from allcores import _standard
 
-__all__ = ["look_at_main", "main_is_importable", "main_reference", "main_version"]
+__all__ = ["look_at_main", "main_is_importable", "main_reference"]
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    MainLook = tuple[tuple[str, str] | None, tuple[int, int] | None]
 
 _last: tuple[object, object, object, str | None, str | None] = (None, None, None, None, None)
 """What the last look saw (``__spec__``, ``__file__``, the directory) and found (a name, a file)."""
 
 
-def look_at_main() -> tuple[tuple[str, str] | None, tuple[int, int] | None]:
-    """Return `main_reference` and `main_version`."""
+def look_at_main() -> MainLook:
+    """Return `main_reference`, and what changes when the file does: its time of change in nanoseconds, and its size."""
     global _last
     main = sys.modules["__main__"]
     spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None)
@@ -53,11 +57,6 @@ def main_reference() -> tuple[str, str] | None:
     or a program that was deleted) is none.
     """
     return look_at_main()[0]
-
-
-def main_version() -> tuple[int, int] | None:
-    """Return what changes when the main module's file does: time of change in nanoseconds, and size in bytes."""
-    return look_at_main()[1]
 
 
 def main_is_importable(reference: tuple[str, str] | None) -> bool:

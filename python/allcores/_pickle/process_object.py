@@ -6,11 +6,13 @@ import io
 from multiprocessing.process import BaseProcess, current_process
 
 from allcores._pickle.dump import PICKLING_ERRORS, dump
-from allcores._pickle.main_module import main_is_importable, main_reference
+from allcores._pickle.main_module import main_is_importable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
+
+    from allcores._pickle.main_module import MainLook
 
 __all__ = ["encode", "refuse_while_importing_main"]
 
@@ -25,12 +27,12 @@ Guard what starts processes, so that it runs in the program itself and not where
 or choose the start method 'fork', which imports nothing."""
 
 
-def encode(process_obj: BaseProcess, forget: Callable[[], None]) -> bytes:
-    """Pickle a process object (see `dump`).
+def encode(process_obj: BaseProcess, main: MainLook, forget: Callable[[], None]) -> bytes:
+    """Pickle a process object (see `dump`); ``main`` is what `look_at_main` has just seen.
 
     UnpicklableArgumentError names what can be sent neither by name nor by value.
     """
-    importable = main_is_importable(main_reference())
+    importable = main_is_importable(main[0])
     buffer = io.BytesIO()
     try:
         dump(process_obj, buffer, main_is_importable=importable, forget=forget)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import functools
 import io
 import os
 import pickle
 import sys
-from multiprocessing import process, reduction, resource_tracker
+from multiprocessing import reduction, resource_tracker
 
 from allcores import _core, _standard
 from allcores._zygote.account import note_exception
@@ -61,7 +60,8 @@ def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainMo
         in_force.apply_signals()
         if surroundings is not None:
             surroundings.apply()
-        itself = _load(work.process, in_force.main)
+        # What the zygote has imported is here already.
+        itself = _load(work.process, None if surroundings is None and main_module.version else in_force.main)
         if surroundings is not None:
             surroundings.apply_late()
         _standard.before_uncaught_is_shown(_note_uncaught)
@@ -152,13 +152,6 @@ def _take_streams(streams: list[int]) -> None:
             stream.reconfigure(line_buffering=not stream.line_buffering)
 
 
-class _Rehearsal(process.BaseProcess):
-    """A process object that does nothing."""
-
-    _start_method = None
-    _after_fork = staticmethod(int)
-
-
 class _RehearsedConnection:
     """Pickles as a connection in the arguments does."""
 
@@ -168,27 +161,40 @@ class _RehearsedConnection:
         return rebuild_connection, (InheritedDescriptor(0), True, True)
 
 
-def rehearse(main_module: MainModule) -> Callable[[], Any]:
-    """Do what a start will do, on nothing, and take back what it changed. Returns a call of `_rehearse_again`.
+def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
+    """Do what a start will do, on nothing, and take back what it changed. Returns the parts, to be done again.
 
     What it touches becomes this process's own memory before anybody waits: a page that is first written to after the
-    fork costs three microseconds, and a start writes to two hundred.
+    fork costs three microseconds, and a start writes to two hundred. Done again while the caller makes the work ready,
+    it is in the processor's caches when that comes.
     """
     connections = (_RehearsedConnection(),) if "multiprocessing.connection" in sys.modules else ()
-    rehearsal = _Rehearsal(target=print, args=("", *connections), kwargs={"end": "", "file": None}, name="rehearsal")
-    rehearsal._config = {}  # type: ignore[attr-defined]  # a key that may be pickled only while a process is started
+    # It comes from the floor above, as all that is unpickled here.
+    process_class = sys.modules["allcores.context"].WarmProcess
+    rehearsal = process_class(target=print, args=("", *connections), kwargs={"end": "", "file": None}, name="rehearsal")
+    rehearsal._config = {}  # a key that may be pickled only while a process is started
     buffer = io.BytesIO()
     reduction.dump(rehearsal, buffer)
     pickled = buffer.getvalue()
-    in_force = main_module.in_force
-    with _standard.process_untouched():
+    blocked = _core.signals_of_state(_core.process_state(alone=True))[0]
+
+    def load() -> Any:
+        have_inherited([os.dup(0)])
+        return _load(pickled, None)  # the main module is not to be imported for nothing
+
+    def take_over() -> None:
         _take_streams([os.dup(number) for number in (0, 1, 2)])
-        in_force.apply_signals(blocked=_core.signals_of_state(_core.process_state(alone=True))[0])
-        _rehearse_again(pickled)._bootstrap()
-    return functools.partial(_rehearse_again, pickled)
+        main_module.in_force.apply_signals(blocked=blocked)
 
+    def bootstrap() -> None:
+        global _standard_input
+        prepared, standard_input = _standard_input, sys.stdin
+        with _standard.process_untouched():
+            _standard.before_uncaught_is_shown(_note_uncaught)
+            sys.stdin = None
+            load()._bootstrap()
+        _standard_input, sys.stdin = prepared, standard_input
 
-def _rehearse_again(pickled: bytes) -> Any:
-    """Do the part of it that takes longest, so that the processor has it at hand."""
-    have_inherited([os.dup(0)])
-    return _load(pickled, None)  # the main module is not to be imported for nothing
+    take_over()
+    bootstrap()
+    return [load]

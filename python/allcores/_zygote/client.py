@@ -6,7 +6,7 @@ import os
 import threading
 
 from allcores import _core, _standard
-from allcores._pickle.main_module import main_version
+from allcores._pickle.main_module import look_at_main
 from allcores._zygote.launch import above_streams, launch, reap
 from allcores._zygote.surroundings import capture
 from allcores.errors import StartError
@@ -14,6 +14,8 @@ from allcores.errors import StartError
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
+
+    from allcores._pickle.main_module import MainLook
 
 __all__ = ["Session", "session"]
 
@@ -42,24 +44,25 @@ class Session:
         self._itself: _core.Held | None = None
         self._lock = threading.RLock()  # re-entrant: a signal handler may start a process while the zygote is launched
 
-    def start(self, pickle_process: Callable[[], bytes], descriptors: list[int]) -> _core.Child:
+    def start(self, pickle_process: Callable[[MainLook], bytes], descriptors: list[int]) -> _core.Child:
         """Start the process that ``pickle_process`` returns; its arguments refer to ``descriptors`` by index.
 
-        It is called when a spare has been told to get ready. Either the child runs once or an exception is raised and
-        nothing runs: that of ``pickle_process``, StartError when no zygote can be had, or the OSError of the kernel's
-        fork.
+        It is called, with what `look_at_main` saw, when a spare has been told to get ready. Either the child runs once
+        or an exception is raised and nothing runs: that of ``pickle_process``, StartError when no zygote can be had, or
+        the OSError of the kernel's fork.
         """
         process: bytes | None = None
+        main = look_at_main()
         without_main, refusals, lost = False, 0, 0
         while refusals < _ATTEMPTS and lost < _SPARES_LOST:
             way = self._connect(without_main=without_main)
             try:
-                spare = _take_or_ask(way)
+                spare = _take_or_ask(way, main)
                 if process is None:
-                    process = pickle_process()
-                    tracker, surroundings = _standard.resource_tracker(), capture()
+                    process = pickle_process(main)
+                    tracker, surroundings = _standard.resource_tracker(), capture(main)
                 if spare is None:
-                    spare = _wait_for_offer(way)
+                    spare = _wait_for_offer(way, main)
                     reap()
                 child = spare.hand_over(way, self.own_pidfd(), tracker, descriptors, surroundings, process)
                 if child is not None:
@@ -126,22 +129,22 @@ class Session:
                 self._way = None
 
 
-def _take_or_ask(way: _core.Way) -> _core.Offer | None:
+def _take_or_ask(way: _core.Way, main: MainLook) -> _core.Offer | None:
     """Take a spare, which wakes while its work is made ready; or else ask for one, and come back later."""
     try:
         offer = way.take_offer(wait=False)
         if offer is not None and not offer.error_number:
-            _check(way, offer)
+            _check(way, offer, main)
             offer.wake()
             return offer
         # There is none, or that was the answer to somebody else, who shall have another.
-        way.need(capture())
+        way.need(capture(main))
     except (EOFError, ConnectionError) as error:
         raise _Refused from error
     return None
 
 
-def _wait_for_offer(way: _core.Way) -> _core.Offer:
+def _wait_for_offer(way: _core.Way, main: MainLook) -> _core.Offer:
     try:
         offer = way.take_offer(wait=True)
     except EOFError as error:
@@ -149,15 +152,15 @@ def _wait_for_offer(way: _core.Way) -> _core.Offer:
     assert offer is not None
     if offer.error_number:
         raise OSError(offer.error_number, os.strerror(offer.error_number))
-    _check(way, offer)
+    _check(way, offer, main)
     return offer
 
 
-def _check(way: _core.Way, offer: _core.Offer) -> None:
+def _check(way: _core.Way, offer: _core.Offer, main: MainLook) -> None:
     """Refuse an offer that is no spare, or one with a main module that has changed since."""
     if offer.threaded:
         raise _Refused(without_main=True)
-    if not offer.is_of(main_version()):
+    if not offer.is_of(main[1]):
         way.stale()
         raise _Refused
 

@@ -38,7 +38,7 @@ class MainModule:
         """What this zygote has taken over, and its children have from the beginning."""
         self.in_force: Surroundings
         """The same, readable."""
-        self.threads: NumberOfThreads
+        self._threads: NumberOfThreads
         """Known when the main module was imported, as in_force is."""
 
     def prepare(self, ask: _core.Ask) -> bool:
@@ -60,13 +60,15 @@ class MainModule:
                     self.version = surroundings.main_version
             surroundings.apply_late()
         have_captured(self.in_force, ask.surroundings)
-        self.threads = NumberOfThreads()
+        self._threads = NumberOfThreads()
+        self._threads.set_usual()
         return threads_alive() == 1
 
     def learn(self, blob: bytes) -> None:
         """Take over surroundings that a spare has met, for those to come, unless there is no way back from them."""
         if _core.leads_back(Surroundings.loads(blob).kernel, self._first_state):
             self._adopt(blob)
+            self._threads.set_usual()
             self.in_force.apply_late()
             have_captured(self.in_force, blob)
 

@@ -12,7 +12,6 @@ import os
 import pickle
 import signal
 import sys
-import threading
 import warnings
 from multiprocessing import process
 
@@ -23,6 +22,8 @@ from allcores._start_method import choice
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
+
+    from allcores._pickle.main_module import MainLook
 
 __all__ = ["HELD_SIGNALS", "Surroundings", "capture", "have_captured", "ignored_signals"]
 
@@ -106,11 +107,24 @@ class Surroundings:
 
     @classmethod
     def loads(cls, blob: bytes) -> Surroundings:
-        """Read what `capture` returned."""
+        """Read what `capture` or `dumps` returned."""
         surroundings = cls()
         for name, value in pickle.loads(blob).items():
             setattr(surroundings, name, value)
         return surroundings
+
+    def dumps(self) -> bytes:
+        """Return what `loads` reads."""
+        return pickle.dumps(self._parts(), pickle.HIGHEST_PROTOCOL)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they are the same in all."""
+        return isinstance(other, Surroundings) and self._parts() == other._parts()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
 
     def apply(self) -> None:
         """Have them here, as far as the main module need not have been imported for it; signals apart."""
@@ -177,103 +191,84 @@ class Surroundings:
         choice.restore(self.start_method)
 
 
-class _Capture:
-    """What was seen at one look, and its bytes."""
-
-    __slots__ = ("_filters", "_module_count", "_surroundings", "blob")
-
-    def __init__(self, surroundings: Surroundings) -> None:
-        """Keep copies of what was seen."""
-        self._surroundings = surroundings
-        self._filters = list(_filters())
-        self._module_count = len(sys.modules)
-        names = Surroundings.__slots__
-        self.blob = pickle.dumps({name: getattr(surroundings, name) for name in names}, pickle.HIGHEST_PROTOCOL)
-
-    def still_holds(self, kernel: bytes) -> bool:
-        """Whether a look now would see the same."""
-        seen = self._surroundings
-        return (
-            kernel == seen.kernel
-            and _standard.raw_environment() == seen.environment
-            and sys.path == seen.path
-            and sys.argv == seen.argv
-            and _filters() == self._filters
-            and (len(sys.modules) == self._module_count or _needed_modules() == seen.modules)
-            and look_at_main() == (seen.main, seen.main_version)
-            and choice.explicit() == seen.start_method
-            and _installed_default() == seen.installed
-            and _multiprocessing_logger() == (seen.log_to_stderr, seen.log_level)
-            and _preload() == seen.preload
-            and _logging_levels() == seen.logging
-            and _standard.locale_in_force() == seen.locale
-            and bytes(process.current_process().authkey) == seen.authkey
-        )
+_last: tuple[tuple[Any, ...], Surroundings, bytes] | None = None
+"""The last look, what it meant, and its bytes."""
 
 
-_last: _Capture | None = None
-
-
-def capture() -> bytes:
-    """Look at this process, thread and moment."""
+def capture(main: MainLook) -> bytes:
+    """Look at this process, thread and moment; ``main`` is what `look_at_main` has just seen."""
     global _last
-    kernel = _core.process_state(alone=threading.active_count() == 1)
-    if _last is None or not _last.still_holds(kernel):
-        _last = _Capture(_look(kernel))
-    return _last.blob
+    seen = _see(main)
+    if _last is None or _last[0] != seen:
+        surroundings = _interpret(seen)
+        if _last is not None and _last[1] == surroundings:
+            have_captured(surroundings, _last[2])  # another module was imported, or the like
+        else:
+            have_captured(surroundings, surroundings.dumps())
+        assert _last is not None
+    return _last[2]
 
 
 def have_captured(surroundings: Surroundings, blob: bytes) -> None:
-    """Let the next `capture` here, or in a fork, return these bytes again if it sees the same."""
+    """Let the next `capture` here, or in a fork, return these bytes again if it sees what it sees now."""
     global _last
-    _last = _Capture(surroundings)
-    _last.blob = blob
+    _, modules, environment, path, argv, filters, *rest = _see(look_at_main())
+    # What is changed in place is copied.
+    _last = (
+        (surroundings.kernel, modules, dict(environment), list(path), list(argv), list(filters), *rest),
+        surroundings,
+        blob,
+    )
 
 
-def _look(kernel: bytes) -> Surroundings:
-    seen = Surroundings()
-    seen.kernel = kernel
-    seen.environment = dict(_standard.raw_environment())
-    seen.path, seen.argv = list(sys.path), list(sys.argv)
-    seen.original_directory = _standard.original_directory()
-    seen.authkey = bytes(process.current_process().authkey)
-    seen.log_to_stderr, seen.log_level = _multiprocessing_logger()
-    seen.start_method, seen.installed = choice.explicit(), _installed_default()
-    seen.preload, seen.modules = _preload(), _needed_modules()
-    seen.main, seen.main_version = look_at_main()
-    seen.locale = _standard.locale_in_force()
-    seen.warnings = [
+def _see(main: MainLook) -> tuple[Any, ...]:
+    """Look at all that `Surroundings` has, as cheaply as can be: at each start, and rarely is anything new."""
+    modules = sys.modules
+    switch, util = modules.get("allcores._install.switch"), modules.get("multiprocessing.util")
+    forkserver, logging = modules.get("multiprocessing.forkserver"), modules.get("logging")
+    return (
+        _core.process_state(alone=_standard.has_one_thread()),
+        len(modules),
+        _standard.raw_environment(),
+        sys.path,
+        sys.argv,
+        vars(warnings)["filters"],
+        main,
+        choice.explicit(),
+        process.current_process().authkey,
+        _standard.original_directory(),
+        _standard.locale_in_force(),
+        None if switch is None else switch.installed_default(),
+        None if util is None else _multiprocessing_logger(util),
+        None if forkserver is None else _preload(forkserver),
+        None if logging is None else _logging_levels(logging),
+    )
+
+
+def _interpret(seen: tuple[Any, ...]) -> Surroundings:
+    (kernel, _, environment, path, argv, filters, main, start_method, authkey, directory, locale, *libraries) = seen
+    installed, logger, preload, logging = libraries
+    surroundings = Surroundings()
+    surroundings.kernel, surroundings.environment = kernel, dict(environment)
+    surroundings.path, surroundings.argv = list(path), list(argv)
+    surroundings.original_directory, surroundings.authkey = directory, bytes(authkey)
+    surroundings.log_to_stderr, surroundings.log_level = logger or (False, None)
+    surroundings.start_method, surroundings.installed = start_method, installed
+    surroundings.preload, surroundings.modules = preload or (), frozenset(_NEEDED_MODULES.intersection(sys.modules))
+    surroundings.main, surroundings.main_version = main
+    surroundings.locale, surroundings.logging = locale, logging
+    surroundings.warnings = [
         (action, message, category.__module__, category.__qualname__, module, line)
-        for action, message, category, module, line in _filters()
+        for action, message, category, module, line in filters
     ]
-    seen.logging = _logging_levels()
-    return seen
+    return surroundings
 
 
-# What follows is looked up in sys.modules, not imported: most programs never load the forkserver, or logging.
-
-
-def _installed_default() -> str | None:
-    switch = sys.modules.get("allcores._install.switch")
-    default: str | None = None if switch is None else switch.installed_default()
-    return default
-
-
-def _needed_modules() -> frozenset[str]:
-    return frozenset(_NEEDED_MODULES.intersection(sys.modules))
-
-
-def _preload() -> tuple[str, ...]:
-    forkserver = sys.modules.get("multiprocessing.forkserver")
-    if forkserver is None:
-        return ()
+def _preload(forkserver: Any) -> tuple[str, ...]:
     return tuple(name for name in forkserver._forkserver._preload_modules if name != "__main__")
 
 
-def _multiprocessing_logger() -> tuple[bool, int | None]:
-    util = sys.modules.get("multiprocessing.util")
-    if util is None:
-        return False, None
+def _multiprocessing_logger(util: Any) -> tuple[bool, int | None]:
     return util._log_to_stderr, None if util._logger is None else util._logger.getEffectiveLevel()
 
 
@@ -299,11 +294,8 @@ def _set_warning_filters(wanted: list[tuple[Any, ...]]) -> None:
         vars(warnings)["_filters_mutated"]()
 
 
-def _logging_levels() -> tuple[Any, ...] | None:
+def _logging_levels(logging: Any) -> tuple[Any, ...]:
     """Return what decides which log records are made: (level disabled, root's level, ((name, its settings), …))."""
-    logging = sys.modules.get("logging")
-    if logging is None:
-        return None
     plain, loggers = (0, True, False), []
     for name, logger in logging.root.manager.loggerDict.items():
         if isinstance(logger, logging.Logger):

@@ -1,4 +1,4 @@
-"""BLAS and OpenMP: one thread each in the zygote, which may have no other threads; in children as many as usual."""
+"""BLAS and OpenMP: no threads of theirs in the zygote; in children, as many as usual."""
 
 from __future__ import annotations
 
@@ -48,6 +48,7 @@ class NumberOfThreads:
     def __init__(self) -> None:
         """Look for them; that takes milliseconds where there are some, so it is done once, in the zygote."""
         self._libraries: list[Any] = []
+        self._set: list[int] = []
         with open("/proc/self/maps", "rb") as file:
             maps = file.read()
         if any(name in maps for name in _LIBRARIES):
@@ -56,10 +57,23 @@ class NumberOfThreads:
             self._libraries = ThreadpoolController().lib_controllers
 
     def set_usual(self) -> None:
-        """Set what each library would have chosen by itself: its variables, else the CPUs this process may use."""
+        """Set what each library would have chosen by itself: its variables, else the CPUs this process may use.
+
+        In the zygote, for its children. OpenBLAS starts threads at once, and ends them before a fork; who computes in
+        a child has them started again. The others start threads when somebody computes.
+        """
         usable = len(os.sched_getaffinity(0))
-        for library in self._libraries:
-            library.set_num_threads(_wanted(library.internal_api) or usable)
+        wanted = [_wanted(library.internal_api) or usable for library in self._libraries]
+        if wanted == self._set:
+            return
+        self._set = wanted
+        for library, count in zip(self._libraries, wanted, strict=True):
+            library.set_num_threads(count)
+        if threads_alive() > 1:
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            os.waitpid(pid, 0)
 
 
 def set_threads(count: int) -> None:
