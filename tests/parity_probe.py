@@ -19,6 +19,7 @@ OURS = {
     "StartError",
     "UnpicklableArgumentError",
     "install",
+    "log_to_parent",
     "uninstall",
     "usable_cpus",
 }

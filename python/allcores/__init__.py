@@ -33,6 +33,7 @@ from allcores import reduction as reduction
 from allcores._core import __version__ as __version__
 from allcores._cpus import usable_cpus
 from allcores._install import install, uninstall
+from allcores._logs import log_to_parent
 from allcores.context import (
     AuthenticationError,
     BufferTooShort,
@@ -80,6 +81,7 @@ __all__ = [
     "get_logger",
     "get_start_method",
     "install",
+    "log_to_parent",
     "log_to_stderr",
     "parent_process",
     "reducer",

@@ -29,16 +29,19 @@ __all__ = [
     "executable",
     "flush_streams",
     "forget_child",
+    "has_log_handlers",
     "has_one_thread",
     "importing_main",
     "interpreter_flags",
     "locale_in_force",
+    "logging_levels",
     "logs_to_stderr",
     "original_directory",
     "process_untouched",
     "raw_environment",
     "registered_reducers",
     "resource_tracker",
+    "set_logging_levels",
     "spawn_file",
     "spawn_program",
     "stream_numbers_taken",
@@ -254,3 +257,36 @@ def has_one_thread() -> bool:
 
 _threads: dict[int, object] = vars(threading)["_active"]
 _threads_in_the_making: dict[object, object] = vars(threading)["_limbo"]
+
+
+def logging_levels(logging: Any) -> tuple[Any, ...]:
+    """Return what decides which log records are made: (level disabled, root's level, ((name, its settings), …))."""
+    plain, loggers = (0, True, False), []
+    for name, logger in logging.root.manager.loggerDict.items():
+        if isinstance(logger, logging.Logger):
+            settings = (logger.level, logger.propagate, logger.disabled)
+            if settings != plain:
+                loggers.append((name, settings))
+    return logging.root.manager.disable, logging.root.level, tuple(loggers)
+
+
+def set_logging_levels(wanted: tuple[Any, ...] | None) -> None:
+    """Have the levels that `logging_levels` returned in another process."""
+    if wanted is None:
+        return
+    import logging
+
+    disable, root_level, loggers = wanted
+    logging.disable(disable)
+    logging.root.setLevel(root_level)
+    for name, (level, propagate, disabled) in loggers:
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.propagate, logger.disabled = propagate, disabled
+
+
+def has_log_handlers(logging: Any) -> bool:
+    """Whether the program has set up any handler that does something."""
+    handlers = (reference() for reference in logging._handlerList)
+    idle = (None, logging.lastResort, logging._defaultLastResort)
+    return any(handler not in idle and not isinstance(handler, logging.NullHandler) for handler in handlers)

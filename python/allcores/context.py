@@ -22,7 +22,7 @@ from multiprocessing.context import (
     set_spawning_popen,
 )
 
-from allcores import _life, _standard
+from allcores import _life, _logs, _standard
 from allcores._cpus import usable_cpus
 from allcores._start_method import choice
 from allcores.exit_reason import ExitReason
@@ -62,6 +62,8 @@ class _OwnProcess(_process.BaseProcess):
     """What our process classes have besides the standard ones'."""
 
     _limits: Limits | None = None
+    _log_line: _logs.Line | None = None
+    """While it is being started: where it logs to; unpickling this in the child does it."""
 
     def __init__(
         self,
@@ -89,7 +91,18 @@ class _OwnProcess(_process.BaseProcess):
 
     def start(self) -> None:
         """Start it. A daemon may do so, too: its children end with the program at the latest."""
-        _standard.as_no_daemon(super().start)
+        method: str | None = self._start_method  # type: ignore[attr-defined]  # not in the type stubs
+        if (method or _default_context.get_context()._name) != "fork":
+            self._log_line = _logs.line_for_child()
+        try:
+            _standard.as_no_daemon(super().start)
+        finally:
+            self._log_line = None
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until it has ended, at most ``timeout`` seconds. What it logged to this process is handled then."""
+        super().join(timeout)
+        _logs.drain()
 
     @property
     def exit_reason(self) -> ExitReason | None:

@@ -103,7 +103,7 @@ class Surroundings:
     warnings: list[tuple[Any, ...]]
     """The filters, with categories as module and name, since their modules may not be importable yet."""
     logging: tuple[Any, ...] | None
-    """See _logging_levels."""
+    """See `_standard.logging_levels`."""
 
     @classmethod
     def loads(cls, blob: bytes) -> Surroundings:
@@ -144,7 +144,7 @@ class Surroundings:
     def apply_late(self) -> None:
         """Have what importing the main module may set otherwise, or refers to its names."""
         _set_warning_filters(self.warnings)
-        _set_logging_levels(self.logging)
+        _standard.set_logging_levels(self.logging)
 
     def apply_signals(self, *, blocked: int | None = None) -> None:
         """Block and ignore signals as the caller does. Those that came meanwhile are delivered at the end of this.
@@ -241,7 +241,7 @@ def _see(main: MainLook) -> tuple[Any, ...]:
         None if switch is None else switch.installed_default(),
         None if util is None else _multiprocessing_logger(util),
         None if forkserver is None else _preload(forkserver),
-        None if logging is None else _logging_levels(logging),
+        None if logging is None else _standard.logging_levels(logging),
     )
 
 
@@ -292,28 +292,3 @@ def _set_warning_filters(wanted: list[tuple[Any, ...]]) -> None:
     if _filters() != filters:
         _filters()[:] = filters
         vars(warnings)["_filters_mutated"]()
-
-
-def _logging_levels(logging: Any) -> tuple[Any, ...]:
-    """Return what decides which log records are made: (level disabled, root's level, ((name, its settings), …))."""
-    plain, loggers = (0, True, False), []
-    for name, logger in logging.root.manager.loggerDict.items():
-        if isinstance(logger, logging.Logger):
-            settings = (logger.level, logger.propagate, logger.disabled)
-            if settings != plain:
-                loggers.append((name, settings))
-    return logging.root.manager.disable, logging.root.level, tuple(loggers)
-
-
-def _set_logging_levels(wanted: tuple[Any, ...] | None) -> None:
-    if wanted is None:
-        return
-    import logging
-
-    disable, root_level, loggers = wanted
-    logging.disable(disable)
-    logging.root.setLevel(root_level)
-    for name, (level, propagate, disabled) in loggers:
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        logger.propagate, logger.disabled = propagate, disabled

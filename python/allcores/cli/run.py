@@ -37,8 +37,10 @@ def run(words: list[str], blocked_before: set[int]) -> int:
 
 def _install(command: Command) -> None:
     from allcores._install import install, installed_default
+    from allcores._logs import log_to_parent
 
     install(command.start_method)
+    log_to_parent()
     if installed_default() == "warm":
         from allcores._zygote.ahead import fork_zygote_ahead
 
