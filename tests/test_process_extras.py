@@ -54,6 +54,25 @@ print(reason.stack is not None and {frame!r} in reason.stack if {frame!r} else r
     assert prints(tmp_path, f"def work(): {act}", main) == expected
 
 
+@pytest.mark.parametrize(
+    ("hook", "out", "err"),
+    [
+        ("print('hook:', kind.__name__, error)", "hook: LookupError not here\n1\n", ""),
+        ("raise OSError('in the hook')", "1\n", "LookupError: not here"),
+    ],
+)
+def test_an_excepthook_of_the_program_shows_what_ends_a_child(hook: str, out: str, err: str, tmp_path: Path) -> None:
+    definitions = f"""
+def hook(kind, error, traceback): {hook}
+sys.excepthook = hook
+def work(): raise LookupError("not here")
+"""
+    text = guarded(HEAD + definitions, "p = mp.Process(target=work)\np.start(); p.join(30); print(p.exitcode)")
+    outcome = run([*PYTHON, program(tmp_path, text)])
+    assert (outcome.status, outcome.out) == (0, out)
+    assert err in outcome.err and ("Process-1" in outcome.err) == bool(err)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_start_method_names_the_signal(method: str, tmp_path: Path) -> None:
     main = f"""

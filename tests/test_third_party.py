@@ -2,10 +2,11 @@
 
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
-from running import ALLCORES, MODES, PYTHON, Outcome, run
+from running import ALLCORES, MODES, PYTHON, Outcome, program, run
 
 PACKAGE = Path(__file__).parents[1] / "python" / "allcores"
 
@@ -52,3 +53,25 @@ def test_an_unmodified_program_does_the_same(name: str, mode: str, tmp_path: Pat
         outcomes.append((printed, files, compiled))
     assert outcomes[1] == outcomes[0]
     assert outcomes[0][0][1], "it printed something to compare"
+
+
+@pytest.mark.parametrize("mode", ["default", "warm", "spawn"])
+def test_coverage_measures_children(mode: str, tmp_path: Path) -> None:
+    text = """\
+import multiprocessing
+def work():
+    print("measured in the child")
+if __name__ == "__main__":
+    process = multiprocessing.Process(target=work)
+    process.start()
+    process.join()
+    print(process.exitcode)
+"""
+    file = program(tmp_path, text)
+    (tmp_path / ".coveragerc").write_text("[run]\nconcurrency = multiprocessing\nparallel = true\n")
+    coverage = [sys.executable, "-m", "coverage"]
+    outcome = run([*coverage, "run", "-m", "allcores", "run", *MODES[mode], file], cwd=tmp_path)
+    assert outcome == Outcome(0, "measured in the child\n0\n", "")
+    assert run([*coverage, "combine", "-q"], cwd=tmp_path).status == 0
+    report = run([*coverage, "report", "--include", f"{file}", "--fail-under", "100"], cwd=tmp_path)
+    assert report.status == 0, report.out

@@ -7,6 +7,7 @@ They were read in CPython 3.11 to 3.13.
 from __future__ import annotations
 
 import _locale
+import atexit
 import contextlib
 import os
 import stat
@@ -29,6 +30,7 @@ __all__ = [
     "executable",
     "flush_streams",
     "forget_child",
+    "forget_exit_functions",
     "has_log_handlers",
     "has_one_thread",
     "importing_main",
@@ -44,6 +46,7 @@ __all__ = [
     "set_logging_levels",
     "spawn_file",
     "spawn_program",
+    "stowaways",
     "stream_numbers_taken",
 ]
 
@@ -59,6 +62,9 @@ registered_reducers: dict[type, Callable[[Any], Any]] = vars(ForkingPickler)["_e
 
 # multiprocessing.util is imported when it is used: its import registers multiprocessing's exit function, and exit
 # functions that the program registers before its first use of multiprocessing are to run after that, as without us.
+
+
+_BOOTSTRAP = vars(process.BaseProcess)["_bootstrap"].__code__
 
 
 def before_uncaught_is_shown(callback: Callable[[], None]) -> None:
@@ -80,14 +86,55 @@ def before_uncaught_is_shown(callback: Callable[[], None]) -> None:
 
     if traceback.print_exc.__name__ == "print_exc_for_bootstrap":
         return
-    bootstrap, print_exc = process.BaseProcess._bootstrap.__code__, traceback.print_exc
+    print_exc = traceback.print_exc
 
     def print_exc_for_bootstrap(*args: Any, **kwargs: Any) -> None:
-        if sys._getframe(1).f_code is bootstrap:
+        if sys._getframe(1).f_code is _BOOTSTRAP:
             callback()
         print_exc(*args, **kwargs)
 
     traceback.print_exc = print_exc_for_bootstrap
+
+
+def stowaways(name: str) -> list[Any]:
+    """Return what others have added to the data that spawn prepares for a child.
+
+    Unpickling it there is to have an effect; this is how coverage and others get into children.
+    """
+    spawn = sys.modules.get("multiprocessing.spawn")
+    if spawn is None or spawn.get_preparation_data.__module__ == spawn.__name__:
+        return []
+    data: dict[str, Any] = spawn.get_preparation_data(name)
+    return [value for key, value in data.items() if key not in _PREPARATION_DATA]
+
+
+_PREPARATION_DATA = frozenset(
+    {
+        "authkey",
+        "dir",
+        "init_main_from_name",
+        "init_main_from_path",
+        "log_to_stderr",
+        "log_level",
+        "name",
+        "orig_dir",
+        "start_method",
+        "sys_argv",
+        "sys_path",
+    }
+)
+
+
+def forget_exit_functions() -> None:
+    """Forget exit functions that are another process's, in its fork, and keep those of the standard library itself."""
+    vars(atexit)["_clear"]()
+    finalize = sys.modules["weakref"].finalize if "weakref" in sys.modules else None
+    if finalize is not None:
+        finalize._registered_with_atexit = False  # it does so again when it is used
+    if "logging" in sys.modules:
+        atexit.register(sys.modules["logging"].shutdown)
+    if "multiprocessing.util" in sys.modules:
+        atexit.register(_util()["_exit_function"])
 
 
 def forget_child(child: process.BaseProcess) -> None:

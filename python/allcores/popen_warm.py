@@ -8,6 +8,7 @@ from contextlib import suppress
 from multiprocessing import popen_fork
 from multiprocessing.context import set_spawning_popen
 
+from allcores import _standard
 from allcores._pickle.process_object import encode, refuse_while_importing_main
 from allcores._zygote.client import session
 from allcores._zygote.inherited import InheritedDescriptor
@@ -50,6 +51,9 @@ class Popen(popen_fork.Popen):
                 set_spawning_popen(None)
 
         refuse_while_importing_main()
+        stowaways = _standard.stowaways(process_obj.name)
+        if stowaways:
+            vars(process_obj)["_stowaways"] = stowaways
         child = session.start(pickle_process, self._descriptors)
         self._child, self.pid, self.sentinel = child, child.pid, child.sentinel
         self.finalizer = None  # the child's descriptors go when it goes

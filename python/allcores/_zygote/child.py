@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import io
 import os
 import pickle
@@ -65,6 +66,8 @@ def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainMo
         if surroundings is not None:
             surroundings.apply_late()
         _standard.before_uncaught_is_shown(_note_uncaught)
+        if sys.version_info >= (3, 13):  # says who ended before it is asked to show why
+            itself.run = functools.partial(_run_quietly, itself.run)
         sys.stdin = None
         standard_error = sys.stderr
         exit_code = itself._bootstrap(work.parent)
@@ -80,14 +83,34 @@ def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainMo
 def _note_uncaught() -> None:
     """Called by `_bootstrap` at the end of the process: keep the exception that ends it, if one does.
 
-    Ctrl-C goes to all processes of a program; its first one shows where it was interrupted, and the others do not.
+    Ctrl-C goes to all processes of a program; its first one shows where it was interrupted, and the others do not. An
+    excepthook of the program's own shows other exceptions.
     """
     error = sys.exc_info()[1]
     if error is not None and not isinstance(error, SystemExit):
         note_exception(error)
     if isinstance(error, KeyboardInterrupt):
-        _standard.flush_streams()
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # until the end of _bootstrap, which would show it
+        _silence()
+    elif error is not None and not isinstance(error, SystemExit) and sys.excepthook is not sys.__excepthook__:
+        try:
+            sys.excepthook(type(error), error, error.__traceback__)
+        except Exception:
+            return  # the hook has failed: the exception is shown as without it
+        _silence()
+
+
+def _silence() -> None:
+    """Show nothing more, until the end of `_bootstrap`, which shows the exception that ended the process."""
+    _standard.flush_streams()
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
+def _run_quietly(run: Callable[[], object]) -> None:
+    try:
+        run()
+    except KeyboardInterrupt:
+        _silence()
+        raise
 
 
 def _load(pickled: bytes, main: tuple[str, str] | None) -> Any:

@@ -54,6 +54,7 @@ def fork_ahead(root_pidfd: int) -> tuple[int, int, int]:
                         os._exit(0)
                     from allcores._zygote.server import main
 
+                    _standard.forget_exit_functions()
                     main(*ends.zygotes, root, False)
                 finally:
                     os._exit(1)
