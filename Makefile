@@ -50,6 +50,7 @@ bench: setup
 	$(BIN)/python benchmarks/start.py
 	$(BIN)/python benchmarks/start.py --big
 	$(BIN)/python benchmarks/fresh.py
+	$(BIN)/python benchmarks/idle.py
 
 docs: setup
 	$(BIN)/python -m pdoc --output-directory build/docs allcores '!allcores._core'

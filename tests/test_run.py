@@ -333,6 +333,9 @@ if __name__ == "__main__":
     assert outcome.status == 0
     assert outcome.err.startswith(f"allcores: 3 processes started, 3 by {mode}, 2 ended with 0, 1 ended with 3; ")
     assert outcome.err.count("\n") == 1
+    memory = re.search(r"; the zygote has ([\d.]+) MB of its own, each of \d+ spares ([\d.]+) MB at most$", outcome.err)
+    assert (memory is not None) == (mode == "warm")
+    assert memory is None or 0 < float(memory[2]) < 10
 
 
 def _without_addresses(text: str) -> str:

@@ -1,10 +1,14 @@
 """What a death anywhere in a `warm` session leaves behind: nothing that runs, nothing that hangs."""
 
+import errno
 import os
 import select
 from pathlib import Path
 
 import pytest
+from allcores import _core
+from allcores._pickle.main_module import look_at_main
+from allcores._zygote.client import _take_or_ask, _wait_for_offer
 from running import HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run, started
 
 HEAD = """\
@@ -321,3 +325,85 @@ if __name__ == "__main__":
 """
     expected = "True True\n[True, True]\nTrue\n0\n"
     assert prints(tmp_path, text.replace("if __name__", "import time\nif __name__", 1)) == expected
+
+
+def test_signals_to_the_whole_group_do_not_reach_processes_still_to_come(tmp_path: Path) -> None:
+    text = """
+def work():
+    os.write(1, b"ran\\n")
+
+if __name__ == "__main__":
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else lambda *_: None)
+    for _ in range(3):
+        process = mp.Process(target=work)
+        process.start()
+        process.join(30)
+        assert process.exitcode == 0, process.exit_reason
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
+            os.killpg(0, number)
+    process = mp.Process(target=signal.pause)
+    process.start()
+    process.terminate()
+    process.join(30)
+    print(process.exitcode)
+"""
+    assert prints(tmp_path, text) == "ran\nran\nran\n-15\n"
+
+
+def test_a_program_in_another_process_group_has_another_zygote(tmp_path: Path) -> None:
+    text = """
+def work(connection):
+    connection.send((os.getpgrp(), os.getppid()))
+
+def child(receiver, sender):
+    process = mp.Process(target=work, args=(sender,))
+    process.start()
+    process.join(30)
+    return receiver.recv()
+
+if __name__ == "__main__":
+    receiver, sender = mp.Pipe(duplex=False)
+    pid = os.fork()
+    if pid == 0:
+        seen = [child(receiver, sender) for _ in range(2)]
+        os.setpgid(0, 0)
+        seen += [child(receiver, sender) for _ in range(2)]
+        groups, zygotes = zip(*seen)
+        print([group == os.getpid() for group in groups], [zygote == zygotes[0] for zygote in zygotes], flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+"""
+    assert prints(tmp_path, text) == "[False, False, True, True] [True, True, False, False]\n"
+
+
+def test_a_stopped_zygote_does_not_hold_up_a_join_with_a_time_out(tmp_path: Path) -> None:
+    text = """
+if __name__ == "__main__":
+    process = mp.Process(target=signal.pause)
+    process.start()
+    stopped = zygote()
+    os.kill(stopped, signal.SIGSTOP)
+    process.kill()
+    process.join(0.1)
+    print(process.exitcode)
+    os.kill(stopped, signal.SIGCONT)
+    process.join(30)
+    print(process.exitcode)
+"""
+    assert prints(tmp_path, text) == "None\n-9\n"
+
+
+def test_a_failure_that_answers_somebody_else_is_asked_anew() -> None:
+    requests, callers_requests = _core.socket_pair()
+    offers, callers_offers = _core.socket_pair()
+    way = _core.Way(callers_requests, callers_offers, os.eventfd(0))
+    _core.offer_failed(offers, errno.EAGAIN)
+    assert _take_or_ask(way, look_at_main()) is None
+    ask = _core.receive_ask(requests)
+    assert ask is not None and ask.kind == "need"
+    _core.offer_failed(offers, errno.EAGAIN)
+    with pytest.raises(BlockingIOError):
+        _wait_for_offer(way, look_at_main())
+    for descriptor in (requests, offers):
+        os.close(descriptor)

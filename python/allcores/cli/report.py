@@ -10,6 +10,8 @@ import time
 from multiprocessing import process as _process
 from typing import Any
 
+from allcores._zygote.memory import children_of, parent_of, private_bytes
+
 __all__ = ["Tally", "report_at_exit"]
 
 
@@ -20,11 +22,14 @@ class Tally:
         """Begin to measure the time."""
         self._began_seconds = time.monotonic()
         self._started: list[Any] = []
+        self._zygote: int | None = None
 
     def note(self, process: Any) -> None:
         """Remember a process that was just started."""
         # Its Popen, not the Process: that one may be closed, and its end is what counts.
         self._started.append(process._popen)
+        if process._popen.method == "warm":
+            self._zygote = parent_of(process._popen.pid) or self._zygote
 
     def text(self) -> str:
         """Describe what was noted, in one line."""
@@ -38,7 +43,19 @@ class Tally:
         seconds = time.monotonic() - self._began_seconds
         total = len(self._started)
         plural = "process" if total == 1 else "processes"
-        return f"allcores: {total} {plural} started" + "".join(f", {part}" for part in parts) + f"; {seconds:.2f} s"
+        text = f"allcores: {total} {plural} started" + "".join(f", {part}" for part in parts) + f"; {seconds:.2f} s"
+        return text + self._memory()
+
+    def _memory(self) -> str:
+        """Describe what being ready costs."""
+        own = None if self._zygote is None else private_bytes(self._zygote)
+        if self._zygote is None or own is None:
+            return ""
+        popens = {popen.pid for popen in self._started if popen.returncode is None}
+        spares = [private_bytes(pid) for pid in children_of(self._zygote) if pid not in popens]
+        each = [size for size in spares if size is not None]
+        text = f"; the zygote has {own / 1e6:.1f} MB of its own"
+        return text + (f", each of {len(each)} spares {max(each) / 1e6:.1f} MB at most" if each else "")
 
 
 def report_at_exit() -> None:
