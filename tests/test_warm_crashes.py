@@ -9,7 +9,7 @@ import pytest
 from allcores import _core
 from allcores._pickle.main_module import look_at_main
 from allcores._zygote.client import _take_or_ask, _wait_for_offer
-from running import HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run, started
+from running import ALLCORES, HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run, started
 
 HEAD = """\
 import faulthandler, os, signal, sys, threading
@@ -30,18 +30,13 @@ def prints(folder: Path, text: str) -> str:
 
 def test_a_killed_zygote_takes_its_children_along_and_is_replaced(tmp_path: Path) -> None:
     text = """
-def work(event):
-    event.wait()
-
 if __name__ == "__main__":
-    event = mp.Event()
-    process = mp.Process(target=work, args=(event,))
+    process = mp.Process(target=signal.pause)
     process.start()
     os.kill(zygote(), signal.SIGKILL)
     process.join(30)
     print(process.exitcode)
-    event.set()
-    process = mp.Process(target=work, args=(event,))
+    process = mp.Process(target=int)
     process.start()
     process.join(30)
     print(process.exitcode)
@@ -407,3 +402,30 @@ def test_a_failure_that_answers_somebody_else_is_asked_anew() -> None:
         _wait_for_offer(way, look_at_main())
     for descriptor in (requests, offers):
         os.close(descriptor)
+
+
+@pytest.mark.parametrize("ahead", [True, False], ids=["allcores run", "import allcores"])
+def test_the_resource_tracker_comes_from_the_zygote_and_outlives_the_program(ahead: bool, tmp_path: Path) -> None:
+    text = """
+from multiprocessing import resource_tracker, shared_memory
+def work(names):
+    names.send(shared_memory.SharedMemory(create=True, size=1).name)
+
+if __name__ == "__main__":
+    receiver, sender = mp.Pipe(duplex=False)
+    context = mp.get_context("warm")
+    process = context.Process(target=work, args=(sender,))
+    process.start()
+    process.join(30)
+    own = shared_memory.SharedMemory(create=True, size=1)
+    print(resource_tracker._resource_tracker._pid, own.name, receiver.recv(), flush=True)
+    signal.pause()
+"""
+    with started([*(ALLCORES if ahead else PYTHON), str(program(tmp_path, HEAD + text))]) as root:
+        assert root.stdout is not None and root.stderr is not None
+        tracker, *names = root.stdout.readline().split()
+        assert tracker == "None", "no interpreter was started for it"
+        assert all(Path("/dev/shm", name).exists() for name in names)
+        root.kill()
+        assert "There appear to be 2 leaked shared_memory objects" in root.stderr.read()
+        assert not any(Path("/dev/shm", name).exists() for name in names)

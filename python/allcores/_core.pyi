@@ -105,8 +105,11 @@ class Way:
         OSError EMFILE when this process has no room for its descriptors; the spare then ends by itself.
         """
 
-    def need(self, surroundings: bytes, /) -> None:
-        """Ask for an offer, with the standard streams. ConnectionError when nobody is there."""
+    def need(self, surroundings: bytes, tracker: int | None, /) -> None:
+        """Ask for an offer, and for a resource tracker that reads from ``tracker``. The standard streams go along.
+
+        ConnectionError when nobody is there.
+        """
 
     def stale(self) -> None:
         """Tell the zygote that its main module is not what it was."""
@@ -171,8 +174,10 @@ class Ask:
     """The caller's, where it needs a spare."""
     streams: list[int]
     """The caller's, where it needs a spare; -1 for one that it has closed."""
+    tracker: int | None
+    """What a resource tracker is to read from; None when the session has one."""
     def close(self) -> None:
-        """Close the streams."""
+        """Close the streams, and what the tracker reads from."""
 
 def receive_ask(requests: int, /) -> Ask | None:
     """Receive what a caller tells the zygote, None when there is nothing. EOFError when nobody is left."""

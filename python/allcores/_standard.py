@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = [
     "as_no_daemon",
+    "be_resource_tracker",
     "before_uncaught_is_shown",
     "close_fds",
     "concrete_contexts",
@@ -43,6 +44,7 @@ __all__ = [
     "raw_environment",
     "registered_reducers",
     "resource_tracker",
+    "resource_tracker_wanted",
     "set_logging_levels",
     "spawn_file",
     "spawn_program",
@@ -186,8 +188,7 @@ def spawn_program(path: str | bytes, arguments: Sequence[str | bytes], descripto
 
 def resource_tracker() -> int:
     """Return the way to the resource tracker, which all processes of a program share; start it if need be."""
-    module = sys.modules.get("multiprocessing.resource_tracker") or _import_tracker()
-    tracker = module._resource_tracker
+    tracker = _tracker()
     state = vars(tracker)
     # Whether it still lives is asked by those who use it; asking here would be a system call more at each start.
     if state["_fd"] is None or not _is_pipe(state["_fd"]):
@@ -199,10 +200,43 @@ def resource_tracker() -> int:
     return descriptor
 
 
-def _import_tracker() -> Any:
+@contextlib.contextmanager
+def resource_tracker_wanted() -> Iterator[int | None]:
+    """Make the way to a resource tracker that somebody else starts in this block, and yield what it is to read from.
+
+    None when there is one. When the block fails there is none.
+    """
+    state = vars(_tracker())
+    if state["_fd"] is not None:
+        yield None
+        return
+    with stream_numbers_taken():
+        reading, writing = os.pipe()
+    try:
+        yield reading
+    except BaseException:
+        os.close(writing)
+        raise
+    else:
+        state["_fd"] = writing
+    finally:
+        os.close(reading)
+
+
+def be_resource_tracker(descriptor: int) -> None:
+    """Do a resource tracker's work, to the end of what it reads from."""
     from multiprocessing import resource_tracker
 
-    return resource_tracker
+    resource_tracker.main(descriptor)
+
+
+def _tracker() -> Any:
+    module = sys.modules.get("multiprocessing.resource_tracker")
+    if module is None:
+        from multiprocessing import resource_tracker
+
+        return resource_tracker._resource_tracker
+    return module._resource_tracker
 
 
 @contextlib.contextmanager

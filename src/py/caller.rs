@@ -94,12 +94,15 @@ impl Way {
         Ok(if_any(offer::Offer::receive(offers, Wait::No))?.map(Offer::from))
     }
 
-    /// Ask for an offer. ConnectionError when nobody is there.
-    #[pyo3(signature = (surroundings, /))]
-    fn need(&self, py: Python<'_>, surroundings: &Bound<'_, PyBytes>) -> PyResult<()> {
+    /// Ask for an offer, and for a resource tracker that reads from `tracker`. ConnectionError when nobody is there.
+    #[pyo3(signature = (surroundings, tracker, /))]
+    fn need(&self, py: Python<'_>, surroundings: &Bound<'_, PyBytes>, tracker: Option<RawFd>) -> PyResult<()> {
         let [requests, _, bell] = self.ends()?;
+        let tracker = tracker.map(borrow).transpose()?;
         let (surroundings, streams) = (surroundings.as_bytes(), streams::open_ones());
-        until_not_interrupted(py, true, |wait| ask::send_need(requests, surroundings, &streams, wait))?;
+        until_not_interrupted(py, true, |wait| {
+            ask::send_need(requests, surroundings, &streams, tracker, wait)
+        })?;
         Ok(bell::ring(bell)?)
     }
 

@@ -20,6 +20,7 @@ struct Ask {
     pid: i32,
     surroundings: Vec<u8>,
     streams: Mutex<[Option<OwnedFd>; 3]>,
+    tracker: Mutex<Option<OwnedFd>>,
 }
 
 #[pymethods]
@@ -54,8 +55,16 @@ impl Ask {
         [0, 1, 2].map(|number| streams[number].as_ref().map_or(-1, AsRawFd::as_raw_fd))
     }
 
-    /// Close the streams.
+    /// What a resource tracker is to read from; None when there is one.
+    #[getter]
+    fn tracker(&self) -> Option<RawFd> {
+        let tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
+        tracker.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
+    /// Close the streams, and what the tracker reads from.
     fn close(&self) {
+        *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.streams.lock().unwrap_or_else(PoisonError::into_inner) = [None, None, None];
     }
 }
@@ -70,6 +79,7 @@ fn receive_ask(requests: RawFd) -> PyResult<Option<Ask>> {
         pid: ask.pid,
         surroundings: ask.surroundings,
         streams: Mutex::new(ask.streams),
+        tracker: Mutex::new(ask.tracker),
     }))
 }
 

@@ -32,16 +32,19 @@ pub struct Ask {
     pub surroundings: Vec<u8>,
     /// The caller's, of a `Need`.
     pub streams: [Option<OwnedFd>; 3],
+    /// What the resource tracker is to read from, of a `Need` of a session without one.
+    pub tracker: Option<OwnedFd>,
 }
 
 const HEADER_BYTES: usize = 1 + 4 + 1 + 1 + 4;
+const WITH_TRACKER: u8 = 1 << 7;
 
 /// Send a message that is only a word about a child.
 ///
 /// # Errors
 /// As [`seqpacket::send`].
 pub fn send_word(requests: BorrowedFd<'_>, kind: Kind, pid: i32, wait: Wait) -> io::Result<()> {
-    send(requests, kind, pid, &[], &[None; 3], wait)
+    send(requests, kind, pid, &[], &[None; 3], None, wait)
 }
 
 /// Send a `Need`.
@@ -52,9 +55,10 @@ pub fn send_need(
     requests: BorrowedFd<'_>,
     surroundings: &[u8],
     streams: &[Option<BorrowedFd<'_>>; 3],
+    tracker: Option<BorrowedFd<'_>>,
     wait: Wait,
 ) -> io::Result<()> {
-    send(requests, Kind::Need, 0, surroundings, streams, wait)
+    send(requests, Kind::Need, 0, surroundings, streams, tracker, wait)
 }
 
 fn send(
@@ -63,9 +67,13 @@ fn send(
     pid: i32,
     surroundings: &[u8],
     streams: &[Option<BorrowedFd<'_>>; 3],
+    tracker: Option<BorrowedFd<'_>>,
     wait: Wait,
 ) -> io::Result<()> {
-    let (bits, streams) = present(streams);
+    let (mut bits, streams) = present(streams);
+    if tracker.is_some() {
+        bits |= WITH_TRACKER;
+    }
     let mut content = Vec::new();
     let memfd = body::add([surroundings, &[]], &mut content)?;
     let mut message = Vec::with_capacity(HEADER_BYTES + content.len());
@@ -74,7 +82,10 @@ fn send(
     message.extend([bits, memfd.is_some().into()]);
     message.extend((surroundings.len() as u32).to_ne_bytes());
     message.append(&mut content);
-    let descriptors: Vec<_> = super::borrowed(memfd.as_slice()).chain(streams).collect();
+    let descriptors: Vec<_> = super::borrowed(memfd.as_slice())
+        .chain(streams)
+        .chain(tracker)
+        .collect();
     seqpacket::send(requests, &message, &descriptors, wait)
 }
 
@@ -103,6 +114,15 @@ impl Ask {
             pid,
             surroundings: body::find(reader.0, memfd, size)?,
             streams: take_streams(bits, &mut descriptors)?,
+            tracker: if bits & WITH_TRACKER == 0 {
+                None
+            } else {
+                Some(
+                    descriptors
+                        .next()
+                        .ok_or_else(|| invalid("a message without its tracker"))?,
+                )
+            },
         })
     }
 }
@@ -118,10 +138,12 @@ mod tests {
         for length in [0, 10, INLINE_BYTES, INLINE_BYTES + 1] {
             let surroundings = vec![7; length];
             let streams = [Some(one.as_fd()), None, Some(other.as_fd())];
-            send_need(one.as_fd(), &surroundings, &streams, Wait::No).expect("room");
+            let tracker = (length > 0).then_some(one.as_fd());
+            send_need(one.as_fd(), &surroundings, &streams, tracker, Wait::No).expect("room");
             let ask = Ask::receive(other.as_fd()).expect("a message");
             assert_eq!((ask.kind, ask.pid, &ask.surroundings), (Kind::Need, 0, &surroundings));
             assert_eq!(ask.streams.map(|stream| stream.is_some()), [true, false, true]);
+            assert_eq!(ask.tracker.is_some(), length > 0);
         }
     }
 
@@ -135,6 +157,7 @@ mod tests {
             &header(1, 0, 0),
             &header(1, 7, 0),
             &header(1, 0, 1),
+            &header(1, WITH_TRACKER, 0),
         ] {
             seqpacket::send(one.as_fd(), nonsense, &[], Wait::No).expect("room");
             let error = Ask::receive(other.as_fd()).expect_err("nonsense");

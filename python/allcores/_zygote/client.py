@@ -138,7 +138,8 @@ def _take_or_ask(way: _core.Way, main: MainLook) -> _core.Offer | None:
             offer.wake()
             return offer
         # There is none, or that was the answer to somebody else, who shall have another.
-        way.need(capture(main))
+        with _standard.resource_tracker_wanted() as tracker:
+            way.need(capture(main), tracker)
     except (EOFError, ConnectionError) as error:
         raise _Refused from error
     return None

@@ -15,7 +15,7 @@ import signal
 import time
 import weakref
 
-from allcores import _core
+from allcores import _core, _standard
 from allcores._zygote import account, spare
 from allcores._zygote.news import receive_news
 from allcores._zygote.preload import MainModule
@@ -148,6 +148,8 @@ class Zygote:
 
     def _offer_now(self, ask: _core.Ask) -> None:
         """Offer a spare to a caller who waits for it, or say why there is none."""
+        if ask.tracker is not None:
+            self._fork_tracker(ask.tracker, ask.streams[2])
         first, self._prepared = not self._prepared, True
         alone = not first or self._main_module.prepare(ask)
         ask.close()  # not to be inherited by the fork
@@ -162,6 +164,23 @@ class Zygote:
             self._fork(rehearse=False)
         except OSError as error:
             _core.offer_failed(self._offers, error.errno or errno.EAGAIN)
+
+    def _fork_tracker(self, descriptor: int, standard_error: int) -> None:
+        """Fork the session's resource tracker, instead of starting an interpreter for it. It belongs to nobody.
+
+        Should that fail, whoever needs one finds its pipe closed and starts one by the standard library's own way.
+        """
+        with contextlib.suppress(OSError):
+            if os.fork() == 0:
+                try:
+                    _core.set_process_name("allcores-track")
+                    if standard_error >= 0:
+                        os.dup2(standard_error, 2)
+                    os.closerange(3, descriptor)
+                    os.closerange(descriptor + 1, self._open_files[1])
+                    _standard.be_resource_tracker(descriptor)
+                finally:
+                    os._exit(0)
 
     def _get_ready_to_fork(self) -> None:
         _disown_finalizers()
