@@ -12,7 +12,7 @@ from allcores._zygote.client import _take_or_ask, _wait_for_offer
 from running import ALLCORES, HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run, started
 
 HEAD = """\
-import faulthandler, os, signal, sys, threading
+import faulthandler, os, signal, sys, threading, time
 faulthandler.dump_traceback_later(50, exit=True)
 import allcores as mp
 
@@ -327,23 +327,45 @@ def test_signals_to_the_whole_group_do_not_reach_processes_still_to_come(tmp_pat
 def work():
     os.write(1, b"ran\\n")
 
-if __name__ == "__main__":
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN if number == signal.SIGINT else lambda *_: None)
-    for _ in range(3):
-        process = mp.Process(target=work)
-        process.start()
-        process.join(30)
-        assert process.exitcode == 0, process.exit_reason
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1):
-            os.killpg(0, number)
-    process = mp.Process(target=signal.pause)
+def start_another(number, frame):
+    process = mp.Process(target=work)
     process.start()
-    process.terminate()
-    process.join(30)
-    print(process.exitcode)
+    started.append(process)
+
+if __name__ == "__main__":
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+    for number in numbers:
+        signal.signal(number, start_another)
+    started = []
+    start_another(None, None)
+    for number in numbers * 10:
+        time.sleep(0.01)  # for spares to be ready
+        sender = os.fork()  # somebody who is not the caller
+        if sender == 0:
+            signal.signal(number, signal.SIG_IGN)
+            os.killpg(os.getppid(), number)
+            os._exit(0)
+        os.waitpid(sender, 0)
+    for process in started:
+        process.join(30)
+    codes = [process.exitcode for process in started]
+    assert codes == [0] * len(codes), codes
+    assert len(codes) == 31
 """
-    assert prints(tmp_path, text) == "ran\nran\nran\n-15\n"
+    prints(tmp_path, text)
+
+
+def test_terminating_at_once_is_never_lost(tmp_path: Path) -> None:
+    text = """
+if __name__ == "__main__":
+    for turn in range(100):
+        process = mp.Process(target=signal.pause)
+        process.start()
+        (process.terminate if turn % 2 else lambda: os.kill(process.pid, signal.SIGTERM))()
+        process.join(30)
+        assert process.exitcode == -15, (turn, process.exitcode)
+"""
+    prints(tmp_path, text)
 
 
 def test_a_program_in_another_process_group_has_another_zygote(tmp_path: Path) -> None:
@@ -429,3 +451,39 @@ if __name__ == "__main__":
         root.kill()
         assert "There appear to be 2 leaked shared_memory objects" in root.stderr.read()
         assert not any(Path("/dev/shm", name).exists() for name in names)
+
+
+def test_of_the_signals_that_come_before_work_is_seen_only_the_callers_stay(tmp_path: Path) -> None:
+    text = """
+from allcores import _core
+from allcores._pickle.main_module import look_at_main
+
+def spare(line, bell, go):
+    os.read(go, 1)  # only now does it look: at signals and at work
+    _core.wait_for_work(line, bell, [signal.SIGUSR1, signal.SIGUSR2], [])
+    print(*(number.name for number in signal.sigpending()), flush=True)
+    os._exit(0)
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGUSR2})
+    requests, callers_requests = _core.socket_pair()
+    offers, callers_offers = _core.socket_pair()
+    way = _core.Way(callers_requests, callers_offers, os.eventfd(0))
+    line, callers_line = _core.socket_pair()
+    bell, (go_out, go_in) = os.eventfd(0), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        spare(line, bell, go_out)
+    _core.offer_spare(offers, pid, None, (callers_line, bell, os.pidfd_open(pid)))
+    other = os.fork()
+    if other == 0:
+        os.kill(pid, signal.SIGUSR1)
+        os._exit(0)
+    os.waitpid(other, 0)
+    os.kill(pid, signal.SIGUSR2)
+    offer = way.take_offer(wait=True)
+    child = offer.hand_over(way, os.pidfd_open(os.getpid()), go_in, [], b"", b"")
+    os.write(go_in, b"!")
+    os.waitpid(pid, 0)
+"""
+    assert prints(tmp_path, text) == "SIGUSR2\n"

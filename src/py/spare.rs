@@ -1,7 +1,7 @@
 //! The spare's side: from the wait for work to the surroundings that the kernel keeps.
 
 use std::io;
-use std::os::fd::{AsFd, IntoRawFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
@@ -10,6 +10,7 @@ use pyo3::types::PyBytes;
 use super::call::{borrow_all, raise};
 use crate::sys::descriptor::take_over;
 use crate::sys::poll::{any_readable, Until};
+use crate::sys::signal::Taken;
 use crate::sys::{bell, signal, streams};
 use crate::wire::work;
 
@@ -60,8 +61,8 @@ const SPIN: Duration = Duration::from_micros(500);
 /// Wait for work: for the bell, and for the end of the line.
 ///
 /// Not for a message on the line, see "Bells" in `python/allcores/_zygote/README.md`. When the bell has rung and no work
-/// is there, `rehearsals` are called, one after the other, until it is. `signals` are blocked: one that comes while there is no work is not for the
-/// process that this one will become, and is taken off. EOFError when no work will come.
+/// is there, `rehearsals` are called, one after the other, until it is. `signals` are blocked: one that comes while there
+/// is no work is not for the process that this one will become, and is taken off. EOFError when no work will come.
 #[pyfunction]
 #[pyo3(signature = (line, bell, signals, rehearsals, /))]
 fn wait_for_work(
@@ -81,7 +82,7 @@ fn wait_for_work(
             (pending.as_fd(), Until::Readable),
         ];
         // Other threads, which could run meanwhile, there are none.
-        let [rung, _, signalled] = match any_readable(watched, None) {
+        let [rung, _, _] = match any_readable(watched, None) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
                 py.check_signals()?;
                 continue;
@@ -93,8 +94,10 @@ fn wait_for_work(
         }
         let spin_until = rung.then(|| Instant::now() + SPIN);
         loop {
+            // Before the look at the line: those that were there before the work are for nobody.
+            let signals = signal::take(pending.as_fd())?;
             match work::Work::receive(line) {
-                Ok(work) => return Ok(Work::new(py, work)),
+                Ok(work) => return begin(py, work, signals, pending.as_fd()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(raise(error)),
             }
@@ -108,19 +111,23 @@ fn wait_for_work(
                 break;
             }
         }
-        if signalled {
-            let taken = signal::take(pending.as_fd())?;
-            // If this has just become somebody's child, they may be for it: then they are put back.
-            match work::Work::receive(line) {
-                Ok(work) => {
-                    signal::raise_all(&taken)?;
-                    return Ok(Work::new(py, work));
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(raise(error)),
-            }
-        }
     }
+}
+
+/// Have work. Of the signals that are pending, the process that begins with it gets those that its caller has sent.
+///
+/// Others reached a spare that had not yet seen that it was taken, such as Ctrl-C in a program that starts a process for
+/// that. Its caller's, of whom nothing tells whether they were sent a moment before or after the work, may be a
+/// `terminate()`, which must not be lost.
+fn begin(py: Python<'_>, work: work::Work, mut signals: Vec<Taken>, pending: BorrowedFd<'_>) -> PyResult<Work> {
+    signals.extend(signal::take(pending)?);
+    let of_caller: Vec<i32> = signals
+        .iter()
+        .filter(|signal| signal.sender == work.caller)
+        .map(|signal| signal.number)
+        .collect();
+    signal::raise_all(&of_caller)?;
+    Ok(Work::new(py, work))
 }
 
 /// Make these the standard streams; -1 for one that is to be closed.

@@ -6,16 +6,27 @@ use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 
+use crate::bytes::Reader;
+
 /// The exit code of a process that was killed by SIGKILL, as Python has it.
 pub const CODE_OF_KILLED: i32 = -libc::SIGKILL;
 
 const INFO_BYTES: usize = size_of::<libc::signalfd_siginfo>();
 
-/// Take off what is pending, and return the numbers, from a descriptor as [`pending`] makes it.
+/// A signal that was pending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Which.
+    pub number: i32,
+    /// The process that sent it; 0 for the kernel, which sends Ctrl-C.
+    pub sender: u32,
+}
+
+/// Take off what is pending, from a descriptor as [`pending`] makes it.
 ///
 /// # Errors
 /// The kernel's.
-pub fn take(pending: BorrowedFd<'_>) -> io::Result<Vec<i32>> {
+pub fn take(pending: BorrowedFd<'_>) -> io::Result<Vec<Taken>> {
     // There can be as many as there are signals.
     let mut buffer = [0; 64 * INFO_BYTES];
     let length = match rustix::io::read(pending, &mut buffer) {
@@ -24,8 +35,16 @@ pub fn take(pending: BorrowedFd<'_>) -> io::Result<Vec<i32>> {
     };
     Ok(buffer[..length]
         .chunks_exact(INFO_BYTES)
-        .filter_map(|info| info.first_chunk())
-        .map(|&number| u32::from_ne_bytes(number) as i32) // ssi_signo comes first
+        .filter_map(|info| {
+            // ssi_signo, ssi_errno, ssi_code, ssi_pid; what comes from the kernel has no pid.
+            let mut reader = Reader(info);
+            let number = u32::from_ne_bytes(reader.take().ok()?) as i32;
+            let _errno: [u8; 4] = reader.take().ok()?;
+            let code = i32::from_ne_bytes(reader.take().ok()?);
+            let pid = u32::from_ne_bytes(reader.take().ok()?);
+            let sender = if code <= 0 { pid } else { 0 };
+            Some(Taken { number, sender })
+        })
         .collect())
 }
 
@@ -103,11 +122,15 @@ mod tests {
     fn a_blocked_signal_is_taken_off_and_can_be_put_back() {
         block(1 << (libc::SIGWINCH - 1)).expect("blocked");
         let pending = pending(&[libc::SIGWINCH]).expect("a signalfd");
-        assert_eq!(take(pending.as_fd()).expect("a read"), Vec::<i32>::new());
+        assert_eq!(take(pending.as_fd()).expect("a read"), []);
         // SAFETY: a signal for this very thread.
         unsafe { libc::raise(libc::SIGWINCH) };
-        assert_eq!(take(pending.as_fd()).expect("a read"), [libc::SIGWINCH]);
-        assert_eq!(take(pending.as_fd()).expect("a read"), Vec::<i32>::new());
+        let ours = Taken {
+            number: libc::SIGWINCH,
+            sender: std::process::id(),
+        };
+        assert_eq!(take(pending.as_fd()).expect("a read"), [ours]);
+        assert_eq!(take(pending.as_fd()).expect("a read"), []);
         raise_all(&[]).expect("none");
     }
 

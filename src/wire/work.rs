@@ -10,7 +10,7 @@ use crate::sys::seqpacket::{self, Receive, Wait};
 /// How many of the arguments' descriptors the first message carries; more follow. The kernel's own limit is
 /// [`seqpacket::DESCRIPTORS_MAX`].
 const DESCRIPTORS_PER_MESSAGE: usize = 200;
-const HEADER_BYTES: usize = 1 + 1 + 4 + 4 + 4;
+const HEADER_BYTES: usize = 1 + 1 + 4 + 4 + 4 + 4;
 
 /// What a caller sends.
 #[derive(Debug)]
@@ -34,6 +34,8 @@ pub struct Order<'a> {
 /// What a spare gets: the same, owned.
 #[derive(Debug)]
 pub struct Work {
+    /// The pid of who sent it.
+    pub caller: u32,
     /// As in [`Order`].
     pub way: [OwnedFd; 3],
     /// As in [`Order`].
@@ -75,6 +77,7 @@ impl<'a> Sending<'a> {
         let memfd = body::add([order.surroundings, order.process], &mut content)?;
         let mut message = Vec::with_capacity(HEADER_BYTES + content.len());
         message.extend([bits, memfd.is_some().into()]);
+        message.extend(std::process::id().to_ne_bytes());
         for length in [later.len(), order.surroundings.len(), order.process.len()] {
             let length = u32::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
             message.extend(length.to_ne_bytes());
@@ -125,6 +128,7 @@ impl Work {
         let message = receive(line, HEADER_BYTES + INLINE_BYTES, Receive::Take, Wait::No)?;
         let mut reader = Reader(&message.data);
         let [bits, outside] = reader.take()?;
+        let caller = u32::from_ne_bytes(reader.take()?);
         let [later, surroundings, process] = [reader.take()?, reader.take()?, reader.take()?].map(u32::from_ne_bytes);
         let mut came = message.descriptors.into_iter();
         let memfd = if outside == 0 { None } else { came.next() };
@@ -148,6 +152,7 @@ impl Work {
             descriptors.extend(more.descriptors);
         }
         Ok(Self {
+            caller,
             way,
             parent,
             tracker,

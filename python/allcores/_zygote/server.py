@@ -24,6 +24,7 @@ from allcores._zygote.surroundings import ignored_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
     from typing import NoReturn
 
 __all__ = ["Zygote", "main"]
@@ -148,25 +149,26 @@ class Zygote:
 
     def _offer_now(self, ask: _core.Ask) -> None:
         """Offer a spare to a caller who waits for it, or say why there is none."""
+        first, self._prepared = not self._prepared, True
+        if first and not self._main_module.prepare(ask):
+            _core.offer_threaded(self._offers)
+            self._retire()
+        else:
+            if first:
+                self._get_ready_to_fork()
+            self._keeper.missed(time.monotonic())
+            try:
+                self._fork(rehearse=False, abandon=ask.close)
+            except OSError as error:
+                _core.offer_failed(self._offers, error.errno or errno.EAGAIN)
         if ask.tracker is not None:
             self._fork_tracker(ask.tracker, ask.streams[2])
-        first, self._prepared = not self._prepared, True
-        alone = not first or self._main_module.prepare(ask)
-        ask.close()  # not to be inherited by the fork
-        if first:
-            if not alone:
-                _core.offer_threaded(self._offers)
-                self._retire()
-                return
-            self._get_ready_to_fork()
-        self._keeper.missed(time.monotonic())
-        try:
-            self._fork(rehearse=False)
-        except OSError as error:
-            _core.offer_failed(self._offers, error.errno or errno.EAGAIN)
+        ask.close()
 
     def _fork_tracker(self, descriptor: int, standard_error: int) -> None:
         """Fork the session's resource tracker, instead of starting an interpreter for it. It belongs to nobody.
+
+        Beside threads, too: what it does needs no lock that one could hold.
 
         Should that fail, whoever needs one finds its pipe closed and starts one by the standard library's own way.
         """
@@ -204,8 +206,11 @@ class Zygote:
             # Whoever takes an offer has the spare for itself; one that loses its line ends.
             _core.take_back(self._callers_offers)
 
-    def _fork(self, *, rehearse: bool) -> None:
-        """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""
+    def _fork(self, *, rehearse: bool, abandon: Callable[[], None] = lambda: None) -> None:
+        """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full.
+
+        ``abandon`` closes in the spare what only the zygote needs at the moment.
+        """
         with contextlib.ExitStack() as undo:
             line, callers_line = _core.socket_pair()
             undo.callback(os.close, line)
@@ -219,6 +224,7 @@ class Zygote:
                 if pid == 0:
                     os.close(callers_line)
                     self._abandon()
+                    abandon()
                     birth = spare.Birth(line, bell, self._news_in, paper, self._pid, self._open_files)
                     spare.run(birth, self._main_module, rehearse=rehearse)
                 # Until it is offered nobody can give it work, so it may be killed.
