@@ -76,6 +76,44 @@ def work():
 
 
 @pytest.mark.parametrize("method", RECEIVING)
+def test_the_functions_of_the_module_log_to_the_parent_too(method: str, tmp_path: Path) -> None:
+    definitions = """
+def work():
+    log.info("1")
+    logging.info("2")
+    logging.warning("3")
+    log.info("4")
+"""
+    outcome = outcome_of(tmp_path, definitions, "mp.log_to_parent()" + start(method))
+    assert outcome.out.splitlines() == [
+        "INFO app.part child 1",
+        "INFO root child 2",
+        "WARNING root child 3",
+        "INFO app.part child 4",
+        "0",
+    ]
+    assert outcome.err == ""
+
+
+def test_a_parent_that_is_busy_for_a_while_loses_nothing(tmp_path: Path) -> None:
+    definitions = """
+def work():
+    for _ in range(1000):
+        log.info("x" * 1000)
+
+class Slow(logging.StreamHandler):
+    slept = False
+    def emit(self, record):
+        if not Slow.slept:
+            Slow.slept = True
+            time.sleep(3)
+        super().emit(record)
+"""
+    main = "mp.log_to_parent()\nlogging.basicConfig(force=True, level='INFO', handlers=[Slow(sys.stdout)])"
+    assert outcome_of(tmp_path, "import time" + definitions, main + start("warm")).out.count("x" * 1000) == 1000
+
+
+@pytest.mark.parametrize("method", RECEIVING)
 def test_a_child_with_handlers_of_its_own_keeps_to_them(method: str, tmp_path: Path) -> None:
     definitions = """
 def work():
@@ -161,6 +199,7 @@ def test_a_parent_that_does_not_read_holds_up_no_child_that_ends(tmp_path: Path)
 def work(parent):
     while " T " not in open(f"/proc/{parent}/stat").read():
         pass
+    sys.stderr = open(os.devnull, "w")
     for _ in range(10_000):
         log.info("x" * 1000)
 """

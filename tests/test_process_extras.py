@@ -73,6 +73,33 @@ def work(): raise LookupError("not here")
     assert err in outcome.err and ("Process-1" in outcome.err) == bool(err)
 
 
+def test_a_limit_that_the_process_ran_into_is_named(tmp_path: Path) -> None:
+    main = """
+p = mp.Process(target=bytes, args=(10**9,), max_memory_bytes=500_000_000)
+p.start(); p.join(30)
+print(p.exit_reason)
+"""
+    assert prints(tmp_path, "", main).endswith("MemoryError; it was limited to max_memory_bytes=500000000\n")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_limit_that_the_kernel_refuses_is_named_and_nothing_runs(method: str, tmp_path: Path) -> None:
+    definitions = """
+def refuse(*_): raise PermissionError(13, "Permission denied")
+os.setpriority = refuse
+"""
+    main = f"""
+p = mp.get_context({method!r}).Process(target=print, args=("it ran",), niceness=-5, name="child")
+p.start(); p.join(30)
+print(p.exit_reason)
+"""
+    outcome = run([*PYTHON, program(tmp_path, guarded(HEAD + definitions, main))])
+    refusal = "niceness=-5 is refused: Permission denied. Less than the parent's niceness takes CAP_SYS_NICE"
+    known = f": PermissionError: [Errno 13] {refusal}" if method == "warm" else ""
+    assert outcome.out == f"exit code 1{known}\n"
+    assert outcome.err == f"Process child was not run: {refusal}\n"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_every_start_method_names_the_signal(method: str, tmp_path: Path) -> None:
     main = f"""
@@ -123,10 +150,15 @@ assert before == (os.sched_getaffinity(0), os.getpriority(os.PRIO_PROCESS, 0))
         ({"cpu_affinity": []}, "cpu_affinity"),
         ({"niceness": 20}, "niceness"),
         ({"threads": 0}, "threads"),
+        ({"threads": 1.5}, "threads"),
+        ({"threads": True}, "threads"),
+        ({"max_memory_bytes": "1G"}, "max_memory_bytes"),
+        ({"max_memory_bytes": 2**63}, "max_memory_bytes"),
+        ({"cpu_affinity": 0}, "cpu_affinity"),
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused_where_it_is_written(limits: dict[str, object], word: str) -> None:
-    with pytest.raises(ValueError, match=word):
+    with pytest.raises((ValueError, TypeError), match=word):
         allcores.Process(target=int, **limits)
 
 

@@ -36,6 +36,7 @@ __all__ = [
     "has_one_thread",
     "importing_main",
     "interpreter_flags",
+    "is_exiting",
     "locale_in_force",
     "logging_levels",
     "logs_to_stderr",
@@ -364,6 +365,11 @@ def set_logging_levels(wanted: tuple[Any, ...] | None) -> None:
         logger = logging.getLogger(name)
         logger.setLevel(level)
         logger.propagate, logger.disabled = propagate, disabled
+
+
+def is_exiting() -> bool:
+    """Whether this process is at its end, as multiprocessing sees it."""
+    return bool(_util()["_exiting"])
 
 
 def has_log_handlers(logging: Any) -> bool:

@@ -110,7 +110,10 @@ class _OwnProcess(_process.BaseProcess):
         code = self.exitcode
         if code is None:
             return None
-        return ExitReason(code, *getattr(vars(self)["_popen"], "account", ()))
+        reason = ExitReason(code, *getattr(vars(self)["_popen"], "account", ()))
+        if self._limits is not None:
+            self._limits.explain(reason)
+        return reason
 
     def detach(self) -> None:
         """Let a running process be: it will not be joined at exit, and outlives this program.
@@ -131,11 +134,11 @@ class _OwnProcess(_process.BaseProcess):
         if self._limits is not None:
             try:
                 self._limits.apply()
-            except Exception:
-                import traceback
-
-                traceback.print_exc()
-                _standard.flush_streams()
+            except Exception as error:
+                account = sys.modules.get("allcores._zygote.account")
+                if account is not None:
+                    account.note_exception(error)
+                print(f"Process {self.name} was not run: {error.args[-1]}", file=sys.stderr, flush=True)
                 return 1
         code: int = super()._bootstrap(*args, **kwargs)  # type: ignore[misc]  # not in the type stubs
         return code

@@ -46,7 +46,7 @@ class ExitReason:
     None when the program directs faulthandler elsewhere.
     """
     out_of_memory: str | None
-    """Evidence that the kernel killed for want of memory at that time."""
+    """Evidence that the kernel killed for want of memory at that time, or the limit that the process ran into."""
 
     def __init__(self, code: int, out_of_memory: str = "", account: bytes = b"") -> None:
         """Put together what the exit code says, what the kernel says, and what was noted in the child's account."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterable
+
+    from allcores.exit_reason import ExitReason
 
 __all__ = ["Limits"]
 
@@ -23,13 +26,18 @@ class Limits:
         niceness: int | None = None,
         threads: int | None = None,
     ) -> None:
-        """ValueError for what no process can have."""
+        """ValueError or TypeError for what no process can have."""
+        for name, number in (("max_memory_bytes", max_memory_bytes), ("niceness", niceness), ("threads", threads)):
+            if number is not None and type(number) is not int:
+                raise TypeError(f"{name} is a whole number, not {number!r}")
+        if cpu_affinity is not None and not hasattr(cpu_affinity, "__iter__"):
+            raise TypeError(f"cpu_affinity is a collection of the numbers of CPUs, not {cpu_affinity!r}")
         self.max_memory_bytes = max_memory_bytes
         self.cpu_affinity = None if cpu_affinity is None else frozenset(cpu_affinity)
         self.niceness = niceness
         self.threads = threads
-        if max_memory_bytes is not None and max_memory_bytes <= 0:
-            raise ValueError(f"max_memory_bytes is a number of bytes above 0, not {max_memory_bytes}")
+        if max_memory_bytes is not None and not 0 < max_memory_bytes < 2**63:
+            raise ValueError(f"max_memory_bytes is a number of bytes from 1 to 2**63 - 1, not {max_memory_bytes}")
         if self.cpu_affinity is not None:
             usable = os.sched_getaffinity(0)
             if not self.cpu_affinity or not self.cpu_affinity <= usable:
@@ -42,17 +50,39 @@ class Limits:
         if threads is not None and threads < 1:
             raise ValueError(f"threads is a number of threads above 0, not {threads}")
 
+    def explain(self, reason: ExitReason) -> None:
+        """Say in the account of a process's end that it was short of memory since it was limited."""
+        short = reason.exception is not None and reason.exception.type_name == "MemoryError"
+        if short and self.max_memory_bytes is not None:
+            reason.out_of_memory = f"it was limited to max_memory_bytes={self.max_memory_bytes}"
+
     def apply(self) -> None:
-        """Have them in this process. PermissionError for a niceness or memory that takes a privilege."""
-        if self.niceness is not None:
+        """Have them in this process. OSError, which names the limit, where the kernel refuses."""
+        for name in ("niceness", "cpu_affinity", "threads", "max_memory_bytes"):
+            try:
+                self._apply(name)
+            except (OSError, ValueError) as error:  # ValueError: what the resource module makes of EPERM
+                number = getattr(error, "errno", errno.EPERM)
+                what = f"{name}={getattr(self, name)!r} is refused: {os.strerror(number)}"
+                hint = ". Less than the parent's niceness takes CAP_SYS_NICE" if name == "niceness" else ""
+                raise OSError(number, what + hint) from None
+
+    def _apply(self, name: str) -> None:
+        if getattr(self, name) is None:
+            return
+        if name == "niceness":
+            assert self.niceness is not None
             os.setpriority(os.PRIO_PROCESS, 0, self.niceness)
-        if self.cpu_affinity is not None:
+        elif name == "cpu_affinity":
+            assert self.cpu_affinity is not None
             os.sched_setaffinity(0, self.cpu_affinity)
-        if self.threads is not None:
+        elif name == "threads":
+            assert self.threads is not None
             from allcores._zygote.threads import set_threads
 
             set_threads(self.threads)
-        if self.max_memory_bytes is not None:
+        else:
+            assert self.max_memory_bytes is not None
             import resource
 
             # Private memory that is mapped, whoever maps it; an allocation beyond it fails, which is a MemoryError.

@@ -3,35 +3,55 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import marshal
 import os
 import select
+import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
-from allcores import _core
+from allcores import _core, _standard
 
 __all__ = ["LONGEST_INLINE_BYTES", "forward_to"]
 
 LONGEST_INLINE_BYTES = 32 * 1024
 """A longer record travels in a memfd."""
 
-_PATIENCE_SECONDS = 1.0
+_PATIENCE_SECONDS = 10.0
 """How long a record waits for a parent that does not come to read; those after it do not, until one gets through."""
+_PATIENCE_AT_EXIT_SECONDS = 1.0
+"""The same, for a process that is ending."""
 
 
 def forward_to(socket: int) -> None:
     """Send records that no handler of this process takes, instead of showing them on standard error."""
-    logging.lastResort = _Forwarder(socket, logging.lastResort)
+    logging.lastResort = _Forwarder(socket)
+    logging.basicConfig = _configured_on_purpose(logging.basicConfig)
+
+
+def _configured_on_purpose(basic_config: Callable[..., None]) -> Callable[..., None]:
+    """Return a `logging.basicConfig` that does nothing when it is asked for nothing.
+
+    That is how `logging.info` and its kin call it: they would set up a handler, beside which nothing is forwarded.
+    """
+
+    @functools.wraps(basic_config)
+    def configure(**wanted: Any) -> None:
+        if wanted or not isinstance(logging.lastResort, _Forwarder):
+            basic_config(**wanted)
+
+    return configure
 
 
 class _Forwarder(logging.Handler):
-    """Sends records; those that cannot be sent take the way they would have taken without it."""
+    """Sends records; those that cannot be sent are shown on standard error."""
 
-    def __init__(self, socket: int, otherwise: logging.Handler | None) -> None:
+    def __init__(self, socket: int) -> None:
         super().__init__()
-        self._socket, self._otherwise = _core.Held(socket), otherwise
+        self._socket, self._otherwise = _core.Held(socket), _StandardError()
         self._patient = True
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -40,7 +60,7 @@ class _Forwarder(logging.Handler):
         except Exception:
             self.handleError(record)
             return
-        if not sent and self._otherwise is not None and record.levelno >= self._otherwise.level:
+        if not sent:
             self._otherwise.handle(record)
 
     def _send(self, data: bytes) -> bool:
@@ -51,7 +71,8 @@ class _Forwarder(logging.Handler):
                 file.write(data)
                 file.flush()
                 data, descriptors = b"+", [file.fileno()]
-            deadline = time.monotonic() + (_PATIENCE_SECONDS if self._patient else 0)
+            patience = _PATIENCE_AT_EXIT_SECONDS if _standard.is_exiting() else _PATIENCE_SECONDS
+            deadline = time.monotonic() + (patience if self._patient else 0)
             while True:
                 try:
                     _core.send_message(self._socket.number, data, descriptors, wait=False)
@@ -69,6 +90,19 @@ class _Forwarder(logging.Handler):
         poll = select.poll()
         poll.register(self._socket.number, select.POLLOUT)
         return bool(poll.poll(max(deadline - time.monotonic(), 0) * 1000))
+
+
+class _StandardError(logging.StreamHandler[Any]):
+    """Shows records on what is ``sys.stderr`` at the time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter(logging.BASIC_FORMAT))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if sys.stderr is not None:
+            self.stream = sys.stderr
+            super().emit(record)
 
 
 def _portable(record: logging.LogRecord) -> dict[str, Any]:

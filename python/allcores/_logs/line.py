@@ -26,8 +26,10 @@ def log_to_parent(enabled: bool = True) -> None:
     """Have log records of children arrive in this process's handlers; or no longer, for children still to be started.
 
     It concerns records for which the child has no handler, of children started by ``warm``, ``spawn`` and
-    ``forkserver``; they begin with the logging levels of their parent. Those of one child arrive in order, and before
-    `Process.join` returns. Under ``allcores run`` this is on from the beginning.
+    ``forkserver`` while this process has handlers; they begin with the logging levels of their parent. Those of one
+    child arrive in order; all of them have been handled when `Process.join` returns. A child waits for a parent that is
+    busy, ten seconds at most, and then shows the record on its own standard error. Under ``allcores run`` this is on
+    from the beginning.
 
     >>> import allcores, logging
     >>> allcores.log_to_parent()

@@ -49,7 +49,10 @@ def parse(words: list[str]) -> Command:
         elif word == "--" and rest:
             return Command("path", rest.pop(0), rest, start_method, report)
         elif word.startswith("-") and word not in ("-", "--"):
-            raise CommandError(f"unknown option {word!r} (options of the program come after its name)")
+            raise CommandError(
+                f"unknown option {word!r}. Options of the program come after its name, "
+                f"those of the interpreter before: python {word} -m allcores run PROGRAM"
+            )
         elif word != "--":
             return Command("path", word, rest, start_method, report)
     raise CommandError("no program was named")
