@@ -24,7 +24,6 @@ from allcores._zygote.surroundings import ignored_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable
     from typing import NoReturn
 
 __all__ = ["Zygote", "main"]
@@ -89,6 +88,8 @@ class Zygote:
         self._by_pid: dict[int, _Child] = {}
         self._memory = account.MemoryWatch()
         self._prepared = self._retired = False
+        self._asks: list[_core.Ask] = []
+        """Those that are being answered, and those that want a resource tracker, which is forked when it is quiet."""
         self._news, self._news_in = _core.socket_pair()
         self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._events = select.epoll()
@@ -120,6 +121,8 @@ class Zygote:
             return None
         now = time.monotonic()
         waits = [self._keeper.seconds_to_fork(now), self._keeper.seconds_to_shrink(now)]
+        if self._asks:
+            waits.append(self._keeper.seconds_to_quiet(now))
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _hear_callers(self) -> None:
@@ -149,31 +152,38 @@ class Zygote:
 
     def _offer_now(self, ask: _core.Ask) -> None:
         """Offer a spare to a caller who waits for it, or say why there is none."""
+        self._asks.append(ask)
         first, self._prepared = not self._prepared, True
         if first and not self._main_module.prepare(ask):
             _core.offer_threaded(self._offers)
             self._retire()
-        else:
-            if first:
-                self._get_ready_to_fork()
-            self._keeper.missed(time.monotonic())
-            try:
-                self._fork(rehearse=False, abandon=ask.close)
-            except OSError as error:
-                _core.offer_failed(self._offers, error.errno or errno.EAGAIN)
-        if ask.tracker is not None:
-            self._fork_tracker(ask.tracker, ask.streams[2])
-        ask.close()
+            return
+        if first:
+            self._get_ready_to_fork()
+        self._keeper.missed(time.monotonic())
+        try:
+            self._fork(rehearse=False)
+        except OSError as error:
+            _core.offer_failed(self._offers, error.errno or errno.EAGAIN)
+        if ask.tracker is None:
+            self._asks.remove(ask)
+            ask.close()
 
-    def _fork_tracker(self, descriptor: int, standard_error: int) -> None:
+    def _fork_trackers(self) -> None:
+        """Fork the resource tracker that the session's first caller has asked for."""
+        while self._asks:
+            self._fork_tracker(self._asks.pop())
+
+    def _fork_tracker(self, ask: _core.Ask) -> None:
         """Fork the session's resource tracker, instead of starting an interpreter for it. It belongs to nobody.
 
         Beside threads, too: what it does needs no lock that one could hold.
 
         Should that fail, whoever needs one finds its pipe closed and starts one by the standard library's own way.
         """
+        descriptor, standard_error = ask.tracker, ask.streams[2]
         with contextlib.suppress(OSError):
-            if os.fork() == 0:
+            if descriptor is not None and os.fork() == 0:
                 try:
                     _core.set_process_name("allcores-track")
                     if standard_error >= 0:
@@ -183,6 +193,7 @@ class Zygote:
                     _standard.be_resource_tracker(descriptor)
                 finally:
                     os._exit(0)
+        ask.close()
 
     def _get_ready_to_fork(self) -> None:
         _disown_finalizers()
@@ -197,6 +208,8 @@ class Zygote:
         if self._retired or not self._prepared:
             return
         now = time.monotonic()
+        if self._keeper.seconds_to_quiet(now) == 0:
+            self._fork_trackers()
         if self._keeper.seconds_to_fork(now) == 0:
             try:
                 self._fork(rehearse=not self._keeper.in_burst(now))
@@ -206,11 +219,8 @@ class Zygote:
             # Whoever takes an offer has the spare for itself; one that loses its line ends.
             _core.take_back(self._callers_offers)
 
-    def _fork(self, *, rehearse: bool, abandon: Callable[[], None] = lambda: None) -> None:
-        """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full.
-
-        ``abandon`` closes in the spare what only the zygote needs at the moment.
-        """
+    def _fork(self, *, rehearse: bool) -> None:
+        """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""
         with contextlib.ExitStack() as undo:
             line, callers_line = _core.socket_pair()
             undo.callback(os.close, line)
@@ -224,7 +234,6 @@ class Zygote:
                 if pid == 0:
                     os.close(callers_line)
                     self._abandon()
-                    abandon()
                     birth = spare.Birth(line, bell, self._news_in, paper, self._pid, self._open_files)
                     spare.run(birth, self._main_module, rehearse=rehearse)
                 # Until it is offered nobody can give it work, so it may be killed.
@@ -253,6 +262,8 @@ class Zygote:
             os.close(descriptor)
         for child in self._children.values():
             child.close()
+        for ask in self._asks:
+            ask.close()
 
     def _reap(self, child: _Child) -> None:
         """Reap a child that ended, and tell its caller."""
@@ -269,6 +280,7 @@ class Zygote:
     def _retire(self) -> None:
         """Offer no more, and end with the last child. Spares end when nobody can take their offers any more."""
         if not self._retired:
+            self._fork_trackers()
             self._retired = True
             for descriptor in (self._requests, self._bell):
                 self._events.unregister(descriptor)
@@ -277,6 +289,7 @@ class Zygote:
 
     def _end_session(self) -> NoReturn:
         """Nothing outlives the root, but what was detached: for that the zygote stays, and offers nothing."""
+        self._fork_trackers()
         detached = []
         for child in self._children.values():
             if child.detached or (not child.idle and _core.is_detached(child.line)):

@@ -10,8 +10,10 @@ _MOST = 4
 """Spares in a burst of starts."""
 _QUIET_SECONDS = 0.003
 """How long after a start spares are forked, so as not to take a CPU from the program that was just started."""
+_FIRST_QUIET_SECONDS = 0.015
+"""The same after the first start: many a program starts one process, and ends."""
 _BURST_SECONDS = 0.05
-"""How long after a request that found no spare they are forked without waiting for quiet."""
+"""When two requests within this time found no spare, they are forked without waiting for quiet, for as long again."""
 _IDLE_SECONDS = 2.0
 """After this time without a start, spares beyond the base are let go. Also the pause after a failure to fork."""
 
@@ -23,7 +25,8 @@ class SpareKeeper:
         """Begin with none, and wait for the first request."""
         self.idle = 0
         self._target = _BASE
-        self._taken_at = self._missed_at = self._failed_at = float("-inf")
+        self._taken_at = self._missed_at = self._burst_at = self._failed_at = float("-inf")
+        self._quiet_seconds = _FIRST_QUIET_SECONDS
 
     def forked(self) -> None:
         """There is one more."""
@@ -32,6 +35,8 @@ class SpareKeeper:
     def taken(self, now: float) -> None:
         """One took a request."""
         self.idle = max(self.idle - 1, 0)
+        if self._taken_at > float("-inf"):
+            self._quiet_seconds = _QUIET_SECONDS
         self._taken_at = now
 
     def lost(self, now: float) -> None:
@@ -42,7 +47,8 @@ class SpareKeeper:
 
     def missed(self, now: float) -> None:
         """A caller found no spare: there should be more of them. (One may have been offered since.)"""
-        if self.in_burst(now):
+        if now - self._missed_at < _BURST_SECONDS:
+            self._burst_at = now
             self._target = min(2 * self._target, _MOST)
         self._missed_at = now
 
@@ -58,11 +64,15 @@ class SpareKeeper:
             return self._failed_at + _IDLE_SECONDS - now
         if self.in_burst(now):
             return 0.0
-        return max(self._taken_at + _QUIET_SECONDS - now, 0.0)
+        return self.seconds_to_quiet(now)
+
+    def seconds_to_quiet(self, now: float) -> float:
+        """Return how long to leave the CPUs to the program that has just started a process."""
+        return max(max(self._taken_at, self._missed_at) + self._quiet_seconds - now, 0.0)
 
     def in_burst(self, now: float) -> bool:
         """Whether starts follow one another faster than spares are made: then what counts is the work for each."""
-        return now - self._missed_at < _BURST_SECONDS
+        return now - self._burst_at < _BURST_SECONDS
 
     def surplus(self, now: float) -> int:
         """Return how many are to be let go."""
