@@ -481,7 +481,7 @@ if __name__ == "__main__":
         os._exit(0)
     os.waitpid(other, 0)
     os.kill(pid, signal.SIGUSR2)
-    offer = way.take_offer(wait=True)
+    offer = way.take_offer(timeout=30)
     child = offer.hand_over(way, os.pidfd_open(os.getpid()), go_in, [], b"", b"")
     os.write(go_in, b"!")
     os.waitpid(pid, 0)

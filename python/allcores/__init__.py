@@ -15,7 +15,7 @@ import sys as _sys
 
 _blocked_before: set[int] = set()
 if getattr(_sys, "argv", [])[:1] == ["-m"]:  # so python calls the program while it imports it for -m
-    _word = _sys.orig_argv[-len(_sys.argv)]  # the module's name, or an option with it: -mNAME, -ImNAME
+    _word = ["", *_sys.orig_argv][-len(_sys.argv) :][0]  # the module's name, or an option with it: -mNAME, -ImNAME
     if _word == "allcores" or (_word[:1] == "-" and _word.endswith("mallcores")):
         # This is the command: it holds Ctrl-C back until the program begins, as command/scripts/allcores does.
         _blocked_before = _signals.pthread_sigmask(_signals.SIG_BLOCK, {_signals.SIGINT})

@@ -99,8 +99,8 @@ class Way:
     def is_good(self) -> bool:
         """Whether the zygote can be asked for children of this process."""
 
-    def take_offer(self, *, wait: bool) -> Offer | None:
-        """Take an offer; without ``wait`` None when there is none. EOFError when none will come.
+    def take_offer(self, *, timeout: float) -> Offer | None:
+        """Take an offer; None when there is none for ``timeout`` seconds. EOFError when none will come.
 
         OSError EMFILE when this process has no room for its descriptors; the spare then ends by itself.
         """
@@ -156,8 +156,11 @@ class Child:
         """Wait until it has ended; None when it still runs after ``timeout`` seconds (None: for ever).
 
         Returns its exit code, evidence of a shortage of memory, and its account. A zygote that died took its children
-        with it: that is code -9, as the kernel did it.
+        with it: that is code -9, as the kernel did it. 255 when the program has closed what the child is known by.
         """
+
+    def send_signal(self, number: int, /) -> None:
+        """Send it a signal; one that has ended gets none."""
 
     def detach(self, way: Way | None, /) -> None:
         """Let it outlive the session; ``way`` leads to its zygote, if there still is one."""
@@ -174,6 +177,8 @@ class Ask:
     """The caller's, where it needs a spare."""
     streams: list[int]
     """The caller's, where it needs a spare; -1 for one that it has closed."""
+    complete: bool
+    """False when its descriptors found no room in this process."""
     tracker: int | None
     """What a resource tracker is to read from; None when the session has one."""
     def close(self) -> None:
@@ -194,8 +199,8 @@ def offer_failed(offers: int, error_number: int, /) -> None:
 def offer_threaded(offers: int, /) -> None:
     """Say that there will be none, since importing the main module started threads."""
 
-def take_back(offers: int, /) -> bool:
-    """Take an offer back; false when there is none, or nobody will make one."""
+def take_back(callers_offers: int, offers: int, /) -> bool:
+    """Take a spare back that was offered; false when there is none. What else was offered stays."""
 
 def tell_exit(line: int, code: int, out_of_memory: str, account: int, /) -> None:
     """Tell the caller of a child how that ended, with what it left in its account."""

@@ -41,6 +41,7 @@ __all__ = [
     "logging_levels",
     "logs_to_stderr",
     "original_directory",
+    "plain_text",
     "process_untouched",
     "raw_environment",
     "registered_reducers",
@@ -219,7 +220,10 @@ def resource_tracker_wanted() -> Iterator[int | None]:
         os.close(writing)
         raise
     else:
-        state["_fd"] = writing
+        if state["_fd"] is None:
+            state["_fd"] = writing
+        else:  # another thread was first
+            os.close(writing)
     finally:
         os.close(reading)
 
@@ -232,12 +236,9 @@ def be_resource_tracker(descriptor: int) -> None:
 
 
 def _tracker() -> Any:
-    module = sys.modules.get("multiprocessing.resource_tracker")
-    if module is None:
-        from multiprocessing import resource_tracker
+    from multiprocessing import resource_tracker  # which waits for another thread that is importing it
 
-        return resource_tracker._resource_tracker
-    return module._resource_tracker
+    return resource_tracker._resource_tracker
 
 
 @contextlib.contextmanager
@@ -269,8 +270,16 @@ def _util() -> dict[str, Any]:
 
 def raw_environment() -> dict[bytes, bytes]:
     """Return the environment as `os.environ` keeps it: the dict itself, in bytes."""
-    environment: dict[bytes, bytes] = vars(os.environ)["_data"]
-    return environment
+    return _environment
+
+
+_environment: dict[bytes, bytes] = vars(os.environ)["_data"]
+"""Looked at once: tests put plain dicts in the place of ``os.environ``, which changes nothing for other programs."""
+
+
+def plain_text(entry: Any) -> Any:
+    """Return text as plain str, where it is of a subclass that may mean nothing elsewhere; anything else as it is."""
+    return str.__str__(entry) if isinstance(entry, str) else entry
 
 
 def locale_in_force() -> str | None:
@@ -344,12 +353,12 @@ _threads_in_the_making: dict[object, object] = vars(threading)["_limbo"]
 def logging_levels(logging: Any) -> tuple[Any, ...]:
     """Return what decides which log records are made: (level disabled, root's level, ((name, its settings), …))."""
     plain, loggers = (0, True, False), []
-    for name, logger in logging.root.manager.loggerDict.items():
+    for name, logger in list(logging.root.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger):
-            settings = (logger.level, logger.propagate, logger.disabled)
+            settings = (int(logger.level), bool(logger.propagate), bool(logger.disabled))
             if settings != plain:
-                loggers.append((name, settings))
-    return logging.root.manager.disable, logging.root.level, tuple(loggers)
+                loggers.append((plain_text(name), settings))
+    return int(logging.root.manager.disable), int(logging.root.level), tuple(loggers)
 
 
 def set_logging_levels(wanted: tuple[Any, ...] | None) -> None:
@@ -374,6 +383,11 @@ def is_exiting() -> bool:
 
 def has_log_handlers(logging: Any) -> bool:
     """Whether the program has set up any handler that does something."""
-    handlers = (reference() for reference in logging._handlerList)
+    handlers = [reference() for reference in list(logging._handlerList)]
     idle = (None, logging.lastResort, logging._defaultLastResort)
-    return any(handler not in idle and not isinstance(handler, logging.NullHandler) for handler in handlers)
+    return any(
+        handler not in idle
+        and not isinstance(handler, logging.NullHandler)
+        and not type(handler).__module__.startswith("allcores.")
+        for handler in handlers
+    )

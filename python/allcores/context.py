@@ -102,7 +102,8 @@ class _OwnProcess(_process.BaseProcess):
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended, at most ``timeout`` seconds. What it logged to this process is handled then."""
         super().join(timeout)
-        _logs.drain()
+        if self._popen.returncode is not None:  # type: ignore[attr-defined]  # not in the type stubs
+            _logs.drain(timeout)
 
     @property
     def exit_reason(self) -> ExitReason | None:

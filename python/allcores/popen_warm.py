@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-from contextlib import suppress
 from multiprocessing import popen_fork
 from multiprocessing.context import set_spawning_popen
 
@@ -81,6 +79,6 @@ class Popen(popen_fork.Popen):
             session.detach(self._child)
 
     def _send_signal(self, sig: int) -> None:
-        if self.returncode is None:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.sentinel, sig)
+        child = self._child
+        if self.returncode is None and child is not None:
+            child.send_signal(sig)

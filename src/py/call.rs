@@ -3,10 +3,10 @@
 use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 
-use pyo3::exceptions::PyEOFError;
+use pyo3::exceptions::{PyEOFError, PyOSError};
 use pyo3::prelude::*;
 
-use crate::sys::descriptor::borrow;
+use crate::sys::descriptor::{borrow, message_of};
 use crate::sys::seqpacket::Wait;
 
 /// Make a call at once, and only where it must wait let other threads run and signal handlers have their turn.
@@ -14,7 +14,7 @@ pub fn until_not_interrupted<T: Send>(
     py: Python<'_>,
     wait: bool,
     mut call: impl FnMut(Wait) -> io::Result<T> + Send,
-) -> PyResult<T> {
+) -> Outcome<T> {
     let mut result = call(Wait::No);
     while let Err(error) = &result {
         match error.kind() {
@@ -24,22 +24,46 @@ pub fn until_not_interrupted<T: Send>(
         }
         result = py.detach(|| call(if wait { Wait::Yes } else { Wait::No }));
     }
-    result.map_err(raise)
+    Ok(result?)
 }
 
-/// Return the exception of an error: EOFError where nothing will come any more, else what Python makes of it.
-pub fn raise(error: io::Error) -> PyErr {
-    if error.kind() == io::ErrorKind::UnexpectedEof {
-        return PyEOFError::new_err("the other side closed its end, or died");
+/// What a call fails with in Python.
+pub struct Raised(PyErr);
+
+/// What a call returns.
+pub type Outcome<T> = Result<T, Raised>;
+
+impl From<io::Error> for Raised {
+    /// EOFError where nothing will come any more, else the OSError of the kernel's number.
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::UnexpectedEof {
+            return Self(PyEOFError::new_err("the other side closed its end, or died"));
+        }
+        match error.raw_os_error() {
+            // Python makes the class that belongs to the number, such as BlockingIOError.
+            Some(number) => Self(PyOSError::new_err((number, message_of(number)))),
+            None => Self(error.into()),
+        }
     }
-    error.into()
+}
+
+impl From<PyErr> for Raised {
+    fn from(error: PyErr) -> Self {
+        Self(error)
+    }
+}
+
+impl From<Raised> for PyErr {
+    fn from(raised: Raised) -> Self {
+        raised.0
+    }
 }
 
 /// Return `None` where a result only says that there is nothing at the moment.
-pub fn if_any<T>(result: io::Result<T>) -> PyResult<Option<T>> {
+pub fn if_any<T>(result: io::Result<T>) -> Outcome<Option<T>> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        result => result.map(Some).map_err(raise),
+        result => Ok(Some(result?)),
     }
 }
 

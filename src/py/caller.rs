@@ -1,19 +1,19 @@
 //! The side of a process that starts others: its way to the zygote, the offers it takes, the children it gets.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, RawFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::call::{borrow_all, if_any, raise, until_not_interrupted};
+use super::call::{borrow_all, if_any, until_not_interrupted, Outcome};
 use crate::sys::credentials::Credentials;
 use crate::sys::descriptor::{borrow, identify, take_over, Identity};
 use crate::sys::poll::readable;
 use crate::sys::seqpacket::Wait;
-use crate::sys::signal::CODE_OF_KILLED;
+use crate::sys::signal::{self, CODE_OF_KILLED};
 use crate::sys::{bell, streams};
 use crate::wire::exit::Exit;
 use crate::wire::offer::Spare;
@@ -60,7 +60,11 @@ impl Way {
         self.requests.is_ours() && self.offers.is_ours() && self.bell.is_ours()
     }
 
+    /// The ends, unless the program has closed them: who wrote to those numbers would write into files of its own.
     fn ends(&self) -> io::Result<[BorrowedFd<'_>; 3]> {
+        if !self.is_ours() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
         borrow_all([self.requests.number, self.offers.number, self.bell.number])
     }
 }
@@ -69,7 +73,7 @@ impl Way {
 impl Way {
     #[new]
     #[pyo3(signature = (requests, offers, bell, /))]
-    fn new(requests: RawFd, offers: RawFd, bell: RawFd) -> PyResult<Self> {
+    fn new(requests: RawFd, offers: RawFd, bell: RawFd) -> Outcome<Self> {
         Ok(Self {
             requests: Held::new(requests),
             offers: Held::new(offers),
@@ -83,20 +87,26 @@ impl Way {
         self.is_ours() && Credentials::look().is_ok_and(|now| now == self.credentials)
     }
 
-    /// Take an offer; without `wait` None when there is none. EOFError when none will come.
-    #[pyo3(signature = (*, wait))]
-    fn take_offer(&self, py: Python<'_>, wait: bool) -> PyResult<Option<Offer>> {
-        let offers = borrow(self.offers.number)?;
-        if wait {
-            return until_not_interrupted(py, true, |wait| offer::Offer::receive(offers, wait))
-                .map(|offer| Some(offer.into()));
+    /// Take an offer; None when there is none for `timeout` seconds. EOFError when none will come.
+    #[pyo3(signature = (*, timeout))]
+    fn take_offer(&self, py: Python<'_>, timeout: f64) -> Outcome<Option<Offer>> {
+        let [_, offers, _] = self.ends()?;
+        let deadline = Instant::now() + Duration::try_from_secs_f64(timeout).unwrap_or_default();
+        loop {
+            if let Some(offer) = if_any(offer::Offer::receive(offers, Wait::No))? {
+                return Ok(Some(offer.into()));
+            }
+            // Another process may be the one that receives what comes.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || !wait_for(py, offers, Some(left))? {
+                return Ok(None);
+            }
         }
-        Ok(if_any(offer::Offer::receive(offers, Wait::No))?.map(Offer::from))
     }
 
     /// Ask for an offer, and for a resource tracker that reads from `tracker`. ConnectionError when nobody is there.
     #[pyo3(signature = (surroundings, tracker, /))]
-    fn need(&self, py: Python<'_>, surroundings: &Bound<'_, PyBytes>, tracker: Option<RawFd>) -> PyResult<()> {
+    fn need(&self, py: Python<'_>, surroundings: &Bound<'_, PyBytes>, tracker: Option<RawFd>) -> Outcome<()> {
         let [requests, _, bell] = self.ends()?;
         let tracker = tracker.map(borrow).transpose()?;
         let (surroundings, streams) = (surroundings.as_bytes(), streams::open_ones());
@@ -107,14 +117,14 @@ impl Way {
     }
 
     /// Tell the zygote that its main module is not what it was.
-    fn stale(&self) -> PyResult<()> {
+    fn stale(&self) -> Outcome<()> {
         let [requests, _, bell] = self.ends()?;
         leave_word(requests, ask::Kind::Stale, 0);
         Ok(bell::ring(bell)?)
     }
 }
 
-/// Tell the zygote something that it can do without.
+/// Tell the zygote something that it can do without; it may be gone.
 fn leave_word(requests: BorrowedFd<'_>, kind: ask::Kind, pid: i32) {
     let _ = ask::send_word(requests, kind, pid, Wait::No);
 }
@@ -178,7 +188,7 @@ impl Offer {
     }
 
     /// Wake the spare; its work is being made ready.
-    fn wake(&self) -> PyResult<()> {
+    fn wake(&self) -> Outcome<()> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         spare
             .as_ref()
@@ -197,11 +207,11 @@ impl Offer {
         descriptors: Vec<RawFd>,
         surroundings: &Bound<'_, PyBytes>,
         process: &Bound<'_, PyBytes>,
-    ) -> PyResult<Option<Child>> {
+    ) -> Outcome<Option<Child>> {
+        let ends = way.get().ends()?;
         let Some(spare) = self.spare.lock().unwrap_or_else(PoisonError::into_inner).take() else {
             return Ok(None);
         };
-        let ends = way.get().ends()?;
         let order = Order {
             way: ends,
             parent: borrow(parent)?,
@@ -215,27 +225,26 @@ impl Offer {
         // First: the child may end before this process goes on.
         leave_word(ends[0], ask::Kind::Taken, spare.pid);
         let line = spare.line.as_fd();
-        match until_not_interrupted(py, true, |wait| sending.send(line, wait).map_err(gone_is_end)) {
-            Err(error) if error.is_instance_of::<pyo3::exceptions::PyEOFError>(py) => return Ok(None),
-            result => result?,
+        let sent = until_not_interrupted(py, true, |wait| match sending.send(line, wait) {
+            Err(error) if is_gone(&error) => Ok(false),
+            result => result.map(|()| true),
+        })?;
+        if !sent {
+            return Ok(None);
         }
         bell::ring(spare.bell.as_fd())?;
         bell::ring(ends[2])?;
         Ok(Some(Child {
             pid: spare.pid,
-            line: spare.line,
-            sentinel: spare.sentinel,
+            line: Held::new(spare.line.into_raw_fd()),
+            sentinel: Held::new(spare.sentinel.into_raw_fd()),
         }))
     }
 }
 
-/// Whoever should receive something is gone: that is the end of the line.
-fn gone_is_end(error: io::Error) -> io::Error {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
-    match error.kind() {
-        BrokenPipe | ConnectionReset => UnexpectedEof.into(),
-        _ => error,
-    }
+/// Whether whoever should receive something is gone.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// How long even a wait that should not wait stays for the exit code of a process that has ended.
@@ -245,8 +254,30 @@ const GRACE: Duration = Duration::from_secs(1);
 #[pyclass(frozen, module = "allcores._core")]
 struct Child {
     pid: i32,
-    line: OwnedFd,
-    sentinel: OwnedFd,
+    line: Held,
+    sentinel: Held,
+}
+
+/// The exit code of a process of which nobody can tell any more how it ended; forkserver's, too.
+const CODE_UNKNOWN: i32 = 255;
+
+impl Child {
+    /// What it is known by, unless the program has closed that.
+    fn ends(&self) -> Option<(BorrowedFd<'_>, BorrowedFd<'_>)> {
+        if !(self.line.is_ours() && self.sentinel.is_ours()) {
+            return None;
+        }
+        borrow(self.line.number).ok().zip(borrow(self.sentinel.number).ok())
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.ends().is_some() {
+            drop(take_over(self.line.number));
+            drop(take_over(self.sentinel.number));
+        }
+    }
 }
 
 /// How it ended: code, evidence of a shortage of memory, account.
@@ -263,49 +294,64 @@ impl Child {
     /// A pidfd; it is this object's.
     #[getter]
     fn sentinel(&self) -> RawFd {
-        self.sentinel.as_raw_fd()
+        self.sentinel.number
     }
 
     /// Wait until it has ended; None when it still runs after `timeout` seconds.
     ///
-    /// A zygote that died took its children with it: that is code -9, as the kernel did it.
+    /// A zygote that died took its children with it: that is code -9, as the kernel did it. Code 255 when the program has
+    /// closed what the child is known by.
     #[pyo3(signature = (timeout, /))]
-    fn wait<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> PyResult<Option<End<'py>>> {
+    fn wait<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Outcome<Option<End<'py>>> {
+        let Some((line, sentinel)) = self.ends() else {
+            return Ok(Some((CODE_UNKNOWN, String::new(), PyBytes::new(py, b""))));
+        };
         // What a duration cannot hold is for ever.
         let timeout = timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
-        if !wait_for(py, self.line.as_fd(), timeout)? {
+        if !wait_for(py, line, timeout)? {
             // The zygote tells how a moment after the end, unless it is stopped.
-            let ended = wait_for(py, self.sentinel.as_fd(), Some(Duration::ZERO))?;
-            if !(ended && wait_for(py, self.line.as_fd(), Some(GRACE))?) {
+            let ended = wait_for(py, sentinel, Some(Duration::ZERO))?;
+            if !(ended && wait_for(py, line, Some(GRACE))?) {
                 return Ok(None);
             }
         }
-        match Exit::peek(self.line.as_fd()) {
+        match Exit::peek(line) {
             Ok(exit) => Ok(Some((exit.code, exit.out_of_memory, PyBytes::new(py, &exit.account)))),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
                 // The zygote's end closed, at its death; the child's follows, if it has not come.
                 let left = timeout.map(|timeout| timeout.max(GRACE));
-                let ended = wait_for(py, self.sentinel.as_fd(), left)?;
+                let ended = wait_for(py, sentinel, left)?;
                 Ok(ended.then(|| (CODE_OF_KILLED, String::new(), PyBytes::new(py, b""))))
             }
-            Err(error) => Err(raise(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// Let it outlive the session; `way` leads to its zygote, if there still is one.
     #[pyo3(signature = (way, /))]
-    fn detach(&self, way: Option<&Bound<'_, Way>>) -> PyResult<()> {
-        if let Some(way) = way {
-            let [requests, _, bell] = way.get().ends()?;
+    fn detach(&self, way: Option<&Bound<'_, Way>>) -> Outcome<()> {
+        if let Some(Ok([requests, _, bell])) = way.map(|way| way.get().ends()) {
             leave_word(requests, ask::Kind::Detach, self.pid);
             bell::ring(bell)?;
         }
-        Ok(exit::send_detachment(self.line.as_fd())?)
+        if let Some((line, _)) = self.ends() {
+            exit::send_detachment(line)?;
+        }
+        Ok(())
+    }
+
+    /// Send it a signal; one that has ended gets none.
+    #[pyo3(signature = (number, /))]
+    fn send_signal(&self, number: i32) -> Outcome<()> {
+        if let Some((_, sentinel)) = self.ends() {
+            signal::send(sentinel, number)?;
+        }
+        Ok(())
     }
 }
 
 /// Wait as `readable` does; other threads run, and signal handlers have their turn.
-fn wait_for(py: Python<'_>, descriptor: BorrowedFd<'_>, timeout: Option<Duration>) -> PyResult<bool> {
+fn wait_for(py: Python<'_>, descriptor: BorrowedFd<'_>, timeout: Option<Duration>) -> Outcome<bool> {
     let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     loop {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));

@@ -5,6 +5,7 @@ use std::ffi::CString;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
+use super::call::Outcome;
 use crate::sys::process::{self, Bond};
 
 /// Bind this process to its parent: the kernel sends SIGKILL when the thread that forked it ends.
@@ -12,14 +13,14 @@ use crate::sys::process::{self, Bond};
 /// False means that the parent, which should be `parent_pid`, has ended already.
 #[pyfunction]
 #[pyo3(signature = (parent_pid, /))]
-fn die_with_parent(parent_pid: u32) -> PyResult<bool> {
+fn die_with_parent(parent_pid: u32) -> Outcome<bool> {
     Ok(process::die_with_parent(parent_pid)? == Bond::Bound)
 }
 
 /// Set the name that `ps` and `top` show for this process (at most 15 bytes).
 #[pyfunction]
 #[pyo3(signature = (name, /))]
-fn set_process_name(name: &str) -> PyResult<()> {
+fn set_process_name(name: &str) -> Outcome<()> {
     let name = CString::new(name).map_err(|_| PyValueError::new_err("a process name holds no NUL"))?;
     Ok(process::set_name(&name)?)
 }

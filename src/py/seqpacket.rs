@@ -6,13 +6,13 @@ use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::call::until_not_interrupted;
+use super::call::{until_not_interrupted, Outcome};
 use crate::sys::descriptor::borrow;
 use crate::sys::seqpacket::{self, Message, Receive};
 
 /// Return two connected sockets of the kind SEQPACKET, closed on exec.
 #[pyfunction]
-fn socket_pair() -> PyResult<(RawFd, RawFd)> {
+fn socket_pair() -> Outcome<(RawFd, RawFd)> {
     let (one, other) = seqpacket::pair()?;
     Ok((one.into_raw_fd(), other.into_raw_fd()))
 }
@@ -26,7 +26,7 @@ fn send_message(
     data: &Bound<'_, PyBytes>,
     descriptors: Vec<RawFd>,
     wait: bool,
-) -> PyResult<()> {
+) -> Outcome<()> {
     let socket = borrow(socket)?;
     let descriptors: Vec<BorrowedFd<'_>> = descriptors.into_iter().map(borrow).collect::<io::Result<_>>()?;
     let data = data.as_bytes();
@@ -44,7 +44,7 @@ fn receive_message<'py>(
     size: usize,
     peek: bool,
     wait: bool,
-) -> PyResult<(Bound<'py, PyBytes>, Vec<RawFd>)> {
+) -> Outcome<(Bound<'py, PyBytes>, Vec<RawFd>)> {
     let socket = borrow(socket)?;
     let how = if peek { Receive::Peek } else { Receive::Take };
     let Message { data, descriptors } =

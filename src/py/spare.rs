@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::call::{borrow_all, raise};
+use super::call::{borrow_all, Outcome};
 use crate::sys::descriptor::take_over;
 use crate::sys::poll::{any_readable, Until};
 use crate::sys::signal::Taken;
@@ -71,7 +71,7 @@ fn wait_for_work(
     bell: RawFd,
     signals: Vec<i32>,
     rehearsals: Vec<Bound<'_, PyAny>>,
-) -> PyResult<Work> {
+) -> Outcome<Work> {
     let [line, bell] = borrow_all([line, bell])?;
     let pending = signal::pending(&signals)?;
     let mut rehearsals = rehearsals.into_iter();
@@ -99,7 +99,7 @@ fn wait_for_work(
             match work::Work::receive(line) {
                 Ok(work) => return begin(py, work, signals, pending.as_fd()),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(raise(error)),
+                Err(error) => return Err(error.into()),
             }
             if rung {
                 if let Some(rehearsal) = rehearsals.next() {
@@ -119,7 +119,7 @@ fn wait_for_work(
 /// Others reached a spare that had not yet seen that it was taken, such as Ctrl-C in a program that starts a process for
 /// that. Its caller's, of whom nothing tells whether they were sent a moment before or after the work, may be a
 /// `terminate()`, which must not be lost.
-fn begin(py: Python<'_>, work: work::Work, mut signals: Vec<Taken>, pending: BorrowedFd<'_>) -> PyResult<Work> {
+fn begin(py: Python<'_>, work: work::Work, mut signals: Vec<Taken>, pending: BorrowedFd<'_>) -> Outcome<Work> {
     signals.extend(signal::take(pending)?);
     let of_caller: Vec<i32> = signals
         .iter()
@@ -133,16 +133,16 @@ fn begin(py: Python<'_>, work: work::Work, mut signals: Vec<Taken>, pending: Bor
 /// Make these the standard streams; -1 for one that is to be closed.
 #[pyfunction]
 #[pyo3(signature = (streams, /))]
-fn replace_streams(streams: [RawFd; 3]) -> PyResult<()> {
+fn replace_streams(streams: [RawFd; 3]) -> Outcome<()> {
     Ok(streams::replace(streams.map(take_over))?)
 }
 
 /// Block these signals, one bit each, and no others. Those that came meanwhile are delivered at the end of this.
 #[pyfunction]
 #[pyo3(signature = (signals, /))]
-fn block_signals(py: Python<'_>, signals: u64) -> PyResult<()> {
+fn block_signals(py: Python<'_>, signals: u64) -> Outcome<()> {
     signal::block(signals)?;
-    py.check_signals()
+    Ok(py.check_signals()?)
 }
 
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {

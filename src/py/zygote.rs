@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::call::{borrow_all, if_any};
+use super::call::{borrow_all, if_any, Outcome};
 use crate::sys::descriptor::borrow;
 use crate::sys::memfd;
 use crate::sys::seqpacket::Wait;
@@ -21,6 +21,9 @@ struct Ask {
     surroundings: Vec<u8>,
     streams: Mutex<[Option<OwnedFd>; 3]>,
     tracker: Mutex<Option<OwnedFd>>,
+    /// False when its descriptors found no room in this process.
+    #[pyo3(get)]
+    complete: bool,
 }
 
 #[pymethods]
@@ -72,7 +75,7 @@ impl Ask {
 /// Receive what a caller tells the zygote, None when there is nothing. EOFError when nobody is left.
 #[pyfunction]
 #[pyo3(signature = (requests, /))]
-fn receive_ask(requests: RawFd) -> PyResult<Option<Ask>> {
+fn receive_ask(requests: RawFd) -> Outcome<Option<Ask>> {
     let ask = if_any(ask::Ask::receive(borrow(requests)?))?;
     Ok(ask.map(|ask| Ask {
         kind: ask.kind,
@@ -80,13 +83,14 @@ fn receive_ask(requests: RawFd) -> PyResult<Option<Ask>> {
         surroundings: ask.surroundings,
         streams: Mutex::new(ask.streams),
         tracker: Mutex::new(ask.tracker),
+        complete: ask.complete,
     }))
 }
 
 /// Offer a spare: its pid, the version of the main module that it has, its line, bell and pidfd.
 #[pyfunction]
 #[pyo3(signature = (offers, pid, version, descriptors, /))]
-fn offer_spare(offers: RawFd, pid: i32, version: Option<offer::Version>, descriptors: [RawFd; 3]) -> PyResult<()> {
+fn offer_spare(offers: RawFd, pid: i32, version: Option<offer::Version>, descriptors: [RawFd; 3]) -> Outcome<()> {
     let descriptors = borrow_all(descriptors)?;
     Ok(offer::send_spare(borrow(offers)?, pid, version, descriptors)?)
 }
@@ -94,28 +98,41 @@ fn offer_spare(offers: RawFd, pid: i32, version: Option<offer::Version>, descrip
 /// Say that the kernel forked none, by the number of its error.
 #[pyfunction]
 #[pyo3(signature = (offers, error_number, /))]
-fn offer_failed(offers: RawFd, error_number: i32) -> PyResult<()> {
+fn offer_failed(offers: RawFd, error_number: i32) -> Outcome<()> {
     Ok(offer::send_failed(borrow(offers)?, error_number)?)
 }
 
 /// Say that there will be none, since importing the main module started threads.
 #[pyfunction]
 #[pyo3(signature = (offers, /))]
-fn offer_threaded(offers: RawFd) -> PyResult<()> {
+fn offer_threaded(offers: RawFd) -> Outcome<()> {
     Ok(offer::send_threaded(borrow(offers)?)?)
 }
 
-/// Take an offer back; false when there is none, or nobody will make one.
+/// Take a spare back that was offered; false when there is none. What else was offered stays.
 #[pyfunction]
-#[pyo3(signature = (offers, /))]
-fn take_back(offers: RawFd) -> PyResult<bool> {
-    Ok(offer::Offer::receive(borrow(offers)?, Wait::No).is_ok())
+#[pyo3(signature = (callers_offers, offers, /))]
+fn take_back(callers_offers: RawFd, offers: RawFd) -> Outcome<bool> {
+    Ok(
+        match if_any(offer::Offer::receive(borrow(callers_offers)?, Wait::No))? {
+            Some(offer::Offer::Spare(_)) => true,
+            Some(offer::Offer::Failed(number)) => {
+                offer::send_failed(borrow(offers)?, number)?;
+                false
+            }
+            Some(offer::Offer::Threaded) => {
+                offer::send_threaded(borrow(offers)?)?;
+                false
+            }
+            None => false,
+        },
+    )
 }
 
 /// Tell the caller of a child how that ended, with what it left in its account.
 #[pyfunction]
 #[pyo3(signature = (line, code, out_of_memory, account, /))]
-fn tell_exit(line: RawFd, code: i32, out_of_memory: String, account: RawFd) -> PyResult<()> {
+fn tell_exit(line: RawFd, code: i32, out_of_memory: String, account: RawFd) -> Outcome<()> {
     let account = memfd::read(borrow(account)?, ACCOUNT_BYTES)?;
     let exit = Exit {
         code,
@@ -128,7 +145,7 @@ fn tell_exit(line: RawFd, code: i32, out_of_memory: String, account: RawFd) -> P
 /// Whether the caller of a child lets it outlive the session.
 #[pyfunction]
 #[pyo3(signature = (line, /))]
-fn is_detached(line: RawFd) -> PyResult<bool> {
+fn is_detached(line: RawFd) -> Outcome<bool> {
     Ok(exit::is_detached(borrow(line)?))
 }
 

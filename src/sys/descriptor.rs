@@ -14,6 +14,14 @@ pub fn take_over(number: RawFd) -> Option<OwnedFd> {
     (number >= 0).then(|| unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Return what the kernel's error number means, as Python puts it: without the number.
+#[must_use]
+pub fn message_of(error_number: i32) -> String {
+    let text = io::Error::from_raw_os_error(error_number).to_string();
+    text.rsplit_once(" (os error")
+        .map_or(text.clone(), |(message, _)| message.to_owned())
+}
+
 /// The error of a process that has no room for more descriptors (EMFILE).
 #[must_use]
 pub fn none_left() -> io::Error {

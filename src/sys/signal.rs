@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::io::Errno;
 
@@ -60,6 +60,21 @@ pub fn raise_all(signals: &[i32]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Send a signal to the process behind a pidfd; one that has ended gets none.
+///
+/// # Errors
+/// The kernel's: not permitted, or a number that is none of a signal.
+pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let no_info = std::ptr::null::<libc::siginfo_t>();
+    // SAFETY: two integers, no siginfo, no flags.
+    let status = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) };
+    match io::Error::last_os_error() {
+        _ if status == 0 => Ok(()),
+        error if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
+        error => Err(error),
+    }
 }
 
 /// Block these signals in the calling thread, one bit each (bit 0 is signal 1), and no others.

@@ -34,6 +34,8 @@ pub struct Ask {
     pub streams: [Option<OwnedFd>; 3],
     /// What the resource tracker is to read from, of a `Need` of a session without one.
     pub tracker: Option<OwnedFd>,
+    /// False when its descriptors found no room here; then it has none, and perhaps no surroundings.
+    pub complete: bool,
 }
 
 const HEADER_BYTES: usize = 1 + 4 + 1 + 1 + 4;
@@ -101,18 +103,31 @@ impl Ask {
         let pid = i32::from_ne_bytes(reader.take()?);
         let [bits, outside] = reader.take()?;
         let size = u32::from_ne_bytes(reader.take()?) as usize;
+        let kind = match kind {
+            1 => Kind::Need,
+            2 => Kind::Taken,
+            3 => Kind::Stale,
+            4 => Kind::Detach,
+            _ => return Err(invalid("a message of no kind")),
+        };
+        let announced = u32::from(outside) + bits.count_ones();
+        if announced > 0 && message.descriptors.is_empty() {
+            return Ok(Self {
+                kind,
+                pid,
+                surroundings: Vec::new(),
+                streams: [None, None, None],
+                tracker: None,
+                complete: false,
+            });
+        }
         let mut descriptors = message.descriptors.into_iter();
         let memfd = if outside == 0 { None } else { descriptors.next() };
         Ok(Self {
-            kind: match kind {
-                1 => Kind::Need,
-                2 => Kind::Taken,
-                3 => Kind::Stale,
-                4 => Kind::Detach,
-                _ => return Err(invalid("a message of no kind")),
-            },
+            kind,
             pid,
             surroundings: body::find(reader.0, memfd, size)?,
+            complete: true,
             streams: take_streams(bits, &mut descriptors)?,
             tracker: if bits & WITH_TRACKER == 0 {
                 None
@@ -148,17 +163,21 @@ mod tests {
     }
 
     #[test]
+    fn a_need_whose_descriptors_found_no_room_is_told_from_nonsense() {
+        let (one, other) = seqpacket::pair().expect("a pair");
+        for (bits, outside) in [(7, 0), (0, 1), (WITH_TRACKER, 0)] {
+            let message = [1, 0, 0, 0, 0, bits, outside, 1, 0, 0, 0];
+            seqpacket::send(one.as_fd(), &message, &[], Wait::No).expect("room");
+            let ask = Ask::receive(other.as_fd()).expect("a message");
+            assert_eq!((ask.kind, ask.complete), (Kind::Need, false));
+        }
+    }
+
+    #[test]
     fn nonsense_is_refused() {
         let (one, other) = seqpacket::pair().expect("a pair");
         let header = |kind: u8, bits: u8, outside: u8| [kind, 0, 0, 0, 0, bits, outside, 1, 0, 0, 0];
-        for nonsense in [
-            &b"x"[..],
-            &header(9, 0, 0),
-            &header(1, 0, 0),
-            &header(1, 7, 0),
-            &header(1, 0, 1),
-            &header(1, WITH_TRACKER, 0),
-        ] {
+        for nonsense in [&b"x"[..], &header(9, 0, 0), &header(1, 0, 0)] {
             seqpacket::send(one.as_fd(), nonsense, &[], Wait::No).expect("room");
             let error = Ask::receive(other.as_fd()).expect_err("nonsense");
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);

@@ -10,7 +10,7 @@ use crate::sys::seqpacket::{self, Receive, Wait};
 /// How many of the arguments' descriptors the first message carries; more follow. The kernel's own limit is
 /// [`seqpacket::DESCRIPTORS_MAX`].
 const DESCRIPTORS_PER_MESSAGE: usize = 200;
-const HEADER_BYTES: usize = 1 + 1 + 4 + 4 + 4 + 4;
+const HEADER_BYTES: usize = 1 + 1 + 4 + 8 + 8 + 8;
 
 /// What a caller sends.
 #[derive(Debug)]
@@ -79,8 +79,7 @@ impl<'a> Sending<'a> {
         message.extend([bits, memfd.is_some().into()]);
         message.extend(std::process::id().to_ne_bytes());
         for length in [later.len(), order.surroundings.len(), order.process.len()] {
-            let length = u32::try_from(length).map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
-            message.extend(length.to_ne_bytes());
+            message.extend((length as u64).to_ne_bytes());
         }
         message.append(&mut content);
         let mut first = Vec::with_capacity(8 + now.len());
@@ -129,7 +128,7 @@ impl Work {
         let mut reader = Reader(&message.data);
         let [bits, outside] = reader.take()?;
         let caller = u32::from_ne_bytes(reader.take()?);
-        let [later, surroundings, process] = [reader.take()?, reader.take()?, reader.take()?].map(u32::from_ne_bytes);
+        let [later, surroundings, process] = [reader.take()?, reader.take()?, reader.take()?].map(u64::from_ne_bytes);
         let mut came = message.descriptors.into_iter();
         let memfd = if outside == 0 { None } else { came.next() };
         let mut next = || came.next().ok_or_else(|| invalid("work without its descriptors"));

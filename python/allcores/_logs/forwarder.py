@@ -26,7 +26,7 @@ _PATIENCE_AT_EXIT_SECONDS = 1.0
 """The same, for a process that is ending."""
 
 
-def forward_to(socket: int) -> None:
+def forward_to(socket: _core.Held) -> None:
     """Send records that no handler of this process takes, instead of showing them on standard error."""
     logging.lastResort = _Forwarder(socket)
     logging.basicConfig = _configured_on_purpose(logging.basicConfig)
@@ -49,9 +49,9 @@ def _configured_on_purpose(basic_config: Callable[..., None]) -> Callable[..., N
 class _Forwarder(logging.Handler):
     """Sends records; those that cannot be sent are shown on standard error."""
 
-    def __init__(self, socket: int) -> None:
+    def __init__(self, socket: _core.Held) -> None:
         super().__init__()
-        self._socket, self._otherwise = _core.Held(socket), _StandardError()
+        self._socket, self._otherwise = socket, _StandardError()
         self._patient = True
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -112,7 +112,14 @@ def _portable(record: logging.LogRecord) -> dict[str, Any]:
     if record.exc_info:
         said["exc_text"] = record.exc_text or logging.Formatter().formatException(record.exc_info)
         said["exc_info"] = None
-    return {name: _plain(value) for name, value in said.items()}
+    return {name: _plain_or_less(value) for name, value in said.items()}
+
+
+def _plain_or_less(value: Any) -> Any:
+    try:
+        return _plain(value)
+    except Exception:  # it contains itself, or its repr fails
+        return f"<{type(value).__name__} that cannot be shown>"
 
 
 def _plain(value: Any) -> Any:

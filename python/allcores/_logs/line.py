@@ -6,7 +6,7 @@ import os
 import sys
 from multiprocessing import reduction
 
-from allcores import _standard
+from allcores import _core, _standard
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -18,7 +18,7 @@ __all__ = ["Line", "drain", "line_for_child", "log_to_parent"]
 
 _enabled = False
 _receiver: Receiver | None = None
-_upstream: int | None = None
+_upstream: _core.Held | None = None
 """In a child: where its own records go, and those of its children."""
 
 
@@ -59,7 +59,7 @@ def _log_there(socket: Any, levels: tuple[Any, ...] | None) -> None:
     global _upstream
     log_to_parent()
     if socket is not None:
-        _upstream = socket.detach()
+        _upstream = _core.Held(socket.detach())
         from allcores._logs.forwarder import forward_to
 
         forward_to(_upstream)
@@ -73,15 +73,19 @@ def line_for_child() -> Line | None:
         return None
     logging = sys.modules.get("logging")
     if logging is None:
-        return Line(_upstream, None)
-    socket = _own_receiver().socket_for_children if _standard.has_log_handlers(logging) else _upstream
+        return Line(_upstream_number(), None)
+    socket = _own_receiver().socket_for_children if _standard.has_log_handlers(logging) else _upstream_number()
     return Line(socket, _standard.logging_levels(logging))
 
 
-def drain() -> None:
-    """Handle the records that have come."""
+def _upstream_number() -> int | None:
+    return _upstream.number if _upstream is not None and _upstream.is_ours() else None
+
+
+def drain(timeout: float | None) -> None:
+    """Handle the records that have come from a child that has ended, as far as that is done in ``timeout`` seconds."""
     if _receiver is not None:
-        _receiver.drain()
+        _receiver.drain(timeout)
 
 
 def _own_receiver() -> Receiver:

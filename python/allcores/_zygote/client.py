@@ -21,6 +21,8 @@ __all__ = ["Session", "session"]
 
 _ATTEMPTS = 4
 """How often a start is tried on a new zygote; each failure means that one died or retired under it."""
+_PATIENCE_SECONDS = 1.0
+"""How long an answer is waited for before it is asked for again; twice as long each time."""
 _SPARES_LOST = 32
 """How many spares that are offered but dead a start gets over; a zygote that was killed leaves a few."""
 
@@ -37,8 +39,6 @@ class Session:
 
     def __init__(self) -> None:
         """Begin outside of any session; the first start makes one."""
-        self._given: tuple[int, int, int] | None = None
-        """A way that was not looked at yet: most children start none of their own."""
         self._way: _core.Way | None = None
         self._parents_way: _core.Way | None = None
         self._itself: _core.Held | None = None
@@ -64,7 +64,10 @@ class Session:
                 if spare is None:
                     spare = _wait_for_offer(way, main)
                     reap()
-                child = spare.hand_over(way, self.own_pidfd(), tracker, descriptors, surroundings, process)
+                try:
+                    child = spare.hand_over(way, self.own_pidfd(), tracker, descriptors, surroundings, process)
+                except ConnectionError as error:  # the program has closed the way meanwhile
+                    raise _Refused from error
                 if child is not None:
                     return child
                 lost += 1  # the next one, or the end of the way, will show what happened
@@ -80,12 +83,11 @@ class Session:
 
     def detach(self, child: _core.Child) -> None:
         """Let a child outlive the session: a zygote that listens hears it, a retired one finds it on the line."""
-        self._look_at_what_was_given()
         child.detach(self._way)
 
     def adopt(self, requests: int, offers: int, bell: int) -> None:
         """Use this way to a zygote (in its children, and where it was forked ahead)."""
-        self._given = (requests, offers, bell)
+        self._way = _core.Way(requests, offers, bell)
 
     def rejoin(self) -> None:
         """In a process of the session that was forked: go on with the zygote of the process that forked it."""
@@ -103,7 +105,6 @@ class Session:
         That includes its zygote: a process that the program forked by itself may be a daemon, which outlives it.
         """
         self._lock = threading.RLock()
-        self._look_at_what_was_given()
         self._parents_way, self._way = self._way, None
         if self._itself is not None and self._itself.is_ours():
             os.close(self._itself.number)
@@ -111,16 +112,11 @@ class Session:
 
     def _connect(self, *, without_main: bool) -> _core.Way:
         with self._lock:
-            self._look_at_what_was_given()
             if self._way is None or not self._way.is_good():
                 way = _core.Way(*launch(self.own_pidfd(), without_main=without_main))
                 self._way = way
                 return way
             return self._way
-
-    def _look_at_what_was_given(self) -> None:
-        if self._given is not None:
-            self._way, self._given = _core.Way(*self._given), None
 
     def _forget(self, way: _core.Way) -> None:
         """Drop a way that leads nowhere; another thread may have replaced it already."""
@@ -132,25 +128,29 @@ class Session:
 def _take_or_ask(way: _core.Way, main: MainLook) -> _core.Offer | None:
     """Take a spare, which wakes while its work is made ready; or else ask for one, and come back later."""
     try:
-        offer = way.take_offer(wait=False)
+        offer = way.take_offer(timeout=0)
         if offer is not None and not offer.error_number:
             _check(way, offer, main)
             offer.wake()
             return offer
-        # There is none, or that was the answer to somebody else, who shall have another.
         with _standard.resource_tracker_wanted() as tracker:
             way.need(capture(main), tracker)
+        if offer is not None:
+            way.need(capture(main), None)  # that was the answer to somebody else, who shall have another
     except (EOFError, ConnectionError) as error:
         raise _Refused from error
     return None
 
 
 def _wait_for_offer(way: _core.Way, main: MainLook) -> _core.Offer:
+    patience_seconds = _PATIENCE_SECONDS
     try:
-        offer = way.take_offer(wait=True)
-    except EOFError as error:
+        while (offer := way.take_offer(timeout=patience_seconds)) is None:
+            # Another thread may have taken the one that was meant for this, and have found it in the queue itself.
+            way.need(capture(main), None)
+            patience_seconds *= 2  # importing the main module takes as long as it takes
+    except (EOFError, ConnectionError) as error:
         raise _Refused from error
-    assert offer is not None
     if offer.error_number:
         raise OSError(offer.error_number, os.strerror(offer.error_number))
     _check(way, offer, main)

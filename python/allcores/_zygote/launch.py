@@ -46,6 +46,7 @@ def fork_ahead(root_pidfd: int) -> tuple[int, int, int]:
     with _Ends() as ends:
         # A copy: the one handed in belongs to the session, which closes it in every fork.
         root = os.dup(root_pidfd)
+        _open_ends.discard(ends)  # this fork is to have them
         with _signals_held():
             pid = os.fork()
             if pid == 0:
@@ -69,6 +70,7 @@ class _Ends:
     def __enter__(self) -> _Ends:
         self._requests, self._offers = _core.socket_pair(), _core.socket_pair()
         self._bell = above_streams(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        _open_ends.add(self)
         return self
 
     @property
@@ -82,7 +84,13 @@ class _Ends:
         return self._requests[1], self._offers[1], self._bell
 
     def __exit__(self, failure: object, *_: object) -> None:
+        _open_ends.discard(self)
         for descriptor in (self._requests[0], self._offers[0], *(self.callers if failure else ())):
+            os.close(descriptor)
+
+    def abandon(self) -> None:
+        """In a process that another thread has forked meanwhile: a zygote's end that stays open hides its death."""
+        for descriptor in (self._requests[0], self._offers[0], *self.callers):
             os.close(descriptor)
 
 
@@ -97,18 +105,31 @@ def above_streams(descriptor: int) -> int:
     return moved
 
 
+_open_ends: set[_Ends] = set()
+
+
+def _abandon_open_ends() -> None:
+    while _open_ends:
+        _open_ends.pop().abandon()
+
+
 _launched: list[int] = []
 """Pids of the processes that forked a zygote and ended; they are reaped when the first answer has come."""
 
 
 def reap() -> None:
     """Reap them; the program may have done so itself, by os.wait() or by ignoring SIGCHLD."""
-    while _launched:
+    while True:
+        try:
+            pid = _launched.pop()  # another thread may be at it, too
+        except IndexError:
+            return
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(_launched.pop(), 0)
+            os.waitpid(pid, 0)
 
 
 os.register_at_fork(after_in_child=_launched.clear)
+os.register_at_fork(after_in_child=_abandon_open_ends)
 
 
 def _import_path() -> list[str]:

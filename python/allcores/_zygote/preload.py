@@ -132,7 +132,8 @@ def _streams(streams: list[int]) -> Iterator[None]:
     try:
         yield
     finally:
-        _standard.flush_streams()
+        with contextlib.suppress(OSError):
+            _standard.flush_streams()
         for number, descriptor in saved.items():
             os.dup2(descriptor, number)
             os.close(descriptor)

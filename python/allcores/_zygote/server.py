@@ -132,6 +132,10 @@ class Zygote:
             except EOFError:
                 self._retire()  # nobody is left who could ask: the program went on as another one (exec)
                 return
+            except OSError as error:
+                if error.errno is not None:
+                    raise
+                continue  # a message that is none of ours, from a program that wrote to a socket it does not know
             if ask is None:
                 return
             child = self._by_pid.get(ask.pid)
@@ -152,6 +156,9 @@ class Zygote:
 
     def _offer_now(self, ask: _core.Ask) -> None:
         """Offer a spare to a caller who waits for it, or say why there is none."""
+        if not ask.complete:
+            _core.offer_failed(self._offers, errno.EMFILE)
+            return
         self._asks.append(ask)
         first, self._prepared = not self._prepared, True
         if first and not self._main_module.prepare(ask):
@@ -217,7 +224,8 @@ class Zygote:
                 self._keeper.failed(now)
         for _ in range(self._keeper.surplus(now)):
             # Whoever takes an offer has the spare for itself; one that loses its line ends.
-            _core.take_back(self._callers_offers)
+            with contextlib.suppress(EOFError):
+                _core.take_back(self._callers_offers, self._offers)
 
     def _fork(self, *, rehearse: bool) -> None:
         """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""

@@ -198,27 +198,27 @@ _last: tuple[tuple[Any, ...], Surroundings, bytes] | None = None
 def capture(main: MainLook) -> bytes:
     """Look at this process, thread and moment; ``main`` is what `look_at_main` has just seen."""
     global _last
-    seen = _see(main)
-    if _last is None or _last[0] != seen:
-        surroundings = _interpret(seen)
-        if _last is not None and _last[1] == surroundings:
-            have_captured(surroundings, _last[2])  # another module was imported, or the like
-        else:
-            have_captured(surroundings, surroundings.dumps())
-        assert _last is not None
-    return _last[2]
+    last, seen = _last, _see(main)
+    if last is not None and last[0] == seen:
+        return last[2]
+    seen = _copied(seen, seen[0])  # other threads go on changing what it was made of
+    surroundings = _interpret(seen)
+    # Equal, where another module was imported, or the like.
+    blob = last[2] if last is not None and last[1] == surroundings else surroundings.dumps()
+    _last = (seen, surroundings, blob)
+    return blob
 
 
 def have_captured(surroundings: Surroundings, blob: bytes) -> None:
     """Let the next `capture` here, or in a fork, return these bytes again if it sees what it sees now."""
     global _last
-    _, modules, environment, path, argv, filters, *rest = _see(look_at_main())
-    # What is changed in place is copied.
-    _last = (
-        (surroundings.kernel, modules, dict(environment), list(path), list(argv), list(filters), *rest),
-        surroundings,
-        blob,
-    )
+    _last = (_copied(_see(look_at_main()), surroundings.kernel), surroundings, blob)
+
+
+def _copied(seen: tuple[Any, ...], kernel: bytes) -> tuple[Any, ...]:
+    """Return what was seen, with copies of what is changed in place."""
+    _, modules, environment, path, argv, filters, *rest = seen
+    return kernel, modules, dict(environment), list(path), list(argv), list(filters), *rest
 
 
 def _see(main: MainLook) -> tuple[Any, ...]:
@@ -250,7 +250,7 @@ def _interpret(seen: tuple[Any, ...]) -> Surroundings:
     installed, logger, preload, logging = libraries
     surroundings = Surroundings()
     surroundings.kernel, surroundings.environment = kernel, dict(environment)
-    surroundings.path, surroundings.argv = list(path), list(argv)
+    surroundings.path, surroundings.argv = list(map(_standard.plain_text, path)), list(map(_standard.plain_text, argv))
     surroundings.original_directory, surroundings.authkey = directory, bytes(authkey)
     surroundings.log_to_stderr, surroundings.log_level = logger or (False, None)
     surroundings.start_method, surroundings.installed = start_method, installed
