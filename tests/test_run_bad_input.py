@@ -23,6 +23,7 @@ COMMAND = ALLCORES[:-1]
         (["run", "-c"], "-c needs code to run"),
         (["run", "--start-method"], "--start-method needs a value: warm, fork, spawn or forkserver"),
         (["run", "--start-method", "quick", "-c", "1"], "cannot find context for 'quick'"),
+        (["run", "--start-method=quick", "missing.py"], "cannot find context for 'quick'"),
         (["run", "--start-method=quick", "-c", "1"], "the start methods are: fork, forkserver, spawn, warm"),
         (["run", "--nonsense", "-c", "1"], "unknown option '--nonsense'"),
         (["nonsense"], "there is no command 'nonsense'"),

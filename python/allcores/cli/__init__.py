@@ -22,7 +22,10 @@ directory or archive with a __main__.py, or - for standard input.
 
   --start-method METHOD  the default start method: warm, fork, spawn or forkserver (default: this
                          Python's own, with warm in the place of spawn and forkserver)
-  --report               when the program ends, say on standard error which processes it started
+  --report               when the program ends, say on standard error how many processes it started
+                         itself, how, how they ended, and what memory being ready for them takes
+
+Options of the interpreter come before: python -u -m allcores run PROGRAM
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import _signal  # and not signal: that one is in Python, and would be a frame where Ctrl-C is delivered
 import sys
 
+from allcores import get_context
 from allcores.cli import complain, program, show_usage, usage_error
 from allcores.cli.command import Command, CommandError, parse
 
@@ -25,6 +26,8 @@ def run(words: list[str], blocked_before: set[int]) -> int:
         command = parse(words)
         if command.kind == "help":
             return show_usage()
+        if command.start_method is not None:
+            get_context(command.start_method)  # or ValueError
         runner = program.runner(command)
         _install(command)
     except (CommandError, ValueError) as error:
