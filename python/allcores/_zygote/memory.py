@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["children_of", "parent_of", "private_bytes"]
+__all__ = ["TRACKER_NAME", "children_of", "parent_of", "private_bytes"]
+
+TRACKER_NAME = "allcores-track"
+"""What `ps` shows for the resource tracker, which is forked from the zygote, too."""
 
 
 def parent_of(pid: int) -> int | None:
@@ -14,13 +17,22 @@ def parent_of(pid: int) -> int | None:
         return None
 
 
-def children_of(pid: int) -> list[int]:
-    """Return the children of a process with one thread: of a zygote, spares and all that they became."""
+def children_of(zygote: int) -> list[int]:
+    """Return the spares of a zygote and all that they became."""
     try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            return [int(word) for word in file.read().split()]
+        with open(f"/proc/{zygote}/task/{zygote}/children") as file:
+            children = [int(word) for word in file.read().split()]
     except OSError:
         return []
+    return [child for child in children if _name(child) != TRACKER_NAME]
+
+
+def _name(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().rstrip("\n")
+    except OSError:
+        return ""
 
 
 def private_bytes(pid: int) -> int | None:

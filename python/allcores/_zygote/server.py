@@ -17,6 +17,7 @@ import weakref
 
 from allcores import _core, _standard
 from allcores._zygote import account, spare
+from allcores._zygote.memory import TRACKER_NAME
 from allcores._zygote.news import receive_news
 from allcores._zygote.preload import MainModule
 from allcores._zygote.spares import SpareKeeper
@@ -192,7 +193,7 @@ class Zygote:
         with contextlib.suppress(OSError):
             if descriptor is not None and os.fork() == 0:
                 try:
-                    _core.set_process_name("allcores-track")
+                    _core.set_process_name(TRACKER_NAME)
                     if standard_error >= 0:
                         os.dup2(standard_error, 2)
                     os.closerange(3, descriptor)

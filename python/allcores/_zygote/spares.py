@@ -13,7 +13,7 @@ _QUIET_SECONDS = 0.003
 _FIRST_QUIET_SECONDS = 0.015
 """The same after the first start: many a program starts one process, and ends."""
 _BURST_SECONDS = 0.05
-"""When two requests within this time found no spare, they are forked without waiting for quiet, for as long again."""
+"""How long after a request that found no spare they are forked without waiting for quiet."""
 _IDLE_SECONDS = 2.0
 """After this time without a start, spares beyond the base are let go. Also the pause after a failure to fork."""
 
@@ -47,9 +47,10 @@ class SpareKeeper:
 
     def missed(self, now: float) -> None:
         """A caller found no spare: there should be more of them. (One may have been offered since.)"""
-        if now - self._missed_at < _BURST_SECONDS:
-            self._burst_at = now
+        if self.in_burst(now):
             self._target = min(2 * self._target, _MOST)
+        if self._missed_at > float("-inf"):  # the session's first start cannot but find none
+            self._burst_at = now
         self._missed_at = now
 
     def failed(self, now: float) -> None:
