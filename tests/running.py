@@ -14,6 +14,18 @@ from pathlib import Path
 PYTHON = [sys.executable]
 ALLCORES = [sys.executable, "-m", "allcores", "run"]
 HANG_LIMIT_SECONDS = 60
+BUSY_ASLEEP_OR_STOPPED = """
+def work(connection, depth, how):
+    if depth:
+        mp.Process(target=work, args=(connection, depth - 1, how)).start()
+    connection.send((os.getpid(), os.getppid()))
+    if how == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
+    while how == "busy":
+        sum(range(10**6))
+    signal.pause()
+"""
+"""For a program: the target of a tree of processes, which tells who it is and then does one thing for ever."""
 METHODS = ("fork", "spawn", "forkserver", "warm")
 MODES = {"default": []} | {method: ["--start-method", method] for method in METHODS}
 

@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from running import BUSY_ASLEEP_OR_STOPPED
+
 HANG_LIMIT_SECONDS = 30
 
 STARTS = """\
@@ -80,25 +82,15 @@ if __name__ == "__main__":
     main(sys.argv[1], float(sys.argv[2]))
 """
 
-TREE = """\
+TREE = f"""\
 import os, signal, sys
 import allcores as mp
-
-def work(connection, depth, how):
-    if depth:
-        mp.Process(target=work, args=(connection, depth - 1, how)).start()
-    connection.send((os.getpid(), os.getppid()))
-    if how == "stopped":
-        os.kill(os.getpid(), signal.SIGSTOP)
-    while how == "busy":
-        sum(range(10**6))
-    signal.pause()
-
+{BUSY_ASLEEP_OR_STOPPED}
 if __name__ == "__main__":
     receiver, sender = mp.Pipe(duplex=False)
     for how in ("busy", "asleep", "stopped"):
         mp.Process(target=work, args=(sender, 1, how)).start()
-    pids = {pid for _ in range(6) for pid in receiver.recv()}
+    pids = {{pid for _ in range(6) for pid in receiver.recv()}}
     print(*pids, flush=True)
     signal.pause()
 """

@@ -9,7 +9,7 @@ import pytest
 from allcores import _core
 from allcores._pickle.main_module import look_at_main
 from allcores._zygote.client import _take_or_ask, _wait_for_offer
-from running import ALLCORES, HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run, started
+from running import ALLCORES, BUSY_ASLEEP_OR_STOPPED, HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run, started
 
 HEAD = """\
 import faulthandler, os, signal, sys, threading, time
@@ -119,18 +119,12 @@ if __name__ == "__main__":
 @pytest.mark.parametrize("how", ["busy", "asleep", "stopped"])
 @pytest.mark.parametrize("method", ["warm", "fork"])
 def test_nothing_outlives_a_root_that_is_killed(method: str, how: str, tmp_path: Path) -> None:
-    text = """
+    text = (
+        """
 mp = mp.get_context(sys.argv[2])
-def work(connection, depth, how):
-    if depth:
-        mp.Process(target=work, args=(connection, depth - 1, how)).start()
-    connection.send((os.getpid(), os.getppid()))
-    if how == "stopped":
-        os.kill(os.getpid(), signal.SIGSTOP)
-    while how == "busy":
-        sum(range(10**6))
-    signal.pause()
-
+"""
+        + BUSY_ASLEEP_OR_STOPPED
+        + """
 if __name__ == "__main__":
     receiver, sender = mp.Pipe(duplex=False)
     for _ in range(2):
@@ -139,6 +133,7 @@ if __name__ == "__main__":
     print(*pids, flush=True)
     signal.pause()
 """
+    )
     words = [*PYTHON, str(program(tmp_path, HEAD + text)), how, method]
     with started(words) as root:
         assert root.stdout is not None
@@ -460,7 +455,7 @@ from allcores._pickle.main_module import look_at_main
 
 def spare(line, bell, go):
     os.read(go, 1)  # only now does it look: at signals and at work
-    _core.wait_for_work(line, bell, [signal.SIGUSR1, signal.SIGUSR2], [])
+    _core.wait_for_work(line, bell, [signal.SIGUSR1, signal.SIGUSR2], None)
     print(*(number.name for number in signal.sigpending()), flush=True)
     os._exit(0)
 

@@ -56,11 +56,11 @@ def send_message(socket: int, data: bytes, descriptors: list[int], /, *, wait: b
     other threads run, and signal handlers that raise end it; then nothing was sent.
     """
 
-def receive_message(socket: int, size: int, /, *, peek: bool = False, wait: bool = True) -> tuple[bytes, list[int]]:
+def receive_message(socket: int, size: int, /, *, wait: bool = True) -> tuple[bytes, list[int]]:
     """Receive one message of at most ``size`` bytes with its descriptors; empty bytes at the end.
 
-    With ``peek`` it stays there, for others to receive. No descriptors at all when this process has no room for all of
-    them. OSError for a longer message; without ``wait`` BlockingIOError when there is none.
+    No descriptors at all when this process has no room for all of them. OSError for a longer message; without ``wait``
+    BlockingIOError when there is none.
     """
 
 def process_state(*, alone: bool) -> bytes:
@@ -227,12 +227,11 @@ class Work:
     process: bytes
     """The pickled process object."""
 
-def wait_for_work(line: int, bell: int, signals: list[int], rehearsals: list[Callable[[], object]], /) -> Work:
+def wait_for_work(line: int, bell: int, signals: list[int], rehearse: Callable[[], object] | None, /) -> Work:
     """Wait for work: for the bell, and for the end of the line. EOFError when none will come.
 
-    When the bell has rung and no work is there, ``rehearsals`` are called, one after the other, until it is.
-    ``signals`` are blocked: one that comes while there is no work is not for the process that this one will become, and
-    is taken off.
+    When the bell has rung and no work is there, ``rehearse`` is called, once. ``signals`` are blocked: one that comes
+    while there is no work is not for the process that this one will become, and is taken off.
     """
 
 def replace_streams(streams: list[int], /) -> None:

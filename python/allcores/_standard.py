@@ -25,7 +25,6 @@ __all__ = [
     "as_no_daemon",
     "be_resource_tracker",
     "before_uncaught_is_shown",
-    "close_fds",
     "concrete_contexts",
     "default_context",
     "executable",
@@ -174,11 +173,6 @@ def interpreter_flags() -> list[str]:
 def logs_to_stderr() -> bool:
     """Whether multiprocessing's own logger writes to standard error."""
     return bool(_util()["_log_to_stderr"])
-
-
-def close_fds(*fds: int) -> None:
-    """Close descriptors."""
-    _util()["close_fds"](*fds)
 
 
 def spawn_program(path: str | bytes, arguments: Sequence[str | bytes], descriptors: Sequence[int]) -> int:

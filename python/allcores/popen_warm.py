@@ -53,8 +53,7 @@ class Popen(popen_fork.Popen):
         if stowaways:
             vars(process_obj)["_stowaways"] = stowaways
         child = session.start(pickle_process, self._descriptors)
-        self._child, self.pid, self.sentinel = child, child.pid, child.sentinel
-        self.finalizer = None  # the child's descriptors go when it goes
+        self._child, self.pid, self.sentinel = child, child.pid, child.sentinel  # its descriptors go when it goes
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Return the exit code, or None if it still runs after ``timeout`` seconds."""

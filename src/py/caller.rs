@@ -18,7 +18,7 @@ use crate::sys::{bell, streams};
 use crate::wire::exit::Exit;
 use crate::wire::offer::Spare;
 use crate::wire::work::{Order, Sending};
-use crate::wire::{ask, exit, offer};
+use crate::wire::{ask, exit, is_gone, offer};
 
 /// A descriptor that is kept for long. Programs close what they do not know, and its number may be reused.
 #[pyclass(frozen, module = "allcores._core")]
@@ -240,11 +240,6 @@ impl Offer {
             sentinel: Held::new(spare.sentinel.into_raw_fd()),
         }))
     }
-}
-
-/// Whether whoever should receive something is gone.
-fn is_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 /// How long even a wait that should not wait stays for the exit code of a process that has ended.

@@ -33,22 +33,20 @@ fn send_message(
     until_not_interrupted(py, wait, |wait| seqpacket::send(socket, data, &descriptors, wait))
 }
 
-/// Receive one message of at most `size` bytes; with `peek` leave it there. Empty bytes at the end.
+/// Receive one message of at most `size` bytes. Empty bytes at the end.
 ///
 /// No descriptors at all when there was no room in this process for all of them.
 #[pyfunction]
-#[pyo3(signature = (socket, size, /, *, peek=false, wait=true))]
+#[pyo3(signature = (socket, size, /, *, wait=true))]
 fn receive_message<'py>(
     py: Python<'py>,
     socket: RawFd,
     size: usize,
-    peek: bool,
     wait: bool,
 ) -> Outcome<(Bound<'py, PyBytes>, Vec<RawFd>)> {
     let socket = borrow(socket)?;
-    let how = if peek { Receive::Peek } else { Receive::Take };
     let Message { data, descriptors } =
-        until_not_interrupted(py, wait, |wait| seqpacket::receive(socket, size, how, wait))?;
+        until_not_interrupted(py, wait, |wait| seqpacket::receive(socket, size, Receive::Take, wait))?;
     Ok((
         PyBytes::new(py, &data),
         descriptors.into_iter().map(IntoRawFd::into_raw_fd).collect(),

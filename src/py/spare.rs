@@ -61,20 +61,19 @@ const SPIN: Duration = Duration::from_micros(500);
 /// Wait for work: for the bell, and for the end of the line.
 ///
 /// Not for a message on the line, see "Bells" in `python/allcores/_zygote/README.md`. When the bell has rung and no work
-/// is there, `rehearsals` are called, one after the other, until it is. `signals` are blocked: one that comes while there
-/// is no work is not for the process that this one will become, and is taken off. EOFError when no work will come.
+/// is there, `rehearse` is called, once. `signals` are blocked: one that comes while there is no work is not for the
+/// process that this one will become, and is taken off. EOFError when no work will come.
 #[pyfunction]
-#[pyo3(signature = (line, bell, signals, rehearsals, /))]
+#[pyo3(signature = (line, bell, signals, rehearse, /))]
 fn wait_for_work(
     py: Python<'_>,
     line: RawFd,
     bell: RawFd,
     signals: Vec<i32>,
-    rehearsals: Vec<Bound<'_, PyAny>>,
+    mut rehearse: Option<Bound<'_, PyAny>>,
 ) -> Outcome<Work> {
     let [line, bell] = borrow_all([line, bell])?;
     let pending = signal::pending(&signals)?;
-    let mut rehearsals = rehearsals.into_iter();
     loop {
         let watched = [
             (bell, Until::Readable),
@@ -102,8 +101,8 @@ fn wait_for_work(
                 Err(error) => return Err(error.into()),
             }
             if rung {
-                if let Some(rehearsal) = rehearsals.next() {
-                    rehearsal.call0()?;
+                if let Some(rehearse) = rehearse.take() {
+                    rehearse.call0()?;
                     continue;
                 }
             }

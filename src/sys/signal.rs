@@ -27,8 +27,8 @@ pub struct Taken {
 /// # Errors
 /// The kernel's.
 pub fn take(pending: BorrowedFd<'_>) -> io::Result<Vec<Taken>> {
-    // There can be as many as there are signals.
-    let mut buffer = [0; 64 * INFO_BYTES];
+    // More than are waited for here; what does not fit stays pending.
+    let mut buffer = [0; 16 * INFO_BYTES];
     let length = match rustix::io::read(pending, &mut buffer) {
         Err(Errno::AGAIN) => 0,
         result => result?,
@@ -82,11 +82,7 @@ pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
 /// # Errors
 /// The kernel's.
 pub fn block(signals: u64) -> io::Result<()> {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initializes the set it is handed.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: it was just initialized.
-    let mut set = unsafe { set.assume_init() };
+    let mut set = empty_set();
     for bit in 0..u64::BITS {
         if signals >> bit & 1 == 1 {
             // SAFETY: `set` is an initialized set. The numbers that glibc keeps for itself it refuses: they stay free.
@@ -108,11 +104,7 @@ pub fn block(signals: u64) -> io::Result<()> {
 /// # Errors
 /// The kernel's; `InvalidInput` for a number that is none of a signal.
 pub fn pending(signals: &[i32]) -> io::Result<OwnedFd> {
-    let mut set = MaybeUninit::<libc::sigset_t>::uninit();
-    // SAFETY: sigemptyset initializes the set it is handed.
-    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: it was just initialized.
-    let mut set = unsafe { set.assume_init() };
+    let mut set = empty_set();
     for &signal in signals {
         // SAFETY: `set` is an initialized set; a number out of range is refused.
         if unsafe { libc::sigaddset(&mut set, signal) } != 0 {
@@ -126,6 +118,14 @@ pub fn pending(signals: &[i32]) -> io::Result<OwnedFd> {
     }
     // SAFETY: the kernel has just made it, for us alone.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn empty_set() -> libc::sigset_t {
+    let mut set = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initializes the set it is handed.
+    unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+    // SAFETY: it was just initialized.
+    unsafe { set.assume_init() }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use super::receive;
+use super::{is_gone, receive};
 use crate::bytes::Reader;
 use crate::sys::seqpacket::{self, Receive, Wait};
 
@@ -39,10 +39,7 @@ impl Exit {
         message.extend((evidence.len() as u16).to_ne_bytes());
         message.extend_from_slice(evidence);
         message.extend_from_slice(account);
-        match seqpacket::send(line, &message, &[], Wait::No) {
-            Err(error) if is_gone(&error) => Ok(()),
-            result => result,
-        }
+        unless_nobody_cares(seqpacket::send(line, &message, &[], Wait::No))
     }
 
     /// Read it, and leave it there for others to read.
@@ -63,10 +60,12 @@ impl Exit {
     }
 }
 
-/// Whether an error of sending only says that there is nobody to receive, or no room since nobody does.
-fn is_gone(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionReset, WouldBlock};
-    matches!(error.kind(), BrokenPipe | ConnectionReset | WouldBlock)
+/// Take it for sent when there is nobody to receive, or no room since nobody does.
+fn unless_nobody_cares(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if is_gone(&error) || error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+        result => result,
+    }
 }
 
 /// Let the child of this line outlive the session: a retired zygote finds this when the root has ended.
@@ -74,10 +73,7 @@ fn is_gone(error: &io::Error) -> bool {
 /// # Errors
 /// As [`seqpacket::send`]; a child that has ended is no error.
 pub fn send_detachment(line: BorrowedFd<'_>) -> io::Result<()> {
-    match seqpacket::send(line, DETACH, &[], Wait::No) {
-        Err(error) if is_gone(&error) => Ok(()),
-        result => result,
-    }
+    unless_nobody_cares(seqpacket::send(line, DETACH, &[], Wait::No))
 }
 
 /// Whether the caller has said so; asked by the zygote, once, at the end of the session.

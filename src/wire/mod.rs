@@ -33,6 +33,12 @@ fn receive(socket: BorrowedFd<'_>, longest: usize, how: Receive, wait: Wait) -> 
     Err(io::ErrorKind::UnexpectedEof.into())
 }
 
+/// Whether an error of sending only says that whoever should receive is gone.
+#[must_use]
+pub fn is_gone(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }

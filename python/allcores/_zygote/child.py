@@ -184,8 +184,8 @@ class _RehearsedConnection:
         return rebuild_connection, (InheritedDescriptor(0), True, True)
 
 
-def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
-    """Do what a start will do, on nothing, and take back what it changed. Returns the parts, to be done again.
+def rehearse(main_module: MainModule) -> Callable[[], object]:
+    """Do what a start will do, on nothing, and take back what it changed. Returns the longest part, to be done again.
 
     What it touches becomes this process's own memory before anybody waits: a page that is first written to after the
     fork costs three microseconds, and a start writes to two hundred. Done again while the caller makes the work ready,
@@ -220,4 +220,4 @@ def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
 
     take_over()
     bootstrap()
-    return [load]
+    return load

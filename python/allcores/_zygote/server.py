@@ -141,7 +141,7 @@ class Zygote:
                 return
             child = self._by_pid.get(ask.pid)
             if ask.kind == "need":
-                self._offer_now(ask)  # which closes it
+                self._offer_now(ask)
             elif ask.kind == "stale":
                 self._retire()
             elif ask.kind == "detach" and child is not None:
@@ -160,7 +160,7 @@ class Zygote:
         if not ask.complete:
             _core.offer_failed(self._offers, errno.EMFILE)
             return
-        self._asks.append(ask)
+        self._asks.append(ask)  # which spares close, and this process when it is answered in full
         first, self._prepared = not self._prepared, True
         if first and not self._main_module.prepare(ask):
             _core.offer_threaded(self._offers)

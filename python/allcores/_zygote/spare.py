@@ -46,7 +46,7 @@ def run(birth: Birth, main_module: MainModule, *, rehearse: bool) -> NoReturn:
         account.open_account(birth.account)
         child.prepare_standard_input()
         _seed_apart()
-        again = child.rehearse(main_module) if rehearse else []
+        again = child.rehearse(main_module) if rehearse else None
         work = _core.wait_for_work(birth.line, birth.bell, _HELD_SIGNALS, again)
     except BaseException:
         # Nothing of the program's has run. EOFError: the caller changed its mind, for instance since its argument
