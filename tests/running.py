@@ -27,7 +27,7 @@ def work(connection, depth, how):
 """
 """For a program: the target of a tree of processes, which tells who it is and then does one thing for ever."""
 METHODS = ("fork", "spawn", "forkserver", "warm")
-MODES = {"default": []} | {method: ["--start-method", method] for method in METHODS}
+MODES: dict[str, list[str]] = {"default": []} | {method: ["--start-method", method] for method in METHODS}
 
 
 @dataclass(frozen=True)
