@@ -60,7 +60,8 @@ class NumberOfThreads:
         """Set what each library would have chosen by itself: its variables, else the CPUs this process may use.
 
         In the zygote, for its children. OpenBLAS starts threads at once, and ends them before a fork; who computes in
-        a child has them started again. The others start threads when somebody computes.
+        a child has them started again. The others are said to start theirs when somebody computes; should threads stay,
+        `MainModule.prepare` sees it.
         """
         usable = len(os.sched_getaffinity(0))
         wanted = [_wanted(library.internal_api) or usable for library in self._libraries]
