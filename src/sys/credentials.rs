@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rustix::process::{getgroups, getpgrp, getsid, Pid};
+use rustix::process::getgroups;
 
 /// Users, groups, process group, session and root directory of this process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,9 @@ pub struct Credentials {
     /// As `users`.
     groups: [libc::gid_t; 3],
     supplementary: Vec<u32>,
-    process_group: Pid,
-    session: Pid,
+    /// 0, like the session, where its leader is outside of the process's pid namespace (`docker exec`).
+    process_group: libc::pid_t,
+    session: libc::pid_t,
     root_directory: (u64, u64),
 }
 
@@ -34,13 +35,16 @@ impl Credentials {
         if unsafe { libc::getresgid(real, effective, saved) } != 0 {
             return Err(io::Error::last_os_error());
         }
+        // rustix holds that neither can be 0, which the kernel does not promise.
+        // SAFETY: neither call takes a pointer, and 0 means the caller.
+        let (process_group, session) = unsafe { (libc::getpgid(0), libc::getsid(0)) };
         let root = rustix::fs::stat("/")?;
         Ok(Self {
             users,
             groups,
             supplementary: getgroups()?.into_iter().map(|group| group.as_raw()).collect(),
-            process_group: getpgrp(),
-            session: getsid(None)?,
+            process_group,
+            session,
             root_directory: (root.st_dev, root.st_ino),
         })
     }
