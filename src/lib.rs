@@ -14,8 +14,12 @@
 #[cfg(not(target_os = "linux"))]
 compile_error!("allcores supports Linux only (x86-64 and aarch64)");
 
+pub mod arena;
+mod atomics;
 mod bytes;
 #[cfg(feature = "python")]
 mod py;
+pub mod registry;
+pub mod sync;
 pub mod sys;
 pub mod wire;

@@ -15,7 +15,11 @@ import allcores
 # Additions of ours that show in a comparison; nothing may be missing or have another signature.
 OURS = {
     "AllcoresError",
+    "ArenaCorruptError",
+    "ArenaFullError",
     "ExitReason",
+    "HandleError",
+    "OwnerDiedError",
     "StartError",
     "UnpicklableArgumentError",
     "install",
@@ -40,7 +44,8 @@ def shape(function):
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
-    return [(p.name, p.kind.name, repr(p.default)) for p in parameters]
+    # `self` of a method written in C or Rust is positional only; nobody calls it by keyword.
+    return [(p.name, "" if p.name == "self" else p.kind.name, repr(p.default)) for p in parameters]
 
 
 def fits(standard, ours):
@@ -48,8 +53,13 @@ def fits(standard, ours):
     wanted, have = shape(standard), shape(ours)
     if wanted is None or have is None:
         return wanted == have
-    more = [p for p in have if p not in wanted]
-    return [p for p in have if p in wanted] == wanted and all(p[1:] == ("KEYWORD_ONLY", "None") for p in more)
+    names = {p[0] for p in wanted}
+    more = [p for p in have if p[0] not in names]
+    same = [p for p in have if p[0] in names]
+    # What must be given there may be left out here.
+    without_default = {p[0] for p in wanted if "_empty" in p[2]}
+    same = [(*p[:2], w[2]) if p[0] in without_default else p for p, w in zip(same, wanted, strict=False)]
+    return same == wanted and all(p[1:] == ("KEYWORD_ONLY", "None") for p in more)
 
 
 def compare_callable(where, standard, ours):

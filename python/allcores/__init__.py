@@ -41,11 +41,21 @@ from allcores.context import (
     ProcessError,
     TimeoutError,
 )
-from allcores.errors import AllcoresError, StartError, UnpicklableArgumentError
+from allcores.errors import (
+    AllcoresError,
+    ArenaCorruptError,
+    ArenaFullError,
+    HandleError,
+    OwnerDiedError,
+    StartError,
+    UnpicklableArgumentError,
+)
 from allcores.exit_reason import ExitReason
 
 __all__ = [
     "AllcoresError",
+    "ArenaCorruptError",
+    "ArenaFullError",
     "Array",
     "AuthenticationError",
     "Barrier",
@@ -54,9 +64,11 @@ __all__ = [
     "Condition",
     "Event",
     "ExitReason",
+    "HandleError",
     "JoinableQueue",
     "Lock",
     "Manager",
+    "OwnerDiedError",
     "Pipe",
     "Pool",
     "Process",

@@ -1,23 +1,42 @@
 """The face of the native core, written by hand; ``tests/test_house_rules.py`` compares it with the binary."""
 
 from collections.abc import Callable
-from typing import final
+from typing import Any, Self, final
+
+from typing_extensions import disjoint_base
 
 __all__ = [
     "Ask",
+    "Barrier",
     "Child",
+    "Condition",
+    "Event",
     "Held",
+    "Lock",
+    "Memory",
     "Offer",
+    "RLock",
+    "Semaphore",
     "Way",
     "Work",
     "__version__",
+    "after_fork_in_child",
+    "after_fork_in_parent",
+    "arena_account",
+    "arena_descriptor",
+    "before_fork",
     "block_signals",
+    "create_arena",
     "die_with_parent",
+    "end_cleanly",
     "is_detached",
+    "join_arena",
     "leads_back",
+    "name_process_in_arena",
     "offer_failed",
     "offer_spare",
     "offer_threaded",
+    "process_ended",
     "process_state",
     "receive_ask",
     "receive_message",
@@ -26,6 +45,7 @@ __all__ = [
     "set_process_name",
     "signals_of_state",
     "socket_pair",
+    "sweep_arena",
     "take_back",
     "take_over_state",
     "tell_exit",
@@ -236,3 +256,198 @@ def wait_for_work(line: int, bell: int, signals: list[int], rehearse: Callable[[
 
 def replace_streams(streams: list[int], /) -> None:
     """Make these the standard streams, and close them where they were; -1 for a stream that is to be closed."""
+
+_Address = tuple[int, int, int]
+"""Session, offset and generation: what a pickle says of an object in the arena."""
+
+def create_arena(name: str, limit: int | None, /) -> None:
+    """Make the arena of a new session, which may grow to ``limit`` bytes; this process, by name, is its first."""
+
+def join_arena(name: str, descriptor: int, /) -> None:
+    """Join the session whose arena a descriptor is; it is this process's from now on."""
+
+def arena_descriptor() -> int | None:
+    """Return the arena's descriptor, which stays the arena's; None when this process is in no session.
+
+    OSError when the program has closed it.
+    """
+
+def before_fork() -> None:
+    """Before a fork: enter the child."""
+
+def after_fork_in_parent() -> None:
+    """After a fork, in the parent."""
+
+def after_fork_in_child() -> None:
+    """After a fork, in the child: be who was entered."""
+
+def process_ended(pid: int, wait_status: int | None, /) -> None:
+    """Say that a process of the session has ended, how if that is known: what it held is given back."""
+
+def end_cleanly() -> None:
+    """Say that this process is about to end: what it holds it leaves on purpose."""
+
+def name_process_in_arena(name: str, /) -> None:
+    """Say by which name others know this process."""
+
+def sweep_arena() -> None:
+    """Give back what processes held that have ended."""
+
+def arena_account() -> tuple[int, int, int, int, int]:
+    """Walk the heap; return live blocks, objects, their bytes, spans of 64 KB and references.
+
+    ArenaCorruptError when the walk does not find what the arena's own numbers say.
+    """
+
+@disjoint_base
+class Lock:
+    """A lock that any process of the session may release."""
+
+    def __new__(cls, name: str | None = None, recover: bool = True, address: _Address | None = None) -> Self: ...
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Acquire it; False when it was not free in time."""
+
+    def release(self) -> None:
+        """Release it, whoever has it. ValueError when nobody has."""
+
+    def __enter__(self) -> bool: ...
+    def __exit__(self, _kind: object = None, _value: object = None, _traceback: object = None) -> None: ...
+    def _is_mine(self) -> bool: ...
+    def _count(self) -> int: ...
+    def _get_value(self) -> int: ...
+    def _is_zero(self) -> bool: ...
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+    def _holder(self) -> tuple[int, str] | None: ...
+    def _waiters(self) -> int: ...
+
+@disjoint_base
+class RLock:
+    """A lock that its thread may acquire again."""
+
+    def __new__(cls, name: str | None = None, recover: bool = True, address: _Address | None = None) -> Self: ...
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Acquire it, perhaps once more; False when it was not free in time."""
+
+    def release(self) -> None:
+        """Release it once. AssertionError when it is not this thread's."""
+
+    def __enter__(self) -> bool: ...
+    def __exit__(self, _kind: object = None, _value: object = None, _traceback: object = None) -> None: ...
+    def _is_mine(self) -> bool: ...
+    def _count(self) -> int: ...
+    def _get_value(self) -> int: ...
+    def _is_zero(self) -> bool: ...
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+    def _holder(self) -> tuple[int, str] | None: ...
+    def _waiters(self) -> int: ...
+
+@disjoint_base
+class Semaphore:
+    """A semaphore, which cannot be released above its `maximum`."""
+
+    def __new__(
+        cls, value: int = 1, maximum: int = 2147483647, name: str | None = None, address: _Address | None = None
+    ) -> Self: ...
+    def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
+        """Acquire it; False when its value was not above zero in time."""
+
+    def release(self) -> None:
+        """Release it. ValueError when its value would be above the largest."""
+
+    def __enter__(self) -> bool: ...
+    def __exit__(self, _kind: object = None, _value: object = None, _traceback: object = None) -> None: ...
+    def _is_mine(self) -> bool: ...
+    def _count(self) -> int: ...
+    def _get_value(self) -> int: ...
+    def _is_zero(self) -> bool: ...
+    @property
+    def maxvalue(self) -> int: ...
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+    def _waiters(self) -> int: ...
+
+@disjoint_base
+class Event:
+    """A flag that can be waited for."""
+
+    def __new__(cls, name: str | None = None, address: _Address | None = None) -> Self: ...
+    def is_set(self) -> bool:
+        """Whether it is set."""
+
+    def set(self) -> None:
+        """Set it: everybody who waits goes on."""
+
+    def clear(self) -> None:
+        """Clear it: who waits from now on waits."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set; False when that took longer than ``timeout`` seconds."""
+
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+    def _waiters(self) -> int: ...
+
+@disjoint_base
+class Condition:
+    """A place to wait until somebody says that something has changed; ``lock`` belongs to it."""
+
+    def __new__(cls, lock: Any, name: str | None = None, address: _Address | None = None) -> Self: ...
+    @property
+    def _lock(self) -> Any: ...
+    def wait(self, timeout: float | None = None) -> bool:
+        """Release the lock, wait for a notification, and acquire the lock again; False when none came in time."""
+
+    def notify(self, n: int = 1) -> None:
+        """Wake up to ``n`` of those who wait, the longest waiting first."""
+
+    def notify_all(self) -> None:
+        """Wake everybody who waits."""
+
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+    def _waiters(self) -> int: ...
+
+@disjoint_base
+class Barrier:
+    """A place where ``parties`` meet."""
+
+    def __new__(cls, parties: int, name: str | None = None, address: _Address | None = None) -> Self: ...
+    def _pass(self, timeout: float | None, action: Callable[[], object] | None, /) -> int: ...
+    def reset(self) -> None:
+        """Begin anew; who waits is told that the barrier is broken."""
+
+    def abort(self) -> None:
+        """Break it."""
+
+    @property
+    def parties(self) -> int:
+        """How many have to come."""
+
+    @property
+    def n_waiting(self) -> int:
+        """How many wait."""
+
+    @property
+    def broken(self) -> bool:
+        """Whether it is broken."""
+
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+    def _waiters(self) -> int: ...
+
+@final
+class Memory:
+    """Zeroed memory that every process of the session may have."""
+
+    def __new__(cls, size: int, address: _Address | None = None) -> Self: ...
+    @property
+    def address(self) -> int:
+        """Where it begins in this process; valid as long as this object lives."""
+
+    @property
+    def size(self) -> int:
+        """How long it is, in bytes."""
+
+    def _address(self) -> _Address: ...

@@ -216,10 +216,22 @@ def resource_tracker_wanted() -> Iterator[int | None]:
     else:
         if state["_fd"] is None:
             state["_fd"] = writing
+            state["_stop"] = _stop_tracker
         else:  # another thread was first
             os.close(writing)
     finally:
         os.close(reading)
+
+
+def _stop_tracker(*args: Any, **kwargs: Any) -> None:
+    """Stop the tracker as `ResourceTracker._stop` does; one that somebody else started is somebody else's to reap."""
+    tracker = _tracker()
+    state = vars(tracker)
+    if state["_fd"] is not None and state["_pid"] is None:
+        os.close(state["_fd"])
+        state["_fd"] = None
+    else:
+        type(tracker)._stop(tracker, *args, **kwargs)
 
 
 def be_resource_tracker(descriptor: int) -> None:

@@ -22,7 +22,7 @@ from multiprocessing.context import (
     set_spawning_popen,
 )
 
-from allcores import _life, _logs, _standard
+from allcores import _arena, _core, _life, _logs, _standard
 from allcores._cpus import usable_cpus
 from allcores._start_method import choice
 from allcores.exit_reason import ExitReason
@@ -33,7 +33,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, ClassVar
 
-    from allcores import managers, pool, popen_warm
+    from allcores import managers, pool, popen_warm, synchronize
 
 __all__ = [
     "AuthenticationError",
@@ -102,7 +102,9 @@ class _OwnProcess(_process.BaseProcess):
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended, at most ``timeout`` seconds. What it logged to this process is handled then."""
         super().join(timeout)
-        if self._popen.returncode is not None:  # type: ignore[attr-defined]  # not in the type stubs
+        popen = self._popen  # type: ignore[attr-defined]  # not in the type stubs
+        if popen.returncode is not None:
+            _arena.ended(popen.pid, popen.returncode)
             _logs.drain(timeout)
 
     @property
@@ -132,6 +134,7 @@ class _OwnProcess(_process.BaseProcess):
         popen.detach()
 
     def _bootstrap(self, *args: Any, **kwargs: Any) -> int:
+        _core.name_process_in_arena(self.name)
         if self._limits is not None:
             try:
                 self._limits.apply()
@@ -142,6 +145,7 @@ class _OwnProcess(_process.BaseProcess):
                 print(f"Process {self.name} was not run: {error.args[-1]}", file=sys.stderr, flush=True)
                 return 1
         code: int = super()._bootstrap(*args, **kwargs)  # type: ignore[misc]  # not in the type stubs
+        _core.end_cleanly()
         return code
 
 
@@ -166,9 +170,19 @@ class ForkProcess(_OwnProcess, _std.ForkProcess):
 class SpawnProcess(_OwnProcess, _std.SpawnProcess):
     """A process that is a fresh interpreter."""
 
+    @staticmethod
+    def _Popen(process_obj: _process.BaseProcess) -> Any:
+        with _arena.announced():
+            return _std.SpawnProcess._Popen(process_obj)
+
 
 class ForkServerProcess(_OwnProcess, _std.ForkServerProcess):
     """A process forked from the standard library's server."""
+
+    @staticmethod
+    def _Popen(process_obj: _process.BaseProcess) -> Any:
+        with _arena.announced():
+            return _std.ForkServerProcess._Popen(process_obj)
 
 
 class WarmProcess(_OwnProcess):
@@ -216,6 +230,80 @@ class _OwnFactories(BaseContext):
     def cpu_count(self) -> int:
         """Return how many CPUs this process may use, by its affinity and the quota of its cgroup."""
         return usable_cpus()
+
+    def Lock(self, *, name: str | None = None, recover: bool | None = None) -> synchronize.Lock:
+        """Return a lock that any process may release; for ``name`` and ``recover`` see `synchronize.Lock`."""
+        from allcores.synchronize import Lock
+
+        return Lock(ctx=self.get_context(), name=name, recover=recover)
+
+    def RLock(self, *, name: str | None = None, recover: bool | None = None) -> synchronize.RLock:
+        """Return a lock that its thread may acquire again; ``name`` and ``recover`` as for `Lock`."""
+        from allcores.synchronize import RLock
+
+        return RLock(ctx=self.get_context(), name=name, recover=recover)
+
+    def Condition(self, lock: Any = None, *, name: str | None = None) -> synchronize.Condition:
+        """Return a place to wait, without ``lock`` (default: a new RLock), until somebody notifies."""
+        from allcores.synchronize import Condition
+
+        return Condition(lock, ctx=self.get_context(), name=name)
+
+    def Semaphore(self, value: int = 1, *, name: str | None = None) -> synchronize.Semaphore:
+        """Return a semaphore."""
+        from allcores.synchronize import Semaphore
+
+        return Semaphore(value, ctx=self.get_context(), name=name)
+
+    def BoundedSemaphore(self, value: int = 1, *, name: str | None = None) -> synchronize.BoundedSemaphore:
+        """Return a semaphore that cannot be released above the value it began with."""
+        from allcores.synchronize import BoundedSemaphore
+
+        semaphore: synchronize.BoundedSemaphore = BoundedSemaphore(value, ctx=self.get_context(), name=name)
+        return semaphore
+
+    def Event(self, *, name: str | None = None) -> synchronize.Event:
+        """Return a flag that can be waited for."""
+        from allcores.synchronize import Event
+
+        return Event(ctx=self.get_context(), name=name)
+
+    def Barrier(
+        self,
+        parties: int,
+        action: Callable[[], object] | None = None,
+        timeout: float | None = None,
+        *,
+        name: str | None = None,
+    ) -> synchronize.Barrier:
+        """Return a place where ``parties`` meet; the last one calls ``action``."""
+        from allcores.synchronize import Barrier
+
+        return Barrier(parties, action, timeout, ctx=self.get_context(), name=name)
+
+    def RawValue(self, typecode_or_type: Any, *args: Any) -> Any:
+        """Return a ctypes object in shared memory, without a lock."""
+        from allcores.sharedctypes import RawValue
+
+        return RawValue(typecode_or_type, *args)
+
+    def RawArray(self, typecode_or_type: Any, size_or_initializer: Any) -> Any:
+        """Return a ctypes array in shared memory, without a lock."""
+        from allcores.sharedctypes import RawArray
+
+        return RawArray(typecode_or_type, size_or_initializer)
+
+    def Value(self, typecode_or_type: Any, *args: Any, lock: Any = True) -> Any:
+        """Return a ctypes object in shared memory, with a lock unless that is False."""
+        from allcores.sharedctypes import Value
+
+        return Value(typecode_or_type, *args, lock=lock, ctx=self.get_context())
+
+    def Array(self, typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True) -> Any:
+        """Return a ctypes array in shared memory, with a lock unless that is False."""
+        from allcores.sharedctypes import Array
+
+        return Array(typecode_or_type, size_or_initializer, lock=lock, ctx=self.get_context())
 
     def Manager(self) -> managers.SyncManager:
         """Start a manager process and return the manager; use it as a context manager to end it."""

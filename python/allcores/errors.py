@@ -5,14 +5,32 @@ still catches it::
 
     AllcoresError
     ├── UnpicklableArgumentError   (PicklingError, TypeError, AttributeError)  what a child needs cannot be sent to it
-    └── StartError                 (OSError)                                   no process could be started
+    ├── StartError                 (OSError)                                   no process could be started
+    ├── OwnerDiedError             (RuntimeError)                              who had a lock was killed
+    ├── HandleError                (ValueError)                                a pickle of something that is not there
+    ├── ArenaFullError             (MemoryError)                               no room in the session's shared memory
+    └── ArenaCorruptError          (RuntimeError)                              somebody has overwritten it
 """
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
 
-__all__ = ["AllcoresError", "StartError", "UnpicklableArgumentError"]
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from typing import Any
+
+__all__ = [
+    "AllcoresError",
+    "ArenaCorruptError",
+    "ArenaFullError",
+    "HandleError",
+    "OwnerDiedError",
+    "StartError",
+    "UnpicklableArgumentError",
+]
 
 
 class AllcoresError(Exception):
@@ -39,3 +57,54 @@ class UnpicklableArgumentError(AllcoresError, pickle.PicklingError, TypeError, A
 
 class StartError(AllcoresError, OSError):
     """A process could not be started; ``errno`` is the kernel's reason where it gave one. Nothing runs."""
+
+
+class OwnerDiedError(AllcoresError, RuntimeError):
+    """The process that had a lock was killed. One waiter gets this; the lock is free again, and is not this one's.
+
+    What the lock protects may be half changed: look at it, or give it up, before acquiring the lock again.
+    ``pid`` and ``process_name`` say who it was, ``exit_code`` how it ended (None: nobody has told yet), as
+    `Process.exitcode` does, ``lock_name`` which lock it was, if that has a name.
+    """
+
+    def __init__(self, pid: int, process_name: str, wait_status: int | None, lock_name: str | None) -> None:
+        """Say all that in words."""
+        self.pid, self.process_name, self.lock_name = pid, process_name, lock_name
+        self.exit_code = None if wait_status is None else os.waitstatus_to_exitcode(wait_status)
+        self._wait_status = wait_status
+        lock = "a lock" if lock_name is None else f"the lock {lock_name!r}"
+        super().__init__(
+            f"process {process_name or '?'} (pid {pid}) {_how(self.exit_code)} while it had {lock}. The lock is free "
+            "again; what it protects may be half changed, so check that before you acquire the lock and go on"
+        )
+
+    def __reduce__(self) -> Any:
+        """Travel between processes with all its parts."""
+        return type(self), (self.pid, self.process_name, self._wait_status, self.lock_name)
+
+
+def _how(exit_code: int | None) -> str:
+    if exit_code is None:
+        return "died"
+    if exit_code < 0:
+        return f"was killed by {signal.Signals(-exit_code).name}"
+    return f"ended at once (os._exit) with exit code {exit_code}"
+
+
+class HandleError(AllcoresError, ValueError):
+    """A pickled lock, value or array means nothing here: it was made in another session, or it is no more.
+
+    An object lives as long as a process of its session has it, or a process that has sent it runs.
+    """
+
+
+class ArenaFullError(AllcoresError, MemoryError):
+    """The session's shared memory has no room. The text says how much was asked for and what the limit is.
+
+    The limit is set by the environment variable ``ALLCORES_ARENA_BYTES``, and by the memory that the machine, or the
+    program's cgroup, has left.
+    """
+
+
+class ArenaCorruptError(AllcoresError, RuntimeError):
+    """What was read from the session's shared memory cannot be: some code of the program has overwritten it."""

@@ -1,37 +1,149 @@
-"""``allcores.sharedctypes``: ctypes objects in shared memory.
+"""``allcores.sharedctypes``: ctypes objects in the session's shared memory.
 
-The standard library's objects; only the lock that protects them is made by the start method in force *here*, where the
-standard functions would ask their own package.
+What ``multiprocessing.sharedctypes`` has, on blocks of the arena: there is no file behind them, they are zeroed, and
+they can be pickled into any process of the session, through a queue, too.
+
+>>> from allcores.sharedctypes import Array
+>>> numbers = Array("d", 3)
+>>> numbers[0] = 1.5
+>>> numbers[:]
+[1.5, 0.0, 0.0]
 """
 
 from __future__ import annotations
 
+import ctypes
 from multiprocessing import sharedctypes as _std
-from multiprocessing.sharedctypes import RawArray, RawValue, copy
+from multiprocessing.reduction import ForkingPickler
+from multiprocessing.sharedctypes import SynchronizedBase
 from typing import Any
 
+from allcores import _arena, _core
 from allcores import context as _context
 
 # Bound now: install() puts ours under these names in the standard module.
-_standard_value, _standard_array, _standard_synchronized = _std.Value, _std.Array, _std.synchronized
+_standard_synchronized = _std.synchronized
+_standard_reduce = vars(_std)["reduce_ctype"]
+_types: dict[Any, Any] = vars(_std)["typecode_to_type"]
 
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
 
 
+class _Block:
+    """The memory of an object, as the standard library's ``heap.BufferWrapper`` is."""
+
+    def __init__(self, memory: _core.Memory) -> None:
+        self._memory = memory
+
+    def create_memoryview(self) -> memoryview:
+        """Return all of it, as bytes."""
+        view = (ctypes.c_char * self._memory.size).from_address(self._memory.address)
+        view._wrapper = self  # type: ignore[attr-defined]  # it lives as long as the view
+        return memoryview(view)
+
+    def __reduce__(self) -> Any:
+        address = self._memory._address()
+        return _arena.reduce(_block_at, (address,), self, address)
+
+
+def _block_at(address: _core._Address) -> _Block:
+    return _Block(_core.Memory(0, address))
+
+
+def RawValue(typecode_or_type: Any, *args: Any) -> Any:
+    """Return a ctypes object in shared memory, made of ``args``, without a lock."""
+    type_ = _types.get(typecode_or_type, typecode_or_type)
+    obj = _new(type_)
+    obj.__init__(*args)
+    return obj
+
+
+def RawArray(typecode_or_type: Any, size_or_initializer: Any) -> Any:
+    """Return a ctypes array in shared memory, of a size (zeroes) or of what an initializer has, without a lock."""
+    type_ = _types.get(typecode_or_type, typecode_or_type)
+    if isinstance(size_or_initializer, int):
+        return _new(type_ * size_or_initializer)
+    obj = _new(type_ * len(size_or_initializer))
+    obj.__init__(*size_or_initializer)
+    return obj
+
+
+def copy(obj: Any) -> Any:
+    """Return a copy of a ctypes object, in shared memory."""
+    new = _new(type(obj))
+    ctypes.pointer(new)[0] = obj
+    return new
+
+
+def _new(type_: Any) -> Any:
+    return _rebuild(type_, _Block(_core.Memory(ctypes.sizeof(type_))), None)
+
+
+def _rebuild(type_: Any, block: _Block, length: int | None) -> Any:
+    if length is not None:
+        type_ = type_ * length
+    ForkingPickler.register(type_, _reduce)
+    obj = type_.from_address(block._memory.address)
+    obj._wrapper = block
+    return obj
+
+
+def _reduce(obj: Any) -> Any:
+    """Pickle an object of a type that both this module and the standard library's may have made one of."""
+    block = getattr(obj, "_wrapper", None)
+    if not isinstance(block, _Block):
+        return _standard_reduce(obj)
+    if isinstance(obj, ctypes.Array):
+        return _rebuild, (obj._type_, block, obj._length_)
+    return _rebuild, (type(obj), block, None)
+
+
 def Value(typecode_or_type: Any, *args: Any, lock: Any = True, ctx: Any = None) -> Any:
     """Return a shared ctypes object of ``typecode_or_type``, synchronized unless ``lock`` is False."""
-    return _standard_value(typecode_or_type, *args, lock=lock, ctx=ctx or _context._default_context.get_context())
+    return _guarded(RawValue(typecode_or_type, *args), lock, ctx)
 
 
 def Array(typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True, ctx: Any = None) -> Any:
     """Return a shared ctypes array, synchronized unless ``lock`` is False."""
-    context = ctx or _context._default_context.get_context()
-    return _standard_array(typecode_or_type, size_or_initializer, lock=lock, ctx=context)
+    return _guarded(RawArray(typecode_or_type, size_or_initializer), lock, ctx)
+
+
+def _guarded(obj: Any, lock: Any, ctx: Any) -> Any:
+    if lock is False:
+        return obj
+    if lock in (True, None):
+        lock = None
+    elif not hasattr(lock, "acquire"):
+        raise AttributeError(f"{lock!r} has no method 'acquire'")
+    return synchronized(obj, lock, ctx)
 
 
 def synchronized(obj: Any, lock: Any = None, ctx: Any = None) -> Any:
     """Return a wrapper that guards the shared object ``obj`` with ``lock`` (default: a new RLock)."""
-    return _standard_synchronized(obj, lock, ctx or _context._default_context.get_context())
+    ctx = ctx or _context._default_context.get_context()
+    wrapper: SynchronizedBase[Any] = _standard_synchronized(obj, lock or ctx.RLock(), ctx)
+    if isinstance(getattr(obj, "_wrapper", None), _Block):
+        wrapper.__class__ = _pickled_anywhere(type(wrapper))
+    return wrapper
+
+
+def _pickled_anywhere(cls: Any) -> Any:
+    """The subclass of a class of wrappers whose objects can be pickled at any time."""
+    if cls not in _subclasses:
+        name = cls.__name__
+        _subclasses[cls] = type(name, (_PickledAnywhere, cls), {"__module__": cls.__module__, "__qualname__": name})
+    return _subclasses[cls]
+
+
+_subclasses: dict[Any, Any] = {}
+
+
+class _PickledAnywhere:
+    _obj: Any
+    _lock: Any
+
+    def __reduce__(self) -> Any:
+        return synchronized, (self._obj, self._lock)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,11 +1,15 @@
 //! The door to Python: thin functions over the floors below. Nothing else in the crate knows PyO3.
 
+mod arena;
 mod call;
 mod caller;
+mod locks;
+mod memory;
 mod process;
 mod seqpacket;
 mod spare;
 mod state;
+mod waits;
 mod zygote;
 
 use pyo3::prelude::*;
@@ -14,11 +18,15 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    arena::add_to(module)?;
     caller::add_to(module)?;
+    locks::add_to(module)?;
+    memory::add_to(module)?;
     process::add_to(module)?;
     seqpacket::add_to(module)?;
     spare::add_to(module)?;
     state::add_to(module)?;
+    waits::add_to(module)?;
     zygote::add_to(module)?;
     Ok(())
 }

@@ -36,8 +36,10 @@ impl Credentials {
             return Err(io::Error::last_os_error());
         }
         // rustix holds that neither can be 0, which the kernel does not promise.
-        // SAFETY: neither call takes a pointer, and 0 means the caller.
-        let (process_group, session) = unsafe { (libc::getpgid(0), libc::getsid(0)) };
+        // SAFETY: no pointer is taken, and 0 means the caller.
+        let process_group = unsafe { libc::getpgid(0) };
+        // SAFETY: as above.
+        let session = unsafe { libc::getsid(0) };
         let root = rustix::fs::stat("/")?;
         Ok(Self {
             users,

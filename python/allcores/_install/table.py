@@ -6,7 +6,14 @@ REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
     # submodule: (module that has ours, names)
     "managers": ("allcores.managers", ("BaseManager", "SharedMemoryManager", "SyncManager")),
     "pool": ("allcores.pool", ("Pool", "ThreadPool")),
-    "sharedctypes": ("allcores.sharedctypes", ("Array", "Value", "synchronized")),
+    "sharedctypes": (
+        "allcores.sharedctypes",
+        ("Array", "RawArray", "RawValue", "Value", "copy", "synchronized"),
+    ),
+    "synchronize": (
+        "allcores.synchronize",
+        ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"),
+    ),
     "spawn": ("allcores._install.announce", ("get_preparation_data",)),
 }
 """The package's own names, those of ``multiprocessing.__all__``, are replaced besides."""

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 
-from allcores import _core, _standard
+from allcores import _arena, _core, _standard
 from allcores._zygote.surroundings import HELD_SIGNALS
 
 TYPE_CHECKING = False
@@ -31,7 +31,7 @@ main{arguments!r}
 def launch(root_pidfd: int, *, without_main: bool) -> tuple[int, int, int]:
     """Start a zygote as a fresh interpreter; return the way to it: the ends for requests and offers, and the bell."""
     with _Ends() as ends:
-        descriptors = (*ends.zygotes, root_pidfd)
+        descriptors = (*ends.zygotes, root_pidfd, _arena.descriptor())
         arguments = (*descriptors, without_main)
         program = _PROGRAM.format(path=_import_path(), arguments=arguments)
         executable = _standard.executable()
@@ -43,6 +43,7 @@ def launch(root_pidfd: int, *, without_main: bool) -> tuple[int, int, int]:
 
 def fork_ahead(root_pidfd: int) -> tuple[int, int, int]:
     """Fork a zygote off this process, which must be single-threaded and must not have run user code yet."""
+    arena = _arena.descriptor()
     with _Ends() as ends:
         # A copy: the one handed in belongs to the session, which closes it in every fork.
         root = os.dup(root_pidfd)
@@ -56,7 +57,7 @@ def fork_ahead(root_pidfd: int) -> tuple[int, int, int]:
                     from allcores._zygote.server import main
 
                     _standard.forget_exit_functions()
-                    main(*ends.zygotes, root, False)
+                    main(*ends.zygotes, root, arena, False)
                 finally:
                     os._exit(1)
         os.close(root)

@@ -15,7 +15,7 @@ import signal
 import time
 import weakref
 
-from allcores import _core, _standard
+from allcores import _arena, _core, _standard
 from allcores._zygote import account, spare
 from allcores._zygote.memory import TRACKER_NAME
 from allcores._zygote.news import receive_news
@@ -34,11 +34,21 @@ _FINALIZERS_SECONDS = 2
 
 
 def main(
-    requests: int, offers: int, callers_requests: int, callers_offers: int, bell: int, root: int, without_main: bool
+    requests: int,
+    offers: int,
+    callers_requests: int,
+    callers_offers: int,
+    bell: int,
+    root: int,
+    arena: int,
+    without_main: bool,
 ) -> NoReturn:
     """Be a zygote until the process behind the pidfd ``root`` ends. Called with the held signals blocked."""
     try:
         os.close(callers_requests)
+        if _core.arena_descriptor() is None:  # unlike in a fork
+            _arena.join(arena)
+        _core.name_process_in_arena("zygote")
         for descriptor in (requests, offers, callers_offers, bell, root):
             os.set_inheritable(descriptor, False)
         _core.set_process_name("allcores-zygote")
@@ -282,6 +292,7 @@ class Zygote:
         self._events.unregister(child.pidfd)  # closing does not, while a fork has a copy of it
         if child.idle:
             self._keeper.lost(time.monotonic())
+        _core.process_ended(child.pid, status)
         evidence = self._memory.look() if code == -signal.SIGKILL else ""
         _core.tell_exit(child.line, code, evidence, child.account)
         child.close()

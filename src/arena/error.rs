@@ -1,0 +1,84 @@
+//! What can go wrong with the arena.
+
+use std::fmt;
+use std::io;
+
+/// Why the arena did not do what it was asked for.
+#[derive(Debug)]
+pub enum Error {
+    /// There is no room.
+    Full(Shortage),
+    /// What was read from it does not fit.
+    Corrupt(&'static str),
+    /// The object that a handle means is no more.
+    Freed,
+    /// A handle means something else than what was asked for.
+    OtherKind,
+    /// The kernel's.
+    Kernel(io::Error),
+}
+
+/// What there is no room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// Of what the session's memory may grow to.
+    Limit {
+        /// In bytes, besides those in use.
+        asked: u64,
+        /// In bytes.
+        used: u64,
+        /// In bytes.
+        limit: u64,
+    },
+    /// Of what the machine, or a cgroup of this process, has.
+    Memory {
+        /// In bytes.
+        asked: u64,
+        /// In bytes.
+        left: u64,
+    },
+    /// Of records.
+    Records {
+        /// What they are for.
+        kind: &'static str,
+        /// How many there are.
+        number: u32,
+    },
+}
+
+/// What the arena returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        Self::Kernel(error)
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full(shortage) => shortage.fmt(text),
+            Self::Corrupt(what) => write!(text, "the session's shared memory is damaged: {what}"),
+            Self::Freed => write!(text, "the object that this handle means is no more"),
+            Self::OtherKind => write!(text, "this handle means an object of another kind"),
+            Self::Kernel(error) => error.fmt(text),
+        }
+    }
+}
+
+impl fmt::Display for Shortage {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit { asked, used, limit } => write!(
+                text,
+                "{asked} bytes do not fit: the session's shared memory has {used} of its limit of {limit} bytes"
+            ),
+            Self::Memory { asked, left } => write!(
+                text,
+                "{asked} bytes do not fit: the machine, or this program's cgroup, has {left} bytes left"
+            ),
+            Self::Records { kind, number } => write!(text, "all {number} records of {kind} are taken"),
+        }
+    }
+}

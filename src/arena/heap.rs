@@ -1,0 +1,303 @@
+//! Blocks: taking and giving back memory. Everything here happens under the heap's mutex, whose guard a `Heap` is.
+
+use std::ops::ControlFlow;
+
+use super::error::{Error, Result, Shortage};
+use super::layout::{
+    BlockHeader, BLOCK_HEADER, CLASSES, FIRST_SLAB, LARGE_AT, PAGE, SLAB, SLABS, SLAB_TABLE_AT, SPANS, SPANS_AT,
+};
+use super::session::{Arena, Pause};
+use super::tag::{Kind, Tag};
+use crate::atomics::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::headroom;
+use crate::sys::robust_mutex::Guard;
+
+/// The right to change the heap.
+pub struct Heap<'a> {
+    pub(crate) arena: &'a Arena,
+    _guard: Guard<'a>,
+}
+
+/// From this size on it is worth looking whether the system has so much memory.
+const LOOK_FROM: u64 = 1 << 20;
+/// What is left to the rest of the program.
+const HEADROOM_KEPT: u64 = 16 << 20;
+
+impl Arena {
+    /// Take the heap's mutex; after the death of its last owner put the heap right.
+    pub(crate) fn heap(&self, pause: Pause<'_>) -> Result<Heap<'_>> {
+        let mut guard = self.mutex(0)?.lock(pause)?;
+        if guard.is_inconsistent() {
+            self.rebuild()?;
+            guard.put_right();
+        }
+        Ok(Heap {
+            arena: self,
+            _guard: guard,
+        })
+    }
+
+    /// The size class of a slab.
+    pub(super) fn class_of(&self, slab: u64) -> Result<Option<usize>> {
+        if slab >= SLABS as u64 {
+            return Err(Error::Corrupt("there is no such slab"));
+        }
+        let entry: &AtomicU32 = self.file.at(SLAB_TABLE_AT + slab * 4)?;
+        match entry.load(Ordering::Acquire) as usize {
+            0 => Ok(None),
+            class if class <= CLASSES.len() => Ok(Some(class - 1)),
+            _ => Err(Error::Corrupt("a slab has no known size class")),
+        }
+    }
+
+    /// Look that a block can lie at an offset: that it is one of the places of its slab.
+    pub(super) fn class_at(&self, offset: u64) -> Result<usize> {
+        let slabs = u64::from(self.header.slabs.load(Ordering::Acquire));
+        let slab = offset / SLAB;
+        if slab < FIRST_SLAB || slab >= slabs {
+            return Err(Error::Corrupt("an offset leads to no block"));
+        }
+        match self.class_of(slab)? {
+            Some(class) if offset % SLAB % CLASSES[class] == 0 => Ok(class),
+            _ => Err(Error::Corrupt("an offset leads into a block")),
+        }
+    }
+}
+
+impl Heap<'_> {
+    /// Make a live block whose body is zeroes. Nothing refers to it yet.
+    pub fn allocate(&self, kind: Kind, size: u64) -> Result<u64> {
+        let small = size.checked_add(BLOCK_HEADER).ok_or_else(|| self.over_limit(size))?;
+        let class = CLASSES.iter().position(|room| small <= *room);
+        let spans = if class.is_none() { self.take_spans(size)? } else { 0 };
+        let offset = match self.take(class.unwrap_or(0)) {
+            Ok(offset) => offset,
+            Err(error) => {
+                if spans != 0 {
+                    self.give_spans(spans, size)?;
+                }
+                return Err(error);
+            }
+        };
+        let block = self.arena.block(offset)?;
+        if class.is_some() {
+            self.arena.zero(offset, size)?;
+        }
+        block.size.store(size, Ordering::Relaxed);
+        block.link.store(spans, Ordering::Relaxed);
+        block.references.store(0, Ordering::Relaxed);
+        block.creator.store(self.arena.me(), Ordering::Relaxed);
+        let generation = Tag(block.tag.load(Ordering::Relaxed)).generation();
+        block.tag.store(Tag::live(generation, kind).0, Ordering::Release); // README: a
+        self.arena.header.live_blocks.fetch_add(1, Ordering::Relaxed);
+        Ok(offset)
+    }
+
+    /// Free a live block, with its name.
+    pub fn free(&self, offset: u64) -> Result<()> {
+        let class = self.arena.class_at(offset)?;
+        let block = self.arena.block(offset)?;
+        let tag = Tag(block.tag.load(Ordering::Relaxed));
+        if !tag.is_live() {
+            return Err(Error::Corrupt("a block is free already"));
+        }
+        let (size, link) = (block.size.load(Ordering::Relaxed), block.link.load(Ordering::Relaxed));
+        block.tag.store(tag.freed().0, Ordering::Release); // README: d
+        self.arena.header.live_blocks.fetch_sub(1, Ordering::Relaxed);
+        self.list(offset, block, class);
+        match tag.kind() {
+            Some(Kind::Name) | None => Ok(()),
+            Some(_) if link >= LARGE_AT => self.give_spans(link, size),
+            Some(_) if link != 0 => self.free(link),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Put a block on its free list.
+    pub(super) fn list(&self, offset: u64, block: &BlockHeader, class: usize) {
+        let first = &self.arena.header.free[class];
+        block.link.store(first.load(Ordering::Relaxed), Ordering::Relaxed);
+        first.store(offset, Ordering::Relaxed);
+    }
+
+    fn take(&self, class: usize) -> Result<u64> {
+        let header = self.arena.header;
+        let first = header.free[class].load(Ordering::Relaxed);
+        if first != 0 {
+            let block = self.arena.block(first)?;
+            if self.arena.class_at(first)? != class || Tag(block.tag.load(Ordering::Relaxed)).is_live() {
+                return Err(Error::Corrupt("a free list leads to a block that is not free"));
+            }
+            header.free[class].store(block.link.load(Ordering::Relaxed), Ordering::Relaxed);
+            return Ok(first);
+        }
+        let fresh = match header.fresh[class].load(Ordering::Relaxed) {
+            0 => self.new_slab(class)?,
+            fresh => fresh,
+        };
+        if self.arena.class_at(fresh)? != class {
+            return Err(Error::Corrupt("the fresh end of a slab is of another size class"));
+        }
+        let next = fresh + CLASSES[class];
+        let is_last = next % SLAB == 0;
+        header.fresh[class].store(if is_last { 0 } else { next }, Ordering::Relaxed);
+        Ok(fresh)
+    }
+
+    #[cold]
+    fn new_slab(&self, class: usize) -> Result<u64> {
+        let header = self.arena.header;
+        let slab = header.slabs.load(Ordering::Relaxed);
+        if slab as usize >= SLABS {
+            return Err(Error::Full(Shortage::Records {
+                kind: "small blocks (64 KB each)",
+                number: SLABS as u32,
+            }));
+        }
+        self.look_for_room(SLAB)?;
+        let (offset, entry_at) = (u64::from(slab) * SLAB, SLAB_TABLE_AT + u64::from(slab) * 4);
+        if entry_at % PAGE == 0 {
+            self.arena.file.reserve(entry_at, PAGE)?;
+        }
+        self.arena.file.reserve(offset, SLAB)?;
+        let entry: &AtomicU32 = self.arena.file.at(entry_at)?;
+        entry.store(class as u32 + 1, Ordering::Release);
+        header.slabs.store(slab + 1, Ordering::Release);
+        Ok(offset)
+    }
+
+    /// Take memory of the large area; return where it begins.
+    fn take_spans(&self, size: u64) -> Result<u64> {
+        let count = size.div_ceil(SLAB);
+        if count > SPANS {
+            return Err(self.over_limit(size));
+        }
+        self.look_for_room(count * SLAB)?;
+        let hint = self.arena.header.span_hint.load(Ordering::Relaxed).min(SPANS);
+        let first = match self.find_run(hint, count)? {
+            Some(first) => first,
+            None => self.find_run(0, count)?.ok_or_else(|| self.over_limit(size))?,
+        };
+        let offset = LARGE_AT + first * SLAB;
+        if let Err(error) = self.arena.file.reserve(offset, count * SLAB) {
+            let _ = self.arena.file.punch(offset, count * SLAB); // what of it was reserved
+            return match error.raw_os_error() {
+                Some(number) if headroom::is_shortage(number) => Err(Error::Full(Shortage::Memory {
+                    asked: size,
+                    left: headroom::left_bytes(),
+                })),
+                _ => Err(error.into()),
+            };
+        }
+        self.arena.mark_spans(first, count, true)?;
+        self.arena.header.span_hint.store(first + count, Ordering::Relaxed);
+        Ok(offset)
+    }
+
+    /// Give memory of the large area back to the system.
+    fn give_spans(&self, offset: u64, size: u64) -> Result<()> {
+        let (first, count) = spans_of(offset, size)?;
+        self.arena.file.punch(offset, count * SLAB)?;
+        self.arena.mark_spans(first, count, false)?;
+        self.arena.header.span_hint.fetch_min(first, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn find_run(&self, from: u64, count: u64) -> Result<Option<u64>> {
+        let high = self.arena.header.span_high.load(Ordering::Relaxed).min(SPANS);
+        let (mut start, mut at) = (from, from);
+        while at - start < count && at < high {
+            let (word, bit) = self.arena.span_word(at)?;
+            let ahead = word.load(Ordering::Relaxed) >> bit;
+            if ahead & 1 != 0 {
+                at += u64::from((!ahead).trailing_zeros().min(64 - bit));
+                start = at;
+            } else {
+                at += u64::from(ahead.trailing_zeros().min(64 - bit));
+            }
+        }
+        Ok((start + count <= SPANS).then_some(start))
+    }
+
+    fn look_for_room(&self, asked: u64) -> Result<()> {
+        let limit = self.arena.header.limit.load(Ordering::Relaxed);
+        if self.arena.used().saturating_add(asked) > limit {
+            return Err(self.over_limit(asked));
+        }
+        if asked >= LOOK_FROM {
+            let left = headroom::left_bytes();
+            if asked.saturating_add(HEADROOM_KEPT) > left {
+                return Err(Error::Full(Shortage::Memory { asked, left }));
+            }
+        }
+        Ok(())
+    }
+
+    fn over_limit(&self, asked: u64) -> Error {
+        Error::Full(Shortage::Limit {
+            asked,
+            used: self.arena.used(),
+            limit: self.arena.header.limit.load(Ordering::Relaxed),
+        })
+    }
+}
+
+impl Arena {
+    /// Mark spans as used or free.
+    pub(super) fn mark_spans(&self, first: u64, count: u64, used: bool) -> Result<()> {
+        if used {
+            let (from, to) = (first / 8 / PAGE, (first + count - 1) / 8 / PAGE);
+            self.file.reserve(SPANS_AT + from * PAGE, (to - from + 1) * PAGE)?;
+            self.header.span_high.fetch_max(first + count, Ordering::Relaxed);
+        }
+        let mut at = first;
+        while at < first + count {
+            let (word, bit) = self.span_word(at)?;
+            let here = (first + count - at).min(u64::from(64 - bit));
+            let mask = (u64::MAX >> (64 - here)) << bit;
+            let before = word.load(Ordering::Relaxed);
+            word.store(if used { before | mask } else { before & !mask }, Ordering::Relaxed);
+            at += here;
+        }
+        let spans = &self.header.spans;
+        let before = spans.load(Ordering::Relaxed);
+        let after = if used {
+            before.saturating_add(count)
+        } else {
+            before.saturating_sub(count)
+        };
+        spans.store(after, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The word that has a span's bit, and which one.
+    pub(super) fn span_word(&self, span: u64) -> Result<(&'static AtomicU64, u32)> {
+        if span >= SPANS {
+            return Err(Error::Corrupt("there is no such span"));
+        }
+        Ok((self.file.at(SPANS_AT + span / 64 * 8)?, (span % 64) as u32))
+    }
+
+    fn zero(&self, offset: u64, size: u64) -> Result<()> {
+        for word in 0..size.div_ceil(8) {
+            let word: &AtomicU64 = self.file.at(offset + BLOCK_HEADER + word * 8)?;
+            word.store(0, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// First and number of the spans of a large block, checked.
+pub(super) fn spans_of(offset: u64, size: u64) -> Result<(u64, u64)> {
+    let (first, count) = (offset.wrapping_sub(LARGE_AT) / SLAB, size.div_ceil(SLAB));
+    let fits = offset >= LARGE_AT && offset % SLAB == 0 && count > 0;
+    match first.checked_add(count) {
+        Some(end) if fits && end <= SPANS => Ok((first, count)),
+        _ => Err(Error::Corrupt("a block has spans that are none")),
+    }
+}
+
+/// For where nobody can be asked whether to go on waiting.
+pub fn go_on() -> ControlFlow<std::io::Error> {
+    ControlFlow::Continue(())
+}

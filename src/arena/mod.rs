@@ -1,0 +1,15 @@
+//! A session's shared memory: see the README in this folder.
+
+pub mod error;
+pub(crate) mod heap;
+pub mod layout;
+pub mod objects;
+mod recovery;
+mod references;
+pub mod session;
+pub mod tag;
+mod walk;
+
+pub use error::{Error, Result, Shortage};
+pub use objects::Handle;
+pub use session::{Arena, Pause};

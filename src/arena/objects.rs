@@ -1,0 +1,188 @@
+//! Objects: blocks that processes have handles to.
+
+use super::error::{Error, Result};
+use super::layout::{BlockHeader, BLOCK_HEADER, LARGE_AT};
+use super::references::Place;
+use super::session::{Arena, Pause};
+use super::tag::{Kind, Tag};
+use crate::atomics::{AtomicU64, Ordering};
+use crate::sys::shared::{Mapping, Shared};
+
+/// A handle to an object, counted among this process's references. `Arena::release` gives it back.
+#[derive(Debug)]
+pub struct Handle {
+    /// Where the object is.
+    pub offset: u64,
+    /// Which of those that were there.
+    pub generation: u32,
+    place: Place,
+}
+
+/// The longest name that is kept, in bytes.
+pub const NAME_MAX_BYTES: usize = 224;
+
+impl Arena {
+    /// Make an object whose body is zeroes, and have `begin` set it up before anybody can know of it.
+    ///
+    /// # Errors
+    /// `Full` and what else the heap says.
+    pub fn make(&self, kind: Kind, size: u64, name: Option<&str>, pause: Pause<'_>) -> Result<Handle> {
+        let mut own = self.own();
+        let heap = self.heap(pause)?;
+        let offset = heap.allocate(kind, size)?;
+        let name = name.map(|name| heap.name(offset, name)).transpose();
+        let place = name.and_then(|_| heap.refer(&mut own, offset));
+        let place = match place {
+            Ok(place) => place,
+            Err(error) => {
+                heap.free(offset)?;
+                return Err(error);
+            }
+        };
+        let generation = Tag(self.block(offset)?.tag.load(Ordering::Relaxed)).generation();
+        Ok(Handle {
+            offset,
+            generation,
+            place,
+        })
+    }
+
+    /// Have a handle to an object that another handle, perhaps of another process, means.
+    ///
+    /// # Errors
+    /// `Freed` when it is no more; `OtherKind`; `Corrupt` for an offset at which there never was one.
+    pub fn attach(&self, offset: u64, generation: u32, kind: Kind, pause: Pause<'_>) -> Result<Handle> {
+        let mut own = self.own();
+        let heap = self.heap(pause)?;
+        self.class_at(offset)?;
+        let tag = Tag(self.block(offset)?.tag.load(Ordering::Acquire));
+        if !tag.is_live() || tag.generation() != generation {
+            return Err(Error::Freed);
+        }
+        if tag.kind() != Some(kind) {
+            return Err(Error::OtherKind);
+        }
+        let place = heap.refer(&mut own, offset)?;
+        Ok(Handle {
+            offset,
+            generation,
+            place,
+        })
+    }
+
+    /// Give a handle back. The object ends with its last one.
+    ///
+    /// # Errors
+    /// What the heap says.
+    pub fn release(&self, handle: &Handle, pause: Pause<'_>) -> Result<()> {
+        let mut own = self.own();
+        self.heap(pause)?.unrefer(&mut own, handle.place)
+    }
+
+    /// The body of an object.
+    ///
+    /// # Errors
+    /// `Corrupt`, if the handle is none.
+    pub fn body_of<T: Shared>(&self, handle: &Handle) -> Result<&'static T> {
+        self.body(handle.offset)
+    }
+
+    /// How long the body of an object is, in bytes.
+    ///
+    /// # Errors
+    /// `Corrupt`, if the handle is none.
+    pub fn size_of(&self, handle: &Handle) -> Result<u64> {
+        Ok(self.block(handle.offset)?.size.load(Ordering::Relaxed))
+    }
+
+    /// Where the bytes of an object are mapped in this process; a large one's as long as the mapping lives.
+    ///
+    /// # Errors
+    /// `Corrupt`; the kernel's.
+    pub fn bytes_of(&self, handle: &Handle) -> Result<(*mut u8, u64, Option<Mapping>)> {
+        let block = self.block(handle.offset)?;
+        let (size, spans) = (block.size.load(Ordering::Relaxed), block.link.load(Ordering::Relaxed));
+        if spans < LARGE_AT {
+            let class = self.class_at(handle.offset)?;
+            if size + BLOCK_HEADER > super::layout::CLASSES[class] {
+                return Err(Error::Corrupt("a block is longer than its place"));
+            }
+            let first: &AtomicU64 = self.body(handle.offset)?;
+            return Ok((first.as_ptr().cast(), size, None));
+        }
+        super::heap::spans_of(spans, size)?;
+        let mapping = self.file.map(spans, size as usize, true)?;
+        Ok((mapping.address(), size, Some(mapping)))
+    }
+
+    /// The name of an object that was given one.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn name_of(&self, offset: u64) -> Result<Option<String>> {
+        let link = self.block(offset)?.link.load(Ordering::Acquire);
+        if link == 0 || link >= LARGE_AT {
+            return Ok(None);
+        }
+        self.class_at(link)?;
+        let block = self.block(link)?;
+        if Tag(block.tag.load(Ordering::Acquire)).kind() != Some(Kind::Name) {
+            return Err(Error::Corrupt("a name is none"));
+        }
+        let size = (block.size.load(Ordering::Relaxed) as usize).min(NAME_MAX_BYTES);
+        let words: Vec<u64> = (0..size.div_ceil(8) as u64)
+            .map(|word| Ok(self.name_word(link, word)?.load(Ordering::Relaxed)))
+            .collect::<Result<_>>()?;
+        Ok(Some(text_of(&words, size)))
+    }
+
+    pub(super) fn name_word(&self, offset: u64, word: u64) -> Result<&'static AtomicU64> {
+        Ok(self.file.at(offset + BLOCK_HEADER + word * 8)?)
+    }
+
+    pub(crate) fn own(&self) -> std::sync::MutexGuard<'_, super::references::Own> {
+        // A panic below cannot leave it half done: each entry is in the arena or not.
+        self.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl super::heap::Heap<'_> {
+    /// Give a live block a name.
+    fn name(&self, offset: u64, name: &str) -> Result<()> {
+        let name = cut(name, NAME_MAX_BYTES);
+        let link = self.allocate(Kind::Name, name.len() as u64)?;
+        for (index, word) in words_of(name).enumerate() {
+            self.arena.name_word(link, index as u64)?.store(word, Ordering::Relaxed);
+        }
+        self.arena.block(link)?.link.store(offset, Ordering::Relaxed);
+        let block: &BlockHeader = self.arena.block(offset)?;
+        block.link.store(link, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// As much of a text as fits, without cutting a character.
+#[must_use]
+pub fn cut(text: &str, longest: usize) -> &str {
+    let mut end = text.len().min(longest);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+/// The bytes of a text, eight a word, the last one filled up with zeroes.
+pub fn words_of(text: &str) -> impl Iterator<Item = u64> + '_ {
+    text.as_bytes().chunks(8).map(|chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        u64::from_ne_bytes(word)
+    })
+}
+
+/// The text of words, whatever they are.
+#[must_use]
+pub fn text_of(words: &[u64], length: usize) -> String {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).take(length).collect();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

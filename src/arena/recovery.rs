@@ -1,0 +1,134 @@
+//! Putting the heap right after its owner died: what follows from what is true (README), made anew.
+
+use super::error::Result;
+use super::layout::{CLASSES, FIRST_SLAB, LARGE_AT, SLAB, SLABS, SPANS};
+use super::session::Arena;
+use super::tag::{of_entry, Kind, Tag};
+use crate::atomics::Ordering;
+
+impl Arena {
+    /// Make counts, lists and bits anew. Only under the heap's mutex.
+    pub(super) fn rebuild(&self) -> Result<()> {
+        self.each_block(|arena, offset, _| {
+            arena.block(offset)?.references.store(0, Ordering::Relaxed);
+            Ok(())
+        })?;
+        self.each_reference(|arena, offset| {
+            arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        })?;
+        self.each_block(|arena, offset, _| arena.free_if_unreferenced(offset))?;
+        self.clear_spans()?;
+        for free in self.header.free.iter().chain(&self.header.fresh) {
+            free.store(0, Ordering::Relaxed);
+        }
+        self.header.live_blocks.store(0, Ordering::Relaxed);
+        self.each_block(|arena, offset, class| {
+            let block = arena.block(offset)?;
+            if !Tag(block.tag.load(Ordering::Relaxed)).is_live() {
+                let first = &arena.header.free[class];
+                block.link.store(first.load(Ordering::Relaxed), Ordering::Relaxed);
+                first.store(offset, Ordering::Relaxed);
+                return Ok(());
+            }
+            arena.header.live_blocks.fetch_add(1, Ordering::Relaxed);
+            let (link, size) = (block.link.load(Ordering::Relaxed), block.size.load(Ordering::Relaxed));
+            if link >= LARGE_AT {
+                let (first, count) = super::heap::spans_of(link, size)?;
+                arena.mark_spans(first, count, true)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Store the tag `free` into a live block that nobody refers to.
+    fn free_if_unreferenced(&self, offset: u64) -> Result<()> {
+        let block = self.block(offset)?;
+        let tag = Tag(block.tag.load(Ordering::Relaxed));
+        let is_needed = match tag.kind() {
+            _ if !tag.is_live() => return Ok(()),
+            None => false,
+            Some(Kind::Name) => self.has_name(block.link.load(Ordering::Relaxed), offset),
+            Some(_) => block.references.load(Ordering::Relaxed) > 0,
+        };
+        let link = block.link.load(Ordering::Relaxed);
+        if !is_needed {
+            block.tag.store(tag.freed().0, Ordering::Release);
+            if tag.kind() != Some(Kind::Name) && link >= LARGE_AT {
+                let (first, count) = super::heap::spans_of(link, block.size.load(Ordering::Relaxed))?;
+                let _ = self.file.punch(LARGE_AT + first * SLAB, count * SLAB);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a block is live and has that name.
+    fn has_name(&self, offset: u64, name: u64) -> bool {
+        self.class_at(offset).is_ok()
+            && self.block(offset).is_ok_and(|block| {
+                Tag(block.tag.load(Ordering::Relaxed)).is_live()
+                    && block.link.load(Ordering::Relaxed) == name
+                    && block.references.load(Ordering::Relaxed) > 0
+            })
+    }
+
+    /// Call for each place of a block there is, with its size class.
+    pub(crate) fn each_block(&self, mut call: impl FnMut(&Self, u64, usize) -> Result<()>) -> Result<()> {
+        let slabs = self.header.slabs.load(Ordering::Acquire).min(SLABS as u32);
+        for slab in FIRST_SLAB..u64::from(slabs) {
+            let Some(class) = self.class_of(slab)? else { continue };
+            for index in 0..SLAB / CLASSES[class] {
+                call(self, slab * SLAB + index * CLASSES[class], class)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Call for each live block that a process refers to, once for each reference; the blocks of the chains included.
+    pub(super) fn each_reference(&self, mut call: impl FnMut(&Self, u64) -> Result<()>) -> Result<()> {
+        for index in 0..self.processes_high() {
+            let record = self.process(index)?;
+            if record.state.load(Ordering::Acquire) == 0 {
+                continue;
+            }
+            let mut offset = record.references.load(Ordering::Acquire);
+            // A chain that runs in a circle ends where it has been: all blocks of a heap are more than any chain has.
+            let mut left = self.header.slabs.load(Ordering::Acquire).saturating_mul(64);
+            while offset != 0 && left > 0 {
+                left -= 1;
+                let Ok(body) = self.references(offset) else { break };
+                call(self, offset)?;
+                for entry in &body.entries {
+                    let (offset, generation) = of_entry(entry.load(Ordering::Relaxed));
+                    if offset != 0 && self.is_live(offset, generation) {
+                        call(self, offset)?;
+                    }
+                }
+                offset = body.next.load(Ordering::Acquire);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first span of each word of bits that has memory.
+    pub(super) fn spans_with_bits(&self) -> impl Iterator<Item = u64> {
+        (0..self.header.span_high.load(Ordering::Relaxed).min(SPANS)).step_by(64)
+    }
+
+    fn is_live(&self, offset: u64, generation: u32) -> bool {
+        self.class_at(offset).is_ok()
+            && self.block(offset).is_ok_and(|block| {
+                let tag = Tag(block.tag.load(Ordering::Relaxed));
+                tag.is_live() && tag.generation() == generation
+            })
+    }
+
+    fn clear_spans(&self) -> Result<()> {
+        for span in self.spans_with_bits() {
+            self.span_word(span)?.0.store(0, Ordering::Relaxed);
+        }
+        self.header.spans.store(0, Ordering::Relaxed);
+        self.header.span_hint.store(0, Ordering::Relaxed);
+        Ok(())
+    }
+}

@@ -1,0 +1,153 @@
+//! Which handles a process has: entries in a chain of blocks that belongs to its record (README: truth, 2).
+
+use super::error::{Error, Result};
+use super::heap::Heap;
+use super::layout::{References, ENTRIES};
+use super::session::Arena;
+use super::tag::{entry, of_entry, Kind, Tag};
+use crate::atomics::{AtomicU64, Ordering};
+
+/// The references of this process, as it finds them fast.
+#[derive(Default)]
+pub(crate) struct Own {
+    /// The blocks of the chain.
+    pub chain: Vec<u64>,
+    /// Places without an entry.
+    pub vacant: Vec<Place>,
+}
+
+/// Where an entry is: the number in the chain, and in the block. It holds in a forked child, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    chain: u32,
+    index: u32,
+}
+
+impl Own {
+    /// Take over the copy that was made for this process.
+    pub fn move_to(&mut self, chain: Vec<u64>) {
+        self.chain = chain;
+    }
+}
+
+impl Heap<'_> {
+    /// Count a handle to a live block among this process's.
+    pub(super) fn refer(&self, own: &mut Own, offset: u64) -> Result<Place> {
+        let place = self.place(own)?;
+        let block = self.arena.block(offset)?;
+        let generation = Tag(block.tag.load(Ordering::Relaxed)).generation();
+        self.entry(own, place)?
+            .store(entry(offset, generation), Ordering::Release); // README: b
+        block.references.fetch_add(1, Ordering::Relaxed);
+        Ok(place)
+    }
+
+    /// Count a handle no more; the block is freed with the last one.
+    pub(super) fn unrefer(&self, own: &mut Own, place: Place) -> Result<()> {
+        let before = self.entry(own, place)?.swap(0, Ordering::AcqRel); // README: c
+        own.vacant.push(place);
+        if before == 0 {
+            return Err(Error::Corrupt("a reference is not there"));
+        }
+        self.drop_reference(before)
+    }
+
+    /// Clear the whole chain of a process that is no more.
+    pub(crate) fn clear_chain(&self, first: &AtomicU64) -> Result<()> {
+        loop {
+            let offset = first.load(Ordering::Acquire);
+            if offset == 0 {
+                return Ok(());
+            }
+            let body = self.arena.references(offset)?;
+            for entry in &body.entries {
+                let before = entry.swap(0, Ordering::AcqRel);
+                if before != 0 {
+                    self.drop_reference(before)?;
+                }
+            }
+            first.store(body.next.load(Ordering::Acquire), Ordering::Release);
+            self.free(offset)?;
+        }
+    }
+
+    /// Make a copy of this process's references; return the blocks of its chain.
+    pub(crate) fn copy_chain(&self, own: &Own, first: &AtomicU64) -> Result<Vec<u64>> {
+        let mut chain = Vec::with_capacity(own.chain.len());
+        let mut link = first;
+        for offset in &own.chain {
+            let copy = self.allocate(Kind::References, size_of::<References>() as u64)?;
+            let (from, to) = (self.arena.references(*offset)?, self.arena.references(copy)?);
+            link.store(copy, Ordering::Release);
+            for (from, to) in from.entries.iter().zip(&to.entries) {
+                let entry = from.load(Ordering::Relaxed);
+                if entry != 0 {
+                    to.store(entry, Ordering::Release);
+                    self.arena
+                        .block(of_entry(entry).0)?
+                        .references
+                        .fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            link = &to.next;
+            chain.push(copy);
+        }
+        Ok(chain)
+    }
+
+    fn drop_reference(&self, entry: u64) -> Result<()> {
+        let (offset, generation) = of_entry(entry);
+        self.arena.class_at(offset)?;
+        let block = self.arena.block(offset)?;
+        let tag = Tag(block.tag.load(Ordering::Relaxed));
+        if !tag.is_live() || tag.generation() != generation {
+            return Ok(()); // an embryo that was given up and came to life all the same
+        }
+        match block.references.fetch_sub(1, Ordering::Relaxed) {
+            0 => Err(Error::Corrupt("a block has less references than are dropped")),
+            1 => self.free(offset),
+            _ => Ok(()),
+        }
+    }
+
+    fn place(&self, own: &mut Own) -> Result<Place> {
+        if let Some(place) = own.vacant.pop() {
+            return Ok(place);
+        }
+        let offset = self.allocate(Kind::References, size_of::<References>() as u64)?;
+        let link = match own.chain.last() {
+            Some(last) => &self.arena.references(*last)?.next,
+            None => &self.arena.own_record()?.references,
+        };
+        link.store(offset, Ordering::Release);
+        let chain = own.chain.len() as u32;
+        own.chain.push(offset);
+        own.vacant
+            .extend((0..ENTRIES as u32).rev().map(|index| Place { chain, index }));
+        own.vacant
+            .pop()
+            .ok_or(Error::Corrupt("a block of references has no entries"))
+    }
+
+    fn entry(&self, own: &Own, place: Place) -> Result<&'static AtomicU64> {
+        let offset = own.chain.get(place.chain as usize);
+        let body = self
+            .arena
+            .references(*offset.ok_or(Error::Corrupt("a reference has no place"))?)?;
+        body.entries
+            .get(place.index as usize)
+            .ok_or(Error::Corrupt("a reference has no place"))
+    }
+}
+
+impl Arena {
+    /// The body of a block of references, checked.
+    pub(super) fn references(&self, offset: u64) -> Result<&'static References> {
+        self.class_at(offset)?;
+        let tag = Tag(self.block(offset)?.tag.load(Ordering::Acquire));
+        if tag.kind() != Some(Kind::References) {
+            return Err(Error::Corrupt("a chain of references leads to something else"));
+        }
+        self.body(offset)
+    }
+}

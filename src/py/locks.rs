@@ -1,0 +1,416 @@
+//! Lock, RLock and Semaphore in Python: the standard library's `SemLock`, and who owns it.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use pyo3::exceptions::{PyAssertionError, PyValueError};
+use pyo3::prelude::*;
+
+use super::arena::{exception, raise, thread, Address, Object};
+use crate::arena::layout::BLOCK_HEADER;
+use crate::arena::tag::Kind;
+use crate::registry::processes::ProcessId;
+use crate::sync::lock::{LockBody, LockWait, NotReleased, Waited, Who};
+use crate::sync::patience::Step;
+use crate::sync::semaphore::{SemaphoreBody, SemaphoreWait, VALUE_MAX};
+
+const BODY: u64 = 64 - BLOCK_HEADER;
+
+/// A lock that any process of the session may release.
+#[pyclass(frozen, subclass, module = "allcores._core")]
+struct Lock(Object<LockBody>);
+
+/// A lock that its thread may acquire again.
+#[pyclass(frozen, subclass, module = "allcores._core")]
+struct RLock(Object<LockBody>);
+
+/// A semaphore, which cannot be released above its `maximum`.
+#[pyclass(frozen, subclass, module = "allcores._core")]
+struct Semaphore {
+    object: Object<SemaphoreBody>,
+    /// How often this process has acquired it more than released, and which thread did so last; as `SemLock` has it.
+    count: AtomicI64,
+    thread: AtomicU64,
+    process: AtomicU64,
+}
+
+/// Seconds as Python says them: None is for ever, less than none is none.
+pub fn timeout_of(seconds: Option<f64>) -> Option<Duration> {
+    // What does not fit, infinity included, is for ever.
+    seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
+}
+
+/// Make steps of a wait without the GIL until it is over, and have signal handlers run in between.
+pub fn until_done<T: Send>(
+    py: Python<'_>,
+    mut step: impl FnMut() -> crate::arena::Result<Step<T>> + Send,
+) -> PyResult<Option<T>> {
+    loop {
+        match py.detach(&mut step).map_err(|error| raise(py, error))? {
+            Step::Done(done) => return Ok(Some(done)),
+            Step::TimedOut => return Ok(None),
+            Step::GoOn => py.check_signals()?,
+        }
+    }
+}
+
+/// What others see of who has a lock, and how many wait: pid and name of the owner, and the number.
+pub type Holder = Option<(u32, String)>;
+
+fn released_too_often() -> PyErr {
+    PyValueError::new_err("semaphore or lock released too many times")
+}
+
+impl Object<LockBody> {
+    fn who(&self) -> Who {
+        Who {
+            process: self.arena.me(),
+            thread: thread(),
+        }
+    }
+
+    #[cold]
+    fn wait(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<bool> {
+        let mut wait = LockWait::new(self.arena, self.body, self.offset(), self.who(), timeout_of(seconds));
+        match until_done(py, || wait.step())? {
+            None => Ok(false),
+            Some(Waited::Acquired) => Ok(true),
+            Some(Waited::OwnerDied(dead)) => {
+                drop(wait);
+                let name = self.name(py)?;
+                Err(exception(
+                    py,
+                    "OwnerDiedError",
+                    (dead.pid, dead.name, dead.wait_status, name),
+                ))
+            }
+        }
+    }
+
+    fn holder(&self, py: Python<'_>) -> PyResult<Holder> {
+        match self.body.owner() {
+            0 => Ok(None),
+            owner => {
+                let seen = self.arena.see(ProcessId(owner)).map_err(|error| raise(py, error))?;
+                Ok(Some(seen.map_or((0, String::new()), |seen| (seen.pid, seen.name))))
+            }
+        }
+    }
+}
+
+impl<B: crate::sys::shared::Shared> Object<B> {
+    fn waiters(&self) -> usize {
+        self.arena.waiting(self.offset()).count()
+    }
+}
+
+fn new_lock(
+    py: Python<'_>,
+    kind: Kind,
+    name: Option<&str>,
+    recover: bool,
+    address: Option<Address>,
+) -> PyResult<Object<LockBody>> {
+    let (object, is_new) = Object::<LockBody>::new(py, kind, BODY, name, address)?;
+    if is_new && !recover {
+        object.body.keeps.store(1, Relaxed);
+    }
+    Ok(object)
+}
+
+#[pymethods]
+impl Lock {
+    #[new]
+    #[pyo3(signature = (name=None, recover=true, address=None))]
+    fn new(py: Python<'_>, name: Option<&str>, recover: bool, address: Option<Address>) -> PyResult<Self> {
+        Ok(Self(new_lock(py, Kind::Lock, name, recover, address)?))
+    }
+
+    /// Acquire it; False when it was not free in time.
+    #[pyo3(signature = (block=true, timeout=None))]
+    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+        if self.0.body.try_acquire(self.0.who()) {
+            return Ok(true);
+        }
+        if block {
+            self.0.wait(py, timeout)
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// Release it, whoever has it. ValueError when nobody has.
+    fn release(&self) -> PyResult<()> {
+        self.0.body.release().map_err(|_| released_too_often())
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.acquire(py, true, None)
+    }
+
+    #[pyo3(signature = (_kind=None, _value=None, _traceback=None))]
+    fn __exit__(
+        &self,
+        _kind: Option<&Bound<'_, PyAny>>,
+        _value: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.release()
+    }
+
+    /// Whether this thread has it.
+    fn _is_mine(&self) -> bool {
+        self.0.body.is_mine(self.0.who())
+    }
+
+    /// How often this process has it.
+    fn _count(&self) -> u32 {
+        u32::from(self.0.body.owner() == self.0.arena.me())
+    }
+
+    /// 1 when it is free, else 0.
+    fn _get_value(&self) -> u32 {
+        u32::from(self.0.body.owner() == 0)
+    }
+
+    /// Whether somebody has it.
+    fn _is_zero(&self) -> bool {
+        self.0.body.owner() != 0
+    }
+
+    /// Session, offset and generation, by which every process of the session finds it.
+    fn _address(&self) -> Address {
+        self.0.address()
+    }
+
+    /// The name it was given.
+    fn _name(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.0.name(py)
+    }
+
+    /// Pid and name of the process that has it.
+    fn _holder(&self, py: Python<'_>) -> PyResult<Holder> {
+        self.0.holder(py)
+    }
+
+    /// How many threads wait for it.
+    fn _waiters(&self) -> usize {
+        self.0.waiters()
+    }
+}
+
+#[pymethods]
+impl RLock {
+    #[new]
+    #[pyo3(signature = (name=None, recover=true, address=None))]
+    fn new(py: Python<'_>, name: Option<&str>, recover: bool, address: Option<Address>) -> PyResult<Self> {
+        Ok(Self(new_lock(py, Kind::RLock, name, recover, address)?))
+    }
+
+    /// Acquire it, perhaps once more; False when it was not free in time.
+    #[pyo3(signature = (block=true, timeout=None))]
+    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+        if self.0.body.try_acquire_again(self.0.who()) {
+            return Ok(true);
+        }
+        if block {
+            self.0.wait(py, timeout)
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// Release it once. AssertionError when it is not this thread's.
+    fn release(&self) -> PyResult<()> {
+        self.0.body.release_once(self.0.who()).map_err(|error| match error {
+            NotReleased::NotMine => PyAssertionError::new_err("attempt to release recursive lock not owned by thread"),
+            NotReleased::Free => released_too_often(),
+        })
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.acquire(py, true, None)
+    }
+
+    #[pyo3(signature = (_kind=None, _value=None, _traceback=None))]
+    fn __exit__(
+        &self,
+        _kind: Option<&Bound<'_, PyAny>>,
+        _value: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.release()
+    }
+
+    /// Whether this thread has it.
+    fn _is_mine(&self) -> bool {
+        self.0.body.is_mine(self.0.who())
+    }
+
+    /// How often this process has it.
+    fn _count(&self) -> u32 {
+        if self.0.body.owner() == self.0.arena.me() {
+            self.0.body.depth.load(Relaxed)
+        } else {
+            0
+        }
+    }
+
+    /// 1 when it is free, else 0.
+    fn _get_value(&self) -> u32 {
+        u32::from(self.0.body.owner() == 0)
+    }
+
+    /// Whether somebody has it.
+    fn _is_zero(&self) -> bool {
+        self.0.body.owner() != 0
+    }
+
+    /// Session, offset and generation, by which every process of the session finds it.
+    fn _address(&self) -> Address {
+        self.0.address()
+    }
+
+    /// The name it was given.
+    fn _name(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.0.name(py)
+    }
+
+    /// Pid and name of the process that has it.
+    fn _holder(&self, py: Python<'_>) -> PyResult<Holder> {
+        self.0.holder(py)
+    }
+
+    /// How many threads wait for it.
+    fn _waiters(&self) -> usize {
+        self.0.waiters()
+    }
+}
+
+impl Semaphore {
+    fn note(&self, change: i64) {
+        let me = u64::from(self.object.arena.me());
+        if self.process.swap(me, Relaxed) != me {
+            self.count.store(0, Relaxed); // a fork: what the parent acquired it has not
+        }
+        self.count.fetch_add(change, Relaxed);
+        if change > 0 {
+            self.thread.store(thread(), Relaxed);
+        }
+    }
+}
+
+#[pymethods]
+impl Semaphore {
+    #[new]
+    #[pyo3(signature = (value=1, maximum=2147483647, name=None, address=None))]
+    fn new(py: Python<'_>, value: i64, maximum: u32, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
+        let value = u32::try_from(value)
+            .ok()
+            .filter(|value| *value <= VALUE_MAX.min(maximum));
+        let value = value.ok_or_else(|| PyValueError::new_err("invalid value"))?;
+        let (object, is_new) = Object::<SemaphoreBody>::new(py, Kind::Semaphore, BODY, name, address)?;
+        if is_new {
+            object.body.maximum.store(maximum, Relaxed);
+            object.body.word.store(value, Relaxed);
+        }
+        Ok(Self {
+            object,
+            count: AtomicI64::new(0),
+            thread: AtomicU64::new(0),
+            process: AtomicU64::new(0),
+        })
+    }
+
+    /// Acquire it; False when its value was not above zero in time.
+    #[pyo3(signature = (block=true, timeout=None))]
+    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+        if !self.object.body.try_acquire() {
+            if !block {
+                return Ok(false);
+            }
+            let Object { arena, body, .. } = self.object;
+            let mut wait = SemaphoreWait::new(arena, body, self.object.offset(), thread(), timeout_of(timeout));
+            if until_done(py, || wait.step())?.is_none() {
+                return Ok(false);
+            }
+        }
+        self.note(1);
+        Ok(true)
+    }
+
+    /// Release it. ValueError when its value would be above the largest.
+    fn release(&self) -> PyResult<()> {
+        if !self.object.body.release() {
+            return Err(released_too_often());
+        }
+        self.note(-1);
+        Ok(())
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<bool> {
+        self.acquire(py, true, None)
+    }
+
+    #[pyo3(signature = (_kind=None, _value=None, _traceback=None))]
+    fn __exit__(
+        &self,
+        _kind: Option<&Bound<'_, PyAny>>,
+        _value: Option<&Bound<'_, PyAny>>,
+        _traceback: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<()> {
+        self.release()
+    }
+
+    /// Whether this thread was the last of this process to acquire it, and it was not released since.
+    fn _is_mine(&self) -> bool {
+        self._count() > 0 && self.thread.load(Relaxed) == thread()
+    }
+
+    /// How often this process has acquired it more than released.
+    fn _count(&self) -> i64 {
+        if self.process.load(Relaxed) == u64::from(self.object.arena.me()) {
+            self.count.load(Relaxed)
+        } else {
+            0
+        }
+    }
+
+    /// Its value.
+    fn _get_value(&self) -> u32 {
+        self.object.body.value()
+    }
+
+    /// Whether its value is zero.
+    fn _is_zero(&self) -> bool {
+        self.object.body.value() == 0
+    }
+
+    /// What its value may not exceed.
+    #[getter]
+    fn maxvalue(&self) -> u32 {
+        self.object.body.maximum.load(Relaxed)
+    }
+
+    /// Session, offset and generation, by which every process of the session finds it.
+    fn _address(&self) -> Address {
+        self.object.address()
+    }
+
+    /// The name it was given.
+    fn _name(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.object.name(py)
+    }
+
+    /// How many threads wait for it.
+    fn _waiters(&self) -> usize {
+        self.object.waiters()
+    }
+}
+
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Lock>()?;
+    module.add_class::<RLock>()?;
+    module.add_class::<Semaphore>()?;
+    Ok(())
+}

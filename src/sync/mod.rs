@@ -1,0 +1,9 @@
+//! Locks and what waits: see the README in this folder.
+
+pub mod barrier;
+pub mod condition;
+pub mod event;
+pub mod lock;
+pub mod patience;
+pub mod semaphore;
+mod word;

@@ -1,0 +1,89 @@
+//! How long to wait: a moment of spinning, then sleep in slices, each followed by a look around.
+
+use std::hint;
+use std::time::{Duration, Instant};
+
+use crate::sys::futex::Slept;
+
+/// What came of a step of waiting. Steps are made without the GIL, and signals are looked for in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "a step says whether to go on"]
+pub enum Step<T> {
+    /// It is over.
+    Done(T),
+    /// The time was over first.
+    TimedOut,
+    /// Nothing yet: look for signals, and go on.
+    GoOn,
+}
+
+/// How long a wait goes on, and how long each sleep of it is.
+#[derive(Debug)]
+pub struct Patience {
+    deadline: Option<Instant>,
+    slice: Duration,
+    longest_slice: Duration,
+}
+
+const SPINS: u32 = 100;
+const YIELDS_FOR: Duration = Duration::from_micros(20);
+
+impl Patience {
+    /// For a lock, whose owner has to be looked at.
+    #[must_use]
+    pub fn with_owner(timeout: Option<Duration>) -> Self {
+        Self::new(timeout, Duration::from_millis(50), Duration::from_millis(50))
+    }
+
+    /// For what has no owner: only a waker that was killed makes a look necessary.
+    #[must_use]
+    pub fn without_owner(timeout: Option<Duration>) -> Self {
+        Self::new(timeout, Duration::from_millis(100), Duration::from_secs(1))
+    }
+
+    fn new(timeout: Option<Duration>, slice: Duration, longest_slice: Duration) -> Self {
+        Self {
+            // What the clock cannot hold is for ever.
+            deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            slice,
+            longest_slice,
+        }
+    }
+
+    /// How long to sleep now; `None` when the time is over.
+    #[must_use]
+    pub fn slice(&self) -> Option<Duration> {
+        let Some(deadline) = self.deadline else {
+            return Some(self.slice);
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| left.min(self.slice))
+    }
+
+    /// Take note of how a sleep ended; true when it was a whole slice, after which it is time to look around.
+    pub fn note(&mut self, slept: Slept) -> bool {
+        let whole = slept == Slept::TimedOut;
+        if whole {
+            self.slice = (self.slice * 2).min(self.longest_slice);
+        }
+        whole
+    }
+}
+
+/// Try for a moment: with the CPU kept, then with giving it to whoever needs it.
+pub fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..SPINS {
+        if let Some(done) = attempt() {
+            return Some(done);
+        }
+        hint::spin_loop();
+    }
+    let start = Instant::now();
+    while start.elapsed() < YIELDS_FOR {
+        rustix::thread::sched_yield();
+        if let Some(done) = attempt() {
+            return Some(done);
+        }
+    }
+    None
+}

@@ -1,0 +1,337 @@
+//! A file that several processes map: what lies in it is reached as atomics, by offset, and nothing else.
+//!
+//! The file is mapped in windows, each when something in it is first asked for, and never unmapped: under a limit on
+//! address space (`ulimit -v`) a process pays for what it uses. Whatever other processes write, and whatever an offset
+//! read from the file says, the worst that comes of it is a wrong number: offsets are checked against the window,
+//! alignment included, and atomics have no invalid values.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
+
+use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
+use rustix::io::Errno;
+use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+
+use super::descriptor::{above_streams, identify, Identity};
+use crate::atomics::{AtomicU32, AtomicU64};
+
+/// What may lie in shared memory.
+///
+/// # Safety
+/// Every pattern of bits is a valid value, and whatever other processes write there, using it from here is no data race:
+/// atomics, and structures (`repr(C)`) and arrays of nothing else.
+pub unsafe trait Shared: Sync {}
+
+// SAFETY: an atomic integer.
+unsafe impl Shared for AtomicU32 {}
+// SAFETY: an atomic integer.
+unsafe impl Shared for AtomicU64 {}
+// SAFETY: nothing but what may lie there, without padding in between.
+unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}
+
+/// A structure that may lie in shared memory: fields that may, in the order of C.
+macro_rules! shared_struct {
+    ($(#[$about:meta])* pub struct $name:ident { $($(#[$of:meta])* pub $field:ident: $type:ty,)* }) => {
+        $(#[$about])*
+        #[repr(C)]
+        pub struct $name { $($(#[$of])* pub $field: $type,)* }
+
+        // SAFETY: repr(C), and each field may lie in shared memory itself, which the next item has the compiler check.
+        unsafe impl $crate::sys::shared::Shared for $name {}
+
+        const _: () = {
+            const fn may_be_shared<T: $crate::sys::shared::Shared>() {}
+            $(may_be_shared::<$type>();)*
+        };
+    };
+}
+pub(crate) use shared_struct;
+
+/// The file's first window, in bytes; each further one is as long as all before it together.
+pub const FIRST_WINDOW: u64 = 4 << 20;
+/// How many windows there are.
+pub const WINDOWS: usize = 10;
+/// The end of the last window.
+pub const WINDOWS_END: u64 = FIRST_WINDOW << (WINDOWS - 1);
+
+/// The file, as this process has it.
+pub struct SharedFile {
+    descriptor: AtomicI32,
+    identity: Option<Identity>,
+    /// Which other processes have it, and as which descriptors.
+    holders: fn(&SharedFile) -> Vec<(u32, RawFd)>,
+    windows: [AtomicPtr<u8>; WINDOWS],
+}
+
+impl SharedFile {
+    /// Make one that nobody else has, `length` bytes of zeroes that take no memory until they are reserved.
+    ///
+    /// # Errors
+    /// The kernel's: short of descriptors, or a limit on the size of files (`ulimit -f`).
+    pub fn create(length: u64, holders: fn(&SharedFile) -> Vec<(u32, RawFd)>) -> io::Result<Self> {
+        let file = memfd_create(c"allcores-arena", MemfdFlags::CLOEXEC)?;
+        ftruncate(&file, length)?;
+        Ok(Self::of(above_streams(file)?, holders))
+    }
+
+    /// Take over one that another process made.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn join(file: OwnedFd, holders: fn(&SharedFile) -> Vec<(u32, RawFd)>) -> io::Result<Self> {
+        Ok(Self::of(above_streams(file)?, holders))
+    }
+
+    fn of(file: OwnedFd, holders: fn(&SharedFile) -> Vec<(u32, RawFd)>) -> Self {
+        let descriptor = file.into_raw_fd();
+        Self {
+            descriptor: AtomicI32::new(descriptor),
+            identity: identify(descriptor),
+            holders,
+            windows: Default::default(),
+        }
+    }
+
+    /// The descriptor. A program that has closed it, or uses its number for something else, gets another one, from
+    /// another process that has the file.
+    ///
+    /// # Errors
+    /// `NotConnected`, which is no error of the kernel's, when nobody else has it.
+    pub fn descriptor(&self) -> io::Result<BorrowedFd<'static>> {
+        let mut descriptor = self.descriptor.load(Ordering::Acquire);
+        if self.identity.is_none() || identify(descriptor) != self.identity {
+            descriptor = self.find_again()?.into_raw_fd();
+            self.descriptor.store(descriptor, Ordering::Release);
+        }
+        // SAFETY: it is open: looked at just now, and nobody but a program that closes what it does not know closes it.
+        // Should that happen in between, the kernel refuses the number, or reaches another file, as with any in Python.
+        Ok(unsafe { BorrowedFd::borrow_raw(descriptor) })
+    }
+
+    #[cold]
+    fn find_again(&self) -> io::Result<OwnedFd> {
+        for (process, number) in (self.holders)(self) {
+            let path = format!("/proc/{process}/fd/{number}");
+            let file = File::options().read(true).write(true).open(path);
+            if let Ok(file) = file.and_then(|file| above_streams(file.into())) {
+                if identify(file.as_raw_fd()) == self.identity {
+                    return Ok(file);
+                }
+            }
+        }
+        Err(io::Error::new(
+            io::ErrorKind::NotConnected,
+            "this process has closed the descriptor of the session's shared memory, and no other process has it",
+        ))
+    }
+
+    /// What lies at an offset, if it lies within one window, aligned. The window is mapped if it is not yet.
+    ///
+    /// # Errors
+    /// `InvalidData` for what does not; the kernel's, when it cannot be mapped.
+    pub fn at<T: Shared>(&self, offset: u64) -> io::Result<&'static T> {
+        let (index, start, length) = window_of(offset);
+        let size = size_of::<T>() as u64;
+        let within = offset - start;
+        if index >= WINDOWS || offset % align_of::<T>() as u64 != 0 || length - within < size {
+            return Err(out_of_bounds());
+        }
+        let mut address = self.windows[index].load(Ordering::Acquire);
+        if address.is_null() {
+            address = self.map_window(index, start, length)?;
+        }
+        // SAFETY: the window is mapped, `within + size` ends inside of it, and it is never unmapped. It begins on a page,
+        // so an aligned offset is an aligned address.
+        let there = unsafe { address.add(within as usize) };
+        // SAFETY: as above. `T` is Shared: any bytes are a value of it, whoever else writes there.
+        Ok(unsafe { &*there.cast::<T>() })
+    }
+
+    #[cold]
+    fn map_window(&self, index: usize, start: u64, length: u64) -> io::Result<*mut u8> {
+        let mapped = map(
+            self.descriptor()?,
+            start,
+            length as usize,
+            ProtFlags::READ | ProtFlags::WRITE,
+        )?;
+        // Without a lock, which a fork in another thread could leave locked.
+        match self.windows[index].compare_exchange(ptr::null_mut(), mapped, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Ok(mapped),
+            Err(first) => {
+                unmap(mapped, length as usize);
+                Ok(first)
+            }
+        }
+    }
+
+    /// Have memory behind a range, so that touching it cannot fail.
+    ///
+    /// # Errors
+    /// The kernel's: out of memory.
+    pub fn reserve(&self, offset: u64, length: u64) -> io::Result<()> {
+        allocate(self.descriptor()?, FallocateFlags::empty(), offset, length)
+    }
+
+    /// Give the memory behind a range back to the system; it reads as zeroes again.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn punch(&self, offset: u64, length: u64) -> io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        allocate(self.descriptor()?, flags, offset, length)
+    }
+
+    /// Map a range of its own, which ends with the value.
+    ///
+    /// # Errors
+    /// The kernel's: a limit on address space.
+    pub fn map(&self, offset: u64, length: usize, writable: bool) -> io::Result<Mapping> {
+        let protection = if writable {
+            ProtFlags::READ | ProtFlags::WRITE
+        } else {
+            ProtFlags::READ
+        };
+        Ok(Mapping {
+            start: map(self.descriptor()?, offset, length, protection)?,
+            length,
+        })
+    }
+}
+
+/// A range of a file, mapped for as long as this lives. For bytes that the program reads and writes, as in any mmap.
+pub struct Mapping {
+    start: *mut u8,
+    length: usize,
+}
+
+// SAFETY: it only hands out its address; what is done there is the caller's business, from whatever thread.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Where it begins.
+    #[must_use]
+    pub fn address(&self) -> *mut u8 {
+        self.start
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        unmap(self.start, self.length);
+    }
+}
+
+fn map(file: BorrowedFd<'_>, offset: u64, length: usize, protection: ProtFlags) -> io::Result<*mut u8> {
+    // SAFETY: a new mapping at an address of the kernel's choice; no memory that exists is touched.
+    let mapped = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, file, offset) }?;
+    Ok(mapped.cast())
+}
+
+fn unmap(start: *mut u8, length: usize) {
+    // SAFETY: a mapping of ours, of this length, to which nobody refers any more. Failing leaves it mapped.
+    let _ = unsafe { munmap(start.cast(), length) };
+}
+
+fn allocate(file: BorrowedFd<'_>, flags: FallocateFlags, offset: u64, length: u64) -> io::Result<()> {
+    loop {
+        match fallocate(file, flags, offset, length) {
+            Err(Errno::INTR) => {}
+            done => return Ok(done?),
+        }
+    }
+}
+
+/// Which window an offset lies in, where that begins and how long it is. The index is not bounded.
+fn window_of(offset: u64) -> (usize, u64, u64) {
+    let quarters = offset / FIRST_WINDOW;
+    match quarters.checked_ilog2() {
+        None => (0, 0, FIRST_WINDOW),
+        Some(power) => {
+            let start = FIRST_WINDOW << power;
+            (power as usize + 1, start, start)
+        }
+    }
+}
+
+fn out_of_bounds() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "an offset leads out of the arena")
+}
+
+/// A copy of a descriptor, for whoever is to own it.
+///
+/// # Errors
+/// The kernel's.
+pub fn copy_of(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    descriptor.as_fd().try_clone_to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::fd::FromRawFd;
+
+    fn nobody(_: &SharedFile) -> Vec<(u32, RawFd)> {
+        Vec::new()
+    }
+
+    #[test]
+    fn windows_lie_end_to_end() {
+        let (mut end, mut expected) = (0, 0);
+        while expected < WINDOWS {
+            let (index, start, length) = window_of(end);
+            assert_eq!((index, start), (expected, end));
+            assert_eq!(window_of(end + length - 1), (index, start, length));
+            (end, expected) = (end + length, expected + 1);
+        }
+        assert_eq!(end, WINDOWS_END);
+    }
+
+    #[test]
+    fn what_is_written_in_one_process_view_is_read_in_another() {
+        let one = SharedFile::create(WINDOWS_END, nobody).expect("a file");
+        let other =
+            SharedFile::join(copy_of(one.descriptor().expect("open")).expect("a copy"), nobody).expect("joined");
+        for offset in [0, FIRST_WINDOW - 8, FIRST_WINDOW, 5 * FIRST_WINDOW] {
+            one.reserve(offset, 8).expect("memory");
+            one.at::<AtomicU64>(offset)
+                .expect("within")
+                .store(offset + 1, Ordering::SeqCst);
+            let word = other.at::<AtomicU64>(offset).expect("within");
+            assert_eq!(word.load(Ordering::SeqCst), offset + 1);
+        }
+    }
+
+    #[test]
+    fn what_does_not_lie_within_is_refused() {
+        let file = SharedFile::create(WINDOWS_END, nobody).expect("a file");
+        for offset in [1, FIRST_WINDOW - 4, WINDOWS_END, u64::MAX - 7] {
+            assert!(file.at::<AtomicU64>(offset).is_err(), "{offset}");
+        }
+    }
+
+    #[test]
+    fn memory_that_was_given_back_reads_as_zeroes() {
+        let file = SharedFile::create(WINDOWS_END, nobody).expect("a file");
+        let word = file.at::<AtomicU64>(1 << 16).expect("within");
+        word.store(5, Ordering::SeqCst);
+        file.punch(1 << 16, 1 << 16).expect("given back");
+        assert_eq!(word.load(Ordering::SeqCst), 0);
+    }
+
+    #[test]
+    fn a_program_that_closed_the_descriptor_is_told_so() {
+        let file = SharedFile::create(WINDOWS_END, nobody).expect("a file");
+        // SAFETY: it is `file`'s, which looks before it uses it.
+        drop(unsafe { OwnedFd::from_raw_fd(file.descriptor().expect("open").as_raw_fd()) });
+        assert_eq!(
+            file.descriptor().expect_err("closed").kind(),
+            io::ErrorKind::NotConnected
+        );
+    }
+}
