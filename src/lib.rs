@@ -17,6 +17,8 @@ compile_error!("allcores supports Linux only (x86-64 and aarch64)");
 pub mod arena;
 mod atomics;
 mod bytes;
+#[cfg(test)]
+mod crash;
 #[cfg(feature = "python")]
 mod py;
 pub mod registry;

@@ -279,8 +279,7 @@ impl Arena {
     }
 
     fn zero(&self, offset: u64, size: u64) -> Result<()> {
-        for word in 0..size.div_ceil(8) {
-            let word: &AtomicU64 = self.file.at(offset + BLOCK_HEADER + word * 8)?;
+        for word in self.file.words(offset + BLOCK_HEADER, size.div_ceil(8) as usize)? {
             word.store(0, Ordering::Relaxed);
         }
         Ok(())

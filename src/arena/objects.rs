@@ -147,8 +147,11 @@ impl Arena {
 }
 
 impl super::heap::Heap<'_> {
-    /// Give a live block a name.
+    /// Give a live block a name. One that has spans has no place for it.
     fn name(&self, offset: u64, name: &str) -> Result<()> {
+        if self.arena.block(offset)?.link.load(Ordering::Relaxed) != 0 {
+            return Err(Error::OtherKind);
+        }
         let name = cut(name, NAME_MAX_BYTES);
         let link = self.allocate(Kind::Name, name.len() as u64)?;
         for (index, word) in words_of(name).enumerate() {

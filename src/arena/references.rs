@@ -26,6 +26,9 @@ pub struct Place {
 impl Own {
     /// Take over the copy that was made for this process.
     pub fn move_to(&mut self, chain: Vec<u64>) {
+        if chain.is_empty() {
+            self.vacant.clear();
+        }
         self.chain = chain;
     }
 }

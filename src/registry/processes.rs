@@ -102,6 +102,7 @@ impl Arena {
     /// # Errors
     /// `Full` when there are too many processes.
     pub fn register(&self, name: &str, pause: Pause<'_>) -> Result<()> {
+        self.own().move_to(Vec::new()); // what a process that forked this one had is not its own
         let heap = self.heap(pause)?;
         let (id, record) = heap.record()?;
         self.begin(record, name);

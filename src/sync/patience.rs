@@ -25,14 +25,16 @@ pub struct Patience {
     longest_slice: Duration,
 }
 
-const SPINS: u32 = 100;
+// The single-step tests go through each of them, and let an owner die at each.
+const SPINS: u32 = if cfg!(test) { 2 } else { 100 };
+const SLICE_WITH_OWNER: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 50 });
 const YIELDS_FOR: Duration = Duration::from_micros(20);
 
 impl Patience {
     /// For a lock, whose owner has to be looked at.
     #[must_use]
     pub fn with_owner(timeout: Option<Duration>) -> Self {
-        Self::new(timeout, Duration::from_millis(50), Duration::from_millis(50))
+        Self::new(timeout, SLICE_WITH_OWNER, SLICE_WITH_OWNER)
     }
 
     /// For what has no owner: only a waker that was killed makes a look necessary.

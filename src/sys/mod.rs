@@ -14,4 +14,6 @@ pub mod seqpacket;
 pub mod shared;
 pub mod signal;
 pub mod state;
+#[cfg(test)]
+pub mod step;
 pub mod streams;

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::slice;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
 use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
@@ -148,6 +149,21 @@ impl SharedFile {
         let there = unsafe { address.add(within as usize) };
         // SAFETY: as above. `T` is Shared: any bytes are a value of it, whoever else writes there.
         Ok(unsafe { &*there.cast::<T>() })
+    }
+
+    /// The words from an offset on, if they lie within one window, aligned.
+    ///
+    /// # Errors
+    /// As `at`.
+    pub fn words(&self, offset: u64, count: usize) -> io::Result<&'static [AtomicU64]> {
+        let first: &AtomicU64 = self.at(offset)?;
+        let (_, start, length) = window_of(offset);
+        let bytes = (count as u64).checked_mul(size_of::<AtomicU64>() as u64);
+        match bytes {
+            // SAFETY: `count` words from `first` on lie in the same window, which is never unmapped.
+            Some(bytes) if bytes <= length - (offset - start) => Ok(unsafe { slice::from_raw_parts(first, count) }),
+            _ => Err(out_of_bounds()),
+        }
     }
 
     #[cold]
