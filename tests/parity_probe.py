@@ -49,7 +49,10 @@ def fits(standard, ours):
     if wanted is None or have is None:
         return wanted == have
     more = [p for p in have if p not in wanted]
-    return [p for p in have if p in wanted] == wanted and all(p[1:] == ("KEYWORD_ONLY", "None") for p in more)
+    later = ("track", "KEYWORD_ONLY", "True")  # the standard library's own, from Python 3.13 on
+    return [p for p in have if p in wanted] == wanted and all(
+        p[1:] == ("KEYWORD_ONLY", "None") or p == later for p in more
+    )
 
 
 def compare_callable(where, standard, ours):

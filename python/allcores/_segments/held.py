@@ -1,0 +1,62 @@
+"""The SharedMemory objects of this process whose descriptors hold a lock: what a fork and the end have to do with it.
+
+A lock belongs to the open file description, which forked children share: it holds until the last of them has closed it,
+mappings included. But unlocking is for all of them at once. So a forked child takes locks of its own, and then the end
+of the program may unlock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import weakref
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Iterator
+
+    from allcores.shared_memory import SharedMemory
+
+__all__ = ["add", "let_go"]
+
+_objects: weakref.WeakValueDictionary[int, SharedMemory] = weakref.WeakValueDictionary()
+"""By id, since a subclass may not be hashable."""
+
+
+def add(memory: SharedMemory) -> None:
+    """Remember an object whose descriptor holds a lock."""
+    found = os.fstat(memory._fd)
+    memory._inode = found.st_dev, found.st_ino
+    _objects[id(memory)] = memory
+
+
+def let_go() -> None:
+    """Unlock all, at the end. They still work; but if nobody else has them open, they can be swept."""
+    for descriptor in _descriptors():
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+
+def _lock_for_this_process() -> None:
+    """In a forked child: put an open file description of its own, with a lock, where its parent's is."""
+    for descriptor in _descriptors():
+        with contextlib.suppress(OSError):
+            own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
+            try:
+                fcntl.flock(own, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                os.dup2(own, descriptor, inheritable=os.get_inheritable(descriptor))
+            finally:
+                os.close(own)
+
+
+def _descriptors() -> Iterator[int]:
+    """Yield those that are still what they were: programs close what they do not know, and numbers are used again."""
+    for memory in list(_objects.values()):
+        with contextlib.suppress(OSError):
+            found = os.fstat(memory._fd)  # -1 when it was closed
+            if (found.st_dev, found.st_ino) == memory._inode:
+                yield memory._fd
+
+
+os.register_at_fork(after_in_child=_lock_for_this_process)

@@ -1,0 +1,54 @@
+"""What others have left behind, at the first segment of a session; and what this one leaves, at its root's end."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from multiprocessing import util
+
+from allcores._segments import held, owner
+from allcores._segments.sweep import Removed, sweep
+
+__all__ = ["clean", "clean_at_end", "sweep_once"]
+
+_LAST = -200
+"""The priority among multiprocessing's finalizers: after the program's own, when its children have been joined."""
+_SHOWN = 5
+"""How many names a warning has."""
+
+_at_end: util.Finalize | None = None
+_at_end_of_pid = _swept_by_pid = 0
+"""Which this process may be a fork of."""
+
+
+def sweep_once() -> None:
+    """Remove what sessions that were killed have left, when this process has not done so before."""
+    global _swept_by_pid
+    if _swept_by_pid != os.getpid():
+        _swept_by_pid = os.getpid()
+        sweep()
+
+
+def clean_at_end(own: int) -> None:
+    """Have this process, a root, remove at its end what its session has made and not unlinked."""
+    global _at_end, _at_end_of_pid
+    if _at_end is None or _at_end_of_pid != os.getpid() or not _at_end.still_active():
+        _at_end, _at_end_of_pid = util.Finalize(None, _clean_and_warn, args=(own,), exitpriority=_LAST), os.getpid()
+
+
+def clean(own: int | None) -> list[Removed]:
+    """Remove what belongs to ``own``, this process, unless another has it open; and what others have left."""
+    held.let_go()
+    return sweep(lambda other: other == own or not owner.is_alive(other))
+
+
+def _clean_and_warn(own: int) -> None:
+    names = sorted(one.name for one in clean(own) if one.owner == own)
+    if names:
+        shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
+        warnings.warn(
+            f"allcores: There appear to be {len(names)} leaked shared_memory objects to clean up at shutdown: {shown}. "
+            "They have been removed. Whoever uses one last should call its unlink()",
+            UserWarning,
+            stacklevel=1,
+        )
