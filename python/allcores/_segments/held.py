@@ -1,14 +1,16 @@
 """The SharedMemory objects of this process whose descriptors hold a lock: what a fork and the end have to do with it.
 
 A lock belongs to the open file description, which forked children share: it holds until the last of them has closed it,
-mappings included. But unlocking is for all of them at once. So a forked child takes locks of its own, and then the end
-of the program may unlock.
+mappings included. But unlocking is for all of them at once. So a forked child is given locks of its own, and then the
+end of the program may unlock.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import fcntl
+import itertools
 import os
 import weakref
 
@@ -38,16 +40,32 @@ def let_go() -> None:
             fcntl.flock(descriptor, fcntl.LOCK_UN)
 
 
-def _lock_for_this_process() -> None:
-    """In a forked child: put an open file description of its own, with a lock, where its parent's is."""
+def _before_fork() -> None:
+    """Open and lock everything anew, for the child: afterwards would be too late, should this process end at once."""
     for descriptor in _descriptors():
         with contextlib.suppress(OSError):
             own = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_CLOEXEC)
-            try:
-                fcntl.flock(own, fcntl.LOCK_SH | fcntl.LOCK_NB)
-                os.dup2(own, descriptor, inheritable=os.get_inheritable(descriptor))
-            finally:
-                os.close(own)
+            _for_child.setdefault(_thread.get_ident(), []).append((own, descriptor))
+            fcntl.flock(own, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+
+def _in_parent() -> None:
+    for own, _ in _for_child.pop(_thread.get_ident(), ()):
+        os.close(own)
+
+
+def _in_child() -> None:
+    for own, descriptor in _for_child.pop(_thread.get_ident(), ()):
+        with contextlib.suppress(OSError):
+            os.dup2(own, descriptor, inheritable=os.get_inheritable(descriptor))
+        os.close(own)
+    for own, _ in itertools.chain.from_iterable(_for_child.values()):  # of threads that were forking as well
+        os.close(own)
+    _for_child.clear()
+
+
+_for_child: dict[int, list[tuple[int, int]]] = {}
+"""While a thread forks, by its identifier: descriptors for the child, and what they take the place of."""
 
 
 def _descriptors() -> Iterator[int]:
@@ -59,4 +77,4 @@ def _descriptors() -> Iterator[int]:
                 yield memory._fd
 
 
-os.register_at_fork(after_in_child=_lock_for_this_process)
+os.register_at_fork(before=_before_fork, after_in_parent=_in_parent, after_in_child=_in_child)
