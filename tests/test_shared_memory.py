@@ -472,6 +472,18 @@ print(os.waitpid(pid, 0)[1])
     assert not (FOLDER / name).exists()
 
 
+def test_an_exit_function_that_runs_after_the_end_may_unlink_what_is_gone(name: str) -> None:
+    text = f"""
+import atexit
+atexit.register(lambda: (memory.unlink(), print("unlinked")))
+from allcores.shared_memory import SharedMemory
+memory = SharedMemory({name!r}, create=True, size=10)
+"""
+    outcome = run([*PYTHON, "-c", text])
+    assert (outcome.status, outcome.out) == (0, "unlinked\n")
+    assert "Traceback" not in outcome.err
+
+
 # --- what nobody removes
 
 

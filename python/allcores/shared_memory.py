@@ -95,7 +95,7 @@ class SharedMemory(_std.SharedMemory):
 
         FileNotFoundError when somebody has done so before.
         """
-        if self._name:
+        if self._name and self._name.lstrip("/") not in leftovers.removed_at_end:
             _posixshmem.shm_unlink(self._name)
 
 

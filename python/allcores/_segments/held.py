@@ -17,16 +17,22 @@ import weakref
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterator
+    from typing import Protocol
 
-    from allcores.shared_memory import SharedMemory
+    class Memory(Protocol):
+        """A SharedMemory of ours."""
+
+        _fd: int
+        _inode: tuple[int, int] | None
+
 
 __all__ = ["add", "let_go"]
 
-_objects: weakref.WeakValueDictionary[int, SharedMemory] = weakref.WeakValueDictionary()
+_objects: weakref.WeakValueDictionary[int, Memory] = weakref.WeakValueDictionary()
 """By id, since a subclass may not be hashable."""
 
 
-def add(memory: SharedMemory) -> None:
+def add(memory: Memory) -> None:
     """Remember an object whose descriptor holds a lock."""
     found = os.fstat(memory._fd)
     memory._inode = found.st_dev, found.st_ino

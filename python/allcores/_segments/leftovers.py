@@ -9,7 +9,7 @@ from multiprocessing import util
 from allcores._segments import held, owner
 from allcores._segments.sweep import Removed, sweep
 
-__all__ = ["clean", "clean_at_end", "sweep_once"]
+__all__ = ["clean", "clean_at_end", "removed_at_end", "sweep_once"]
 
 _LAST = -200
 """The priority among multiprocessing's finalizers: after the program's own, when its children have been joined."""
@@ -19,6 +19,10 @@ _SHOWN = 5
 _at_end: util.Finalize | None = None
 _at_end_of_pid = _swept_by_pid = 0
 """Which this process may be a fork of."""
+
+
+removed_at_end: set[str] = set()
+"""Names, for exit functions of the program that run later and unlink what is gone already."""
 
 
 def sweep_once() -> None:
@@ -44,6 +48,7 @@ def clean(own: int | None) -> list[Removed]:
 
 def _clean_and_warn(own: int) -> None:
     names = sorted(one.name for one in clean(own) if one.owner == own)
+    removed_at_end.update(names)
     if names:
         shown = ", ".join(names[:_SHOWN]) + (" …" if len(names) > _SHOWN else "")
         warnings.warn(
