@@ -153,6 +153,27 @@ print(shared_memory.SharedMemory is original, shared_memory.SharedMemory.__modul
     assert LEAKED in outcome.err, "of the list, which nobody unlinked"
 
 
+@pytest.mark.parametrize(
+    "mount", ["-o nr_inodes=1 x /dev/shm", "-o ro x /dev/shm", "x /dev"], ids=["full", "ro", "none"]
+)
+def test_where_there_is_no_room_or_no_folder_the_error_is_the_standard_one(mount: str, tmp_path: Path) -> None:
+    text = """
+import sys
+for package in ("multiprocessing", "allcores"):
+    memory = __import__(f"{package}.shared_memory", fromlist="_")
+    for arguments in ({"name": "some", "create": True, "size": 10}, {"name": "some"}):
+        try: memory.SharedMemory(**arguments)
+        except OSError as error: print(package, repr(error), error)
+"""
+    in_namespace = ["unshare", "--mount", "sh", "-c", f'mount -t tmpfs {mount} && exec "$@"', "sh"]
+    if subprocess.run([*in_namespace, "true"], capture_output=True).returncode != 0:
+        pytest.skip("mounting is not allowed here")
+    outcome = run([*in_namespace, *PYTHON, program(tmp_path, text)])
+    lines = outcome.out.splitlines()
+    assert (outcome.status, outcome.err, len(lines)) == (0, "", 4)
+    assert lines[2:] == [line.replace("multiprocessing", "allcores") for line in lines[:2]]
+
+
 # --- with every start method
 
 ALL_WAYS = """

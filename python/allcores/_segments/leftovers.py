@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
-from multiprocessing import util
 
 from allcores._segments import held, owner
 from allcores._segments.sweep import Removed, sweep
 
-__all__ = ["clean", "clean_at_end", "removed_at_end", "sweep_once"]
+__all__ = ["clean", "clean_and_warn", "removed_at_end", "sweep_once"]
 
-_LAST = -200
-"""The priority among multiprocessing's finalizers: after the program's own, when its children have been joined."""
 _SHOWN = 5
 """How many names a warning has."""
 
-_at_end: util.Finalize | None = None
-_at_end_of_pid = _swept_by_pid = 0
+_swept_by_pid = 0
 """Which this process may be a fork of."""
 
 
@@ -33,20 +29,14 @@ def sweep_once() -> None:
         sweep()
 
 
-def clean_at_end(own: int) -> None:
-    """Have this process, a root, remove at its end what its session has made and not unlinked."""
-    global _at_end, _at_end_of_pid
-    if _at_end is None or _at_end_of_pid != os.getpid() or not _at_end.still_active():
-        _at_end, _at_end_of_pid = util.Finalize(None, _clean_and_warn, args=(own,), exitpriority=_LAST), os.getpid()
-
-
 def clean(own: int | None) -> list[Removed]:
     """Remove what belongs to ``own``, this process, unless another has it open; and what others have left."""
     held.let_go()
     return sweep(lambda other: other == own or not owner.is_alive(other))
 
 
-def _clean_and_warn(own: int) -> None:
+def clean_and_warn(own: int) -> None:
+    """Do so at the end of the program, and say once what that had forgotten."""
     names = sorted(one.name for one in clean(own) if one.owner == own)
     removed_at_end.update(names)
     if names:

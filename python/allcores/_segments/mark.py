@@ -14,7 +14,9 @@ import fcntl
 import os
 import stat
 
-__all__ = ["keep", "may_be_marked", "owner_of", "put"]
+from allcores._segments.folder import may_be_marked
+
+__all__ = ["keep", "owner_of", "put"]
 
 _ATTRIBUTE = "user.allcores"
 _FIRST_OF_THE_KERNEL_NS = 10**18
@@ -36,11 +38,6 @@ def keep(descriptor: int) -> None:
     """Let a use of a segment by this descriptor leave its mark alone."""
     with contextlib.suppress(OSError):  # another user's
         fcntl.fcntl(descriptor, fcntl.F_SETFL, fcntl.fcntl(descriptor, fcntl.F_GETFL) | os.O_NOATIME)
-
-
-def may_be_marked(found: os.stat_result) -> bool:
-    """Whether a file can have a mark; costs nothing more."""
-    return stat.S_ISREG(found.st_mode) and bool(found.st_mode & stat.S_ISVTX)
 
 
 def owner_of(descriptor: int) -> int | None:

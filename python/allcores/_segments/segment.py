@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import _posixshmem
+import contextlib
 import errno
 import fcntl
 import mmap
 import os
 
-from allcores._segments import mark, owner, sweep
+from allcores._segments import mark, owner, session, sweep
 from allcores._segments.folder import FOLDER, file_name
 
 __all__ = ["create", "create_for_ever", "open_existing"]
@@ -68,8 +69,9 @@ def _make_ready(descriptor: int, size: int, root: int | None) -> mmap.mmap:
     os.ftruncate(descriptor, size)
     mapping = mmap.mmap(descriptor, size)
     if root is not None:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # first: what is marked and not locked is swept
-        mark.put(descriptor, root)
+        with contextlib.suppress(OSError):  # a file system without locks: unmarked, it is as the standard library's
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # first: what is marked and not locked is swept
+            mark.put(descriptor, root)
     return mapping
 
 
@@ -93,9 +95,10 @@ def open_existing(name: str, flags: int, mode: int) -> tuple[int, bool]:
             return descriptor, False
         mark.keep(descriptor)
         file = file_name(name)
-        if file is not None and not owner.is_alive(its_owner):
+        if file is not None and not session.is_ours(its_owner) and not owner.is_alive(its_owner):
             _removed(file)
-        fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for a sweep that looks at it
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)  # waits for a sweep that looks at it
         if os.fstat(descriptor).st_nlink == 0:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
     except BaseException:

@@ -7,16 +7,25 @@ its program, a child of a package that knows nothing of allcores.
 
 from __future__ import annotations
 
+import os
+
 from allcores import _standard
-from allcores._segments import owner
+from allcores._segments import folder, owner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from multiprocessing import util
     from multiprocessing.process import BaseProcess
 
-__all__ = ["hand_on", "root"]
+__all__ = ["hand_on", "is_ours", "root"]
 
 _KEY = "allcores_root"
+_LAST = -200
+"""The priority among multiprocessing's finalizers: after the program's own, when its children have been joined."""
+
+_end: util.Finalize | None = None
+_end_of_pid = 0
+"""Which this process may be a fork of."""
 
 
 def root() -> int | None:
@@ -26,11 +35,14 @@ def root() -> int | None:
     own = owner.this_process()
     if own is None or (found is not None and found != own and owner.is_alive(found)):
         return found
-    from allcores._segments import leftovers
-
     config[_KEY] = own
-    leftovers.clean_at_end(own)
+    _clean_at_end(own)
     return own
+
+
+def is_ours(root: int) -> bool:
+    """Whether this is the root that this process knows, dead or alive."""
+    return _standard.inherited_by_children().get(_KEY) == root
 
 
 def hand_on(child: BaseProcess) -> None:
@@ -39,3 +51,18 @@ def hand_on(child: BaseProcess) -> None:
     found = config[_KEY] if _KEY in config else root()
     if found is not None:
         _standard.inherited_by_children(child).setdefault(_KEY, found)
+
+
+def _clean_at_end(own: int) -> None:
+    global _end, _end_of_pid
+    from multiprocessing import util  # not before it is used: see _standard
+
+    if _end is None or _end_of_pid != os.getpid() or not _end.still_active():
+        _end, _end_of_pid = util.Finalize(None, _clean, args=(own,), exitpriority=_LAST), os.getpid()
+
+
+def _clean(own: int) -> None:
+    if any(True for _ in folder.files_with_marks()):
+        from allcores._segments import leftovers  # only now: few programs need it
+
+        leftovers.clean_and_warn(own)

@@ -10,7 +10,7 @@ import fcntl
 import os
 
 from allcores._segments import mark, owner
-from allcores._segments.folder import FOLDER
+from allcores._segments.folder import FOLDER, files_with_marks
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -34,14 +34,11 @@ def _has_ended(owner_: int) -> bool:
 def sweep(may_remove: Callable[[int], bool] = _has_ended) -> list[Removed]:
     """Remove what is abandoned, by owners whom ``may_remove`` allows (default: those that have ended)."""
     removed = []
-    with contextlib.suppress(OSError), os.scandir(FOLDER) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                if not mark.may_be_marked(entry.stat(follow_symlinks=False)):
-                    continue
-                one = remove_if_abandoned(entry.name, may_remove)
-                if one is not None:
-                    removed.append(one)
+    for file in list(files_with_marks()):
+        with contextlib.suppress(OSError):
+            one = remove_if_abandoned(file, may_remove)
+            if one is not None:
+                removed.append(one)
     return removed
 
 

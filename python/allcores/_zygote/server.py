@@ -12,13 +12,11 @@ import os
 import resource
 import select
 import signal
-import sys
 import time
 import weakref
 
 from allcores import _core, _standard
-from allcores._segments import owner
-from allcores._segments.sweep import sweep
+from allcores._segments import folder
 from allcores._zygote import account, spare
 from allcores._zygote.memory import TRACKER_NAME
 from allcores._zygote.news import receive_news
@@ -329,17 +327,17 @@ class Zygote:
 
     def _remove_segments(self) -> None:
         """Remove the shared memory that a killed root has left, when the children that were killed have it no more."""
+        if not any(True for _ in folder.files_with_marks()):
+            return
+        from allcores._segments import leftovers, owner  # only now: few sessions need them
+
         now = time.monotonic()
         deadlines = {self._root: now + _ROOT_SECONDS} | dict.fromkeys(self._children, now + _DEATHS_SECONDS)
         for pidfd, deadline in deadlines.items():
             with select.epoll() as death:
                 death.register(pidfd, select.EPOLLIN)
                 death.poll(max(0.0, deadline - time.monotonic()))
-        leftovers = sys.modules.get("allcores._segments.leftovers")  # where the main module may have made some here
-        if leftovers is None:
-            sweep()
-        else:
-            leftovers.clean(owner.this_process())
+        leftovers.clean(owner.this_process())  # its own, too: importing the main module may have made some
 
     def _end(self) -> NoReturn:
         """End, with what importing the main module wanted to be done at the end."""
