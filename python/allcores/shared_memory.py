@@ -2,7 +2,7 @@
 
 The standard library's classes, shared by name with any program, but without its resource tracker: what a program makes
 and does not unlink is removed when the program has ended *and* nobody has it open any more. How, stands in
-``allcores/_segments/README.md``.
+``_segments/README.md``.
 """
 
 from __future__ import annotations
