@@ -425,8 +425,13 @@ def test_a_failure_that_answers_somebody_else_is_asked_anew() -> None:
 def test_the_resource_tracker_comes_from_the_zygote_and_outlives_the_program(ahead: bool, tmp_path: Path) -> None:
     text = """
 from multiprocessing import resource_tracker, shared_memory
+def make_tracked():
+    memory = shared_memory.SharedMemory(create=True, size=1, **{"track": False} if AHEAD else {})
+    if AHEAD:  # it is allcores' own, which tells the tracker nothing by itself
+        resource_tracker.register(memory._name, "shared_memory")
+    return memory.name
 def work(names):
-    names.send(shared_memory.SharedMemory(create=True, size=1).name)
+    names.send(make_tracked())
 
 if __name__ == "__main__":
     receiver, sender = mp.Pipe(duplex=False)
@@ -434,11 +439,11 @@ if __name__ == "__main__":
     process = context.Process(target=work, args=(sender,))
     process.start()
     process.join(30)
-    own = shared_memory.SharedMemory(create=True, size=1)
-    print(resource_tracker._resource_tracker._pid, own.name, receiver.recv(), flush=True)
+    print(resource_tracker._resource_tracker._pid, make_tracked(), receiver.recv(), flush=True)
     signal.pause()
 """
-    with started([*(ALLCORES if ahead else PYTHON), str(program(tmp_path, HEAD + text))]) as root:
+    file = program(tmp_path, f"AHEAD = {ahead}\n{HEAD}{text}")
+    with started([*(ALLCORES if ahead else PYTHON), str(file)]) as root:
         assert root.stdout is not None and root.stderr is not None
         tracker, *names = root.stdout.readline().split()
         assert tracker == "None", "no interpreter was started for it"

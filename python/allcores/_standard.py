@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 import threading
+import types
 from multiprocessing import context, process
 from multiprocessing.reduction import ForkingPickler
 
@@ -34,6 +35,7 @@ __all__ = [
     "has_log_handlers",
     "has_one_thread",
     "importing_main",
+    "inherited_by_children",
     "interpreter_flags",
     "is_exiting",
     "locale_in_force",
@@ -51,6 +53,7 @@ __all__ = [
     "spawn_program",
     "stowaways",
     "stream_numbers_taken",
+    "with_other_names",
 ]
 
 default_context: Any = context._default_context
@@ -334,6 +337,12 @@ class process_untouched:
         _util()["_exiting"] = False
 
 
+def inherited_by_children(of: process.BaseProcess | None = None) -> dict[str, Any]:
+    """Return the dict of a process (default: this one) that each child made in it begins with a copy of."""
+    config: dict[str, Any] = vars(of or process.current_process())["_config"]
+    return config
+
+
 def as_no_daemon(start: Callable[[], None]) -> None:
     """Call ``start`` in a way that a daemon may start processes by it, which `Process.start` refuses."""
     config: dict[str, Any] = vars(process.current_process())["_config"]
@@ -397,3 +406,15 @@ def has_log_handlers(logging: Any) -> bool:
         and not type(handler).__module__.startswith("allcores.")
         for handler in handlers
     )
+
+
+def with_other_names(function: Any, **names: Any) -> Any:
+    """Return a function of the standard library that finds ``names`` where it looks for its module's own."""
+    module = {**function.__globals__, **names}
+    twin = types.FunctionType(function.__code__, module, function.__name__, function.__defaults__, function.__closure__)
+    twin.__kwdefaults__, twin.__doc__, twin.__qualname__ = (
+        function.__kwdefaults__,
+        function.__doc__,
+        function.__qualname__,
+    )
+    return twin

@@ -24,6 +24,7 @@ from multiprocessing.context import (
 
 from allcores import _arena, _core, _life, _logs, _standard
 from allcores._cpus import usable_cpus
+from allcores._segments import session
 from allcores._start_method import choice
 from allcores.exit_reason import ExitReason
 from allcores.limits import Limits
@@ -94,6 +95,7 @@ class _OwnProcess(_process.BaseProcess):
         method: str | None = self._start_method  # type: ignore[attr-defined]  # not in the type stubs
         if (method or _default_context.get_context()._name) != "fork":
             self._log_line = _logs.line_for_child()
+        session.hand_on(self)
         try:
             _standard.as_no_daemon(super().start)
         finally:

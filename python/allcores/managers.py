@@ -10,9 +10,20 @@ from multiprocessing import managers as _std
 from multiprocessing.managers import BaseProxy, Namespace, RemoteError, Token
 from typing import Any
 
+from allcores import _standard
 from allcores import context as _context
+from allcores import shared_memory as _shared_memory
 
-__all__ = ["BaseManager", "BaseProxy", "Namespace", "RemoteError", "SharedMemoryManager", "SyncManager", "Token"]
+__all__ = [
+    "BaseManager",
+    "BaseProxy",
+    "Namespace",
+    "RemoteError",
+    "SharedMemoryManager",
+    "SharedMemoryServer",
+    "SyncManager",
+    "Token",
+]
 
 
 class BaseManager(_std.BaseManager):
@@ -36,12 +47,41 @@ class SyncManager(BaseManager, _std.SyncManager):
     """A manager of the usual types: dict, list, Namespace, Lock ... Queue; what ``Manager()`` returns."""
 
 
+def _with_ours(function: Any) -> Any:
+    """Return a function of the standard module that makes and opens segments of ours."""
+    return _standard.with_other_names(function, shared_memory=_shared_memory)
+
+
+_StandardTracker: Any = vars(_std)["_SharedMemoryTracker"]  # which type checkers do not know
+
+
+class _SharedMemoryTracker(_StandardTracker):  # type: ignore[misc]
+    """What a server keeps of the segments that it is to unlink."""
+
+    destroy_segment = _with_ours(_StandardTracker.destroy_segment)
+
+
+class SharedMemoryServer(_std.SharedMemoryServer):
+    """The server of a SharedMemoryManager."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take what the standard library's takes."""
+        super().__init__(*args, **kwargs)
+        name = vars(self)["shared_memory_context"].shared_memory_context_name
+        self.shared_memory_context = _SharedMemoryTracker(name, [])
+
+
 class SharedMemoryManager(BaseManager, _std.SharedMemoryManager):
     """A manager that unlinks the SharedMemory blocks made through it when it ends."""
+
+    _Server = SharedMemoryServer
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what `BaseManager` takes."""
         super().__init__(*args, **kwargs)
+
+    SharedMemory = _with_ours(_std.SharedMemoryManager.SharedMemory)
+    ShareableList = _with_ours(_std.SharedMemoryManager.ShareableList)
 
 
 def __getattr__(name: str) -> Any:

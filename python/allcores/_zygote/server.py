@@ -16,6 +16,7 @@ import time
 import weakref
 
 from allcores import _arena, _core, _standard
+from allcores._segments import folder
 from allcores._zygote import account, spare
 from allcores._zygote.memory import TRACKER_NAME
 from allcores._zygote.news import receive_news
@@ -31,6 +32,10 @@ __all__ = ["Zygote", "main"]
 
 _FINALIZERS_SECONDS = 2
 """How long finalizers of the main module may take at the end of a session."""
+_ROOT_SECONDS = 0.2
+"""How long a root may take from closing its descriptors to its end, if it ends."""
+_DEATHS_SECONDS = 2
+"""How long children may take to die of SIGKILL."""
 
 
 def main(
@@ -331,8 +336,23 @@ class Zygote:
                         self._reap(child)
         self._end()
 
+    def _remove_segments(self) -> None:
+        """Remove the shared memory that a killed root has left, when the children that were killed have it no more."""
+        if not any(True for _ in folder.files_with_marks()):
+            return
+        from allcores._segments import leftovers, owner  # only now: few sessions need them
+
+        now = time.monotonic()
+        deadlines = {self._root: now + _ROOT_SECONDS} | dict.fromkeys(self._children, now + _DEATHS_SECONDS)
+        for pidfd, deadline in deadlines.items():
+            with select.epoll() as death:
+                death.register(pidfd, select.EPOLLIN)
+                death.poll(max(0.0, deadline - time.monotonic()))
+        leftovers.clean(owner.this_process())  # its own, too: importing the main module may have made some
+
     def _end(self) -> NoReturn:
         """End, with what importing the main module wanted to be done at the end."""
+        self._remove_segments()
         _disown_finalizers()
         _run_finalizers()
         os._exit(0)

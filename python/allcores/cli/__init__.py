@@ -1,4 +1,4 @@
-"""The command line: ``allcores run PROGRAM`` and its kin.
+"""The command line: ``allcores run PROGRAM`` and its kin, and ``allcores clean``.
 
 Parsed by hand rather than with argparse: everything after the program's name is the program's, and a program should
 start as fast as under ``python``.
@@ -15,6 +15,7 @@ _USAGE = """\
 usage: allcores run [--start-method METHOD] [--report] PROGRAM [ARGUMENTS ...]
        allcores run [--start-method METHOD] [--report] -m MODULE [ARGUMENTS ...]
        allcores run [--start-method METHOD] [--report] -c CODE [ARGUMENTS ...]
+       allcores clean
        allcores --version | --help
 
 Run a Python program, unchanged, with allcores in the place of multiprocessing. PROGRAM is a file, a
@@ -26,6 +27,9 @@ directory or archive with a __main__.py, or - for standard input.
                          itself, how, how they ended, and what memory being ready for them takes
 
 Options of the interpreter come before: python -u -m allcores run PROGRAM
+
+allcores clean removes the shared memory that your programs on allcores have left behind when they were
+killed, and which no process uses any more, and says what that was. Of other programs it removes nothing.
 """
 
 
@@ -40,6 +44,10 @@ def main(blocked_before: set[int]) -> int:
 
         return run(rest, blocked_before)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked_before)
+    if command == "clean":
+        from allcores.cli.clean import clean
+
+        return clean(rest)
     if command in ("-h", "--help", "help"):
         return show_usage()
     if command == "--version":
@@ -47,7 +55,7 @@ def main(blocked_before: set[int]) -> int:
 
         print(f"allcores {__version__}")
         return 0
-    return usage_error(f"there is no command {command!r}; the one there is, is 'run'")
+    return usage_error(f"there is no command {command!r}; those there are: 'run' and 'clean'")
 
 
 def show_usage() -> int:
