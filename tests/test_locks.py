@@ -169,7 +169,7 @@ def test_waiting_for_a_predicate_returns_what_it_returns(context: Any) -> None:
         looks: list[int] = []
         waker = threading.Thread(target=notify_until, args=(condition, lambda: len(looks) == 3))
         waker.start()
-        assert condition.wait_for(lambda: looks.append(1) or len(looks) == 3 and "yes") == "yes"
+        assert condition.wait_for(lambda: looks.append(1) or (len(looks) == 3 and "yes")) == "yes"
     waker.join()
 
 
