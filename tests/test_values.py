@@ -246,22 +246,20 @@ with context.Pool(1, keep, (things,)) as pool:
 @pytest.mark.parametrize("method", METHODS)
 def test_values_and_arrays_travel_through_whatever_pickles(method: str, tmp_path: Path) -> None:
     definitions = """
-def work(receive, send):
-    things = receive()
-    found = others(things, 7)
-    write_all(things, 8)
-    made = make_all()
-    write_all(made, 6)
-    send((found, things, made))
-
 def task(things):
-    found = others(things, 7)
+    global made
+    found, made = others(things, 7), make_all()
     write_all(things, 8)
-    return found, things, make_all()
+    write_all(made, 6)
+    return found, things, made
+
+def work(receive, send, go):
+    send(task(receive()))
+    go.recv()  # until what it made has arrived
 """
     main = """
-def short(way, found, things_again, made, number):
-    first = found, others(things, 8), others(things_again, 8), others(made, number)
+def check(way, found, things_again, made):
+    first = found, others(things, 8), others(things_again, 8), others(made, 6)
     write_all(things_again, 9)
     print(way, *first, others(things, 9))
     write_all(things, 7)
@@ -270,19 +268,20 @@ things = make_all()
 write_all(things, 7)
 there, back = context.Queue(), context.Queue()
 ours, theirs = context.Pipe()
+go, goes = context.Pipe(duplex=False)
 for way, put, get, arguments in (
     ("queue", there.put, back.get, (there.get, back.put)), ("pipe", ours.send, ours.recv, (theirs.recv, theirs.send))
 ):
     put(things)
-    process = context.Process(target=work, args=arguments)
+    process = context.Process(target=work, args=(*arguments, go))
     process.start()
     answer = get()
+    goes.send("it arrived")
     process.join()
-    short(way, *answer, 6)
+    check(way, *answer)
 with context.Pool(1) as pool:
-    found, again, made = pool.apply(task, (things,))
-write_all(made, 5)
-short("pool", found, again, made, 5)
+    answer = pool.apply(task, (things,))
+check("pool", *answer)
 """
     expected = "".join(f"{way} [] [] [] [] []\n" for way in ("queue", "pipe", "pool"))
     assert prints(tmp_path, SHARED + definitions, main, method) == expected
