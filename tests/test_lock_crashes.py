@@ -484,6 +484,10 @@ def attempt(code, thing):
         exec(code)
     except mp.OwnerDiedError:
         pass
+    except (AssertionError, ValueError) as error:
+        # wait() told of a death, and the end of the with block released what may not be held then.
+        if not isinstance(error.__context__, mp.OwnerDiedError):
+            raise
 
 def churn(source, thing):
     code = compile(source, "churn", "exec")
