@@ -238,6 +238,13 @@ def takes_and_gives(semaphore, sender):
 
 
 WAITS = """
+class Acquire:
+    def __init__(self, lock):
+        self.lock = lock
+
+    def __call__(self):
+        return self.lock.acquire()
+
 class WaitInside:
     def __init__(self, condition, timeout=None):
         self.condition, self.timeout = condition, timeout
@@ -252,11 +259,11 @@ def notify(condition, count=1):
 """
 WAITED_FOR = {
     # what is waited for: (how it is made, how one waits, how that ends for one)
-    "Lock": ('make("Lock")', "thing.acquire", "thing.release"),
-    "RLock": ('make("RLock")', "thing.acquire", "thing.release"),
-    "Semaphore": ('make("Semaphore")', "thing.acquire", "thing.release"),
-    "BoundedSemaphore": ('make("BoundedSemaphore")', "thing.acquire", "thing.release"),
-    "Semaphore with recovery": ('make("Semaphore", recover=True)', "thing.acquire", "thing.release"),
+    "Lock": ('make("Lock")', "Acquire(thing)", "thing.release"),
+    "RLock": ('make("RLock")', "Acquire(thing)", "thing.release"),
+    "Semaphore": ('make("Semaphore")', "Acquire(thing)", "thing.release"),
+    "BoundedSemaphore": ('make("BoundedSemaphore")', "Acquire(thing)", "thing.release"),
+    "Semaphore with recovery": ('make("Semaphore", recover=True)', "Acquire(thing)", "thing.release"),
     "Condition": ('make("Condition")', "WaitInside(thing)", "lambda: notify(thing)"),
     "Condition of a Lock": ("context.Condition(context.Lock())", "WaitInside(thing)", "lambda: notify(thing)"),
     "Condition with a time-out": ('make("Condition")', "WaitInside(thing, 100)", "lambda: notify(thing)"),
