@@ -350,17 +350,15 @@ def child(number):
     with value:
         value.value += 1
     own = [context.RawValue("i", number) for _ in range(200)]
-    sender.send("made")
-    go.recv()
+    os.write(sender, b"!")
+    os.read(go, 1)
     return 0 if all(each.value == number for each in own) else 1
-receiver, sender = context.Pipe(duplex=False)
-go, goes = context.Pipe(duplex=False)
+(receiver, sender), (go, goes) = os.pipe(), os.pipe()
 pids = [forked(child, number) for number in range(3)]
 own = [context.RawValue("i", 9) for _ in range(200)]
-for each in pids:
-    receiver.recv()
-for each in pids:
-    goes.send("look")
+for _ in pids:
+    os.read(receiver, 1)
+os.write(goes, b"!" * len(pids))
 print([end_of(pid) for pid in pids], all(each.value == 9 for each in own), value.value, array[:])
 """
     assert prints(tmp_path, "", main) == "[0, 0, 0] True 3 [1, 2, 3]\n"
