@@ -13,7 +13,7 @@ from pathlib import Path
 
 PYTHON = [sys.executable]
 ALLCORES = [sys.executable, "-m", "allcores", "run"]
-HANG_LIMIT_SECONDS = 12
+HANG_LIMIT_SECONDS = 60
 BUSY_ASLEEP_OR_STOPPED = """
 def work(connection, depth, how):
     if depth:
