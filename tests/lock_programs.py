@@ -8,7 +8,7 @@ from running import PYTHON, guarded, program, run
 
 HEAD = '''\
 import ctypes, faulthandler, gc, os, pickle, random, signal, sys, threading, time
-faulthandler.dump_traceback_later(9, exit=True)
+faulthandler.dump_traceback_later(50, exit=True)
 import allcores as mp
 method = sys.argv[1] if len(sys.argv) > 1 else "fork"
 context = mp.get_context(method)
