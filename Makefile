@@ -51,6 +51,7 @@ bench: setup
 	$(BIN)/python benchmarks/start.py --big
 	$(BIN)/python benchmarks/fresh.py
 	$(BIN)/python benchmarks/idle.py
+	$(BIN)/python benchmarks/locks.py
 
 docs: setup
 	$(BIN)/python -m pdoc --output-directory build/docs allcores '!allcores._core'
