@@ -175,7 +175,7 @@ fn sweeping_and_rebuilding_survive_a_kill_at_any_instruction() {
     kill_at_each_instruction(
         || {
             // One that died with the heap's mutex, and things half done.
-            let mut dead = Child::fork(|| {
+            let dead = Child::fork(|| {
                 enter(&arena);
                 let _object = arena.make(Kind::Lock, 32, Some("lost"), &mut go_on);
                 let heap = arena.heap(&mut go_on).expect("the heap");
@@ -183,10 +183,7 @@ fn sweeping_and_rebuilding_survive_a_kill_at_any_instruction() {
                 std::process::abort();
             });
             let pid = dead.pid();
-            while crate::sys::liveness::is_alive(pid, crate::sys::liveness::now_since_boot()) {
-                std::thread::yield_now();
-            }
-            dead.kill();
+            assert_eq!(dead.join(HANG_SECONDS), End::Killed);
             pid
         },
         |pid| {

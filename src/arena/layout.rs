@@ -115,9 +115,11 @@ shared_struct! {
         pub ended: AtomicU32,
         /// Its name, closed by zeroes.
         pub name: [AtomicU64; 8],
+        /// What the kernel knows it by for ever, where it does: `sys::liveness`.
+        pub identity: AtomicU64,
         /// The number by which it has the arena's file.
         pub descriptor: AtomicU32,
-        pub _unused: [AtomicU32; 37],
+        pub _unused: [AtomicU32; 35],
     }
 }
 

@@ -14,7 +14,7 @@ use crate::arena::objects::{cut, text_of, words_of};
 use crate::arena::tag::{Kind, Tag};
 use crate::arena::{Arena, Error, Pause, Result, Shortage};
 use crate::atomics::{AtomicU32, Ordering};
-use crate::sys::liveness::{is_alive, now_since_boot};
+use crate::sys::liveness::{is_alive, now_since_boot, own_identity, Known};
 
 /// A process of the session, for ever: the index of its record, and that record's generation. 0 is nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,6 +144,7 @@ impl Arena {
     fn begin(&self, record: &ProcessRecord, name: &str) {
         record.pid.store(std::process::id(), Ordering::Relaxed);
         record.since.store(now_since_boot(), Ordering::Relaxed);
+        record.identity.store(own_identity(), Ordering::Relaxed);
         record.ends_cleanly.store(0, Ordering::Relaxed);
         record.ended.store(0, Ordering::Relaxed);
         let descriptor = self.descriptor().map_or(u32::MAX, |file| file.as_raw_fd() as u32);
@@ -151,12 +152,14 @@ impl Arena {
         set_name(record, name);
     }
 
-    /// Say by which name others know this process.
+    /// Say by which name others know this process, which runs from now on, whatever it has rehearsed before.
     ///
     /// # Errors
     /// `Corrupt`.
     pub fn name_process(&self, name: &str) -> Result<()> {
-        set_name(self.own_record()?, name);
+        let record = self.own_record()?;
+        record.ends_cleanly.store(0, Ordering::Release);
+        set_name(record, name);
         Ok(())
     }
 
@@ -180,7 +183,7 @@ impl Arena {
             if state == State::Free || record.pid.load(Ordering::Acquire) != pid {
                 continue;
             }
-            if is_alive(pid, record.since.load(Ordering::Relaxed)) {
+            if lives(record) {
                 continue;
             }
             if let Some(status) = wait_status {
@@ -374,7 +377,11 @@ fn id_of(index: u32, record: &ProcessRecord) -> ProcessId {
 }
 
 fn lives(record: &ProcessRecord) -> bool {
-    is_alive(record.pid.load(Ordering::Relaxed), record.since.load(Ordering::Relaxed))
+    is_alive(Known {
+        pid: record.pid.load(Ordering::Relaxed),
+        since: record.since.load(Ordering::Relaxed),
+        identity: record.identity.load(Ordering::Relaxed),
+    })
 }
 
 fn set_name(record: &ProcessRecord, name: &str) {

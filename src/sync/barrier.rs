@@ -149,15 +149,13 @@ impl Barrier<'_> {
         Ok(())
     }
 
-    /// Break it if one of those who wait in this cycle does not run any more.
+    /// Break it if less run than have come in this cycle: one has died, and perhaps its record was cleared away.
     fn look_for_the_dead(&self) -> Result<()> {
         let _guard = self.lock()?;
         let cycle = self.body.cycle.load(Ordering::Relaxed);
         let own = ProcessId(self.arena.me());
-        let died = self
-            .waiting(cycle)
-            .any(|waiting| waiting.process != own && !self.arena.runs(waiting.process));
-        if died {
+        let run = |waiting: &Waiting| waiting.process == own || self.arena.runs(waiting.process);
+        if self.waiting(cycle).filter(run).count() < self.body.arrived.load(Ordering::Relaxed) as usize {
             self.settle(State::Broken, Grant::Refused);
         }
         Ok(())
@@ -254,6 +252,11 @@ impl<'a> BarrierWait<'a> {
             cycle: body.cycle.load(Ordering::Relaxed),
             index: body.arrived.load(Ordering::Relaxed),
         };
+        // One that has died was counted, and cleared away before any other came to look.
+        if self.barrier.waiting(place.cycle).count() < place.index as usize {
+            self.barrier.settle(State::Broken, Grant::Refused);
+            return Ok(Step::Done(Passed::Broken(Broken)));
+        }
         self.waiter.begin(self.barrier.offset, place.cycle);
         self.place = Some(place);
         body.arrived.store(place.index.saturating_add(1), Ordering::Release);

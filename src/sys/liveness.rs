@@ -1,13 +1,14 @@
 //! Whether a process still lives (`pidfd_open(2)`): `kill(pid, 0)` would call a zombie alive, and a pid can be reused.
 
 use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
+use rustix::fs::{fstat, fstatfs};
 use rustix::process::{pidfd_open, Pid, PidfdFlags};
 use rustix::time::{clock_gettime, ClockId};
 
 use super::poll::readable;
-use std::os::fd::AsFd;
 
 /// A moment since the machine was started, in nanoseconds; it goes on while the machine is suspended.
 #[must_use]
@@ -18,17 +19,50 @@ pub fn now_since_boot() -> u64 {
         .saturating_add(now.tv_nsec as u64)
 }
 
-/// Whether the process that had this pid at a moment (`now_since_boot`) still runs. In doubt it does.
+/// What a process is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// It may be another's by now.
+    pub pid: u32,
+    /// A moment at which it ran (`now_since_boot`).
+    pub since: u64,
+    /// `own_identity` of it; 0: the kernel has none.
+    pub identity: u64,
+}
+
+/// What tells this process from all others that the kernel ever had: the inode of its pidfd, from Linux 6.9 on; else 0.
 #[must_use]
-pub fn is_alive(pid: u32, at: u64) -> bool {
-    let Some(known) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+pub fn own_identity() -> u64 {
+    pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).map_or(0, |process| identity_of(&process))
+}
+
+fn identity_of(process: &OwnedFd) -> u64 {
+    const PID_FS_MAGIC: u64 = 0x5049_4446;
+    if fstatfs(process).is_ok_and(|system| system.f_type as u64 == PID_FS_MAGIC) {
+        fstat(process).map_or(0, |status| status.st_ino)
+    } else {
+        0 // all pidfds have the same inode
+    }
+}
+
+/// Whether a process still runs. In doubt it does.
+#[must_use]
+pub fn is_alive(known: Known) -> bool {
+    let Some(pid) = i32::try_from(known.pid).ok().and_then(Pid::from_raw) else {
         return false;
     };
-    match pidfd_open(known, PidfdFlags::empty()) {
+    match pidfd_open(pid, PidfdFlags::empty()) {
         Err(rustix::io::Errno::SRCH) => false,
         Err(_) => true,
         // A pidfd is readable from the moment on that its process has ended, reaped or not.
-        Ok(process) => !readable(process.as_fd(), Some(Duration::ZERO)).unwrap_or(false) && !is_younger(pid, at),
+        Ok(process) => !readable(process.as_fd(), Some(Duration::ZERO)).unwrap_or(false) && is_known(&process, known),
+    }
+}
+
+fn is_known(process: &OwnedFd, known: Known) -> bool {
+    match known.identity {
+        0 => !is_younger(known.pid, known.since),
+        identity => fstat(process).is_ok_and(|status| status.st_ino == identity),
     }
 }
 
@@ -51,19 +85,29 @@ mod tests {
 
     #[test]
     fn this_process_lives_and_did_not_before_it_was_started() {
-        let own = std::process::id();
-        assert!(is_alive(own, now_since_boot()));
-        assert!(!is_alive(own, 0), "another process must have had its pid then");
+        let (pid, since, identity) = (std::process::id(), now_since_boot(), own_identity());
+        let known = |since, identity| is_alive(Known { pid, since, identity });
+        assert!(known(since, identity));
+        assert!(known(since, 0));
+        assert!(!known(0, 0), "another process must have had its pid then");
+        assert!(
+            !known(since, identity + 1) || identity == 0,
+            "another process had its pid"
+        );
     }
 
     #[test]
     fn a_process_that_ended_does_not_live_reaped_or_not() {
         let mut child = std::process::Command::new("true").spawn().expect("a process");
-        let (pid, started) = (child.id(), now_since_boot());
         let process = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).expect("a pidfd");
+        let known = Known {
+            pid: child.id(),
+            since: now_since_boot(),
+            identity: identity_of(&process),
+        };
         assert!(readable(process.as_fd(), Some(Duration::from_secs(30))).expect("its end"));
-        assert!(!is_alive(pid, started), "a zombie");
+        assert!(!is_alive(known), "a zombie");
         child.wait().expect("reaped");
-        assert!(!is_alive(pid, started));
+        assert!(!is_alive(known));
     }
 }
