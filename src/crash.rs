@@ -334,7 +334,7 @@ fn a_semaphore_survives_a_kill_at_any_instruction_with_a_waiter() {
             body.word.store(0, Ordering::SeqCst);
             let child = Child::fork(|| {
                 enter(&arena);
-                let mut wait = SemaphoreWait::new(&arena, body, handle.offset, 1, Some(HANG));
+                let mut wait = SemaphoreWait::new(&arena, body, None, handle.offset, 1, Some(HANG));
                 let acquired = until_done(|| wait.step());
                 i32::from(acquired.is_none())
             });

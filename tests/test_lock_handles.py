@@ -122,16 +122,24 @@ print("of a child that is gone", taken(of_child) == list(KINDS))
 
 def test_a_handle_of_what_nobody_holds_any_more_says_so(tmp_path: Path) -> None:
     main = """
-for kind in KINDS:
-    handle = pickle.dumps(make(kind, name="forgotten"))
-    gc.collect()
-    others = [make(kind) for _ in range(100)]  # of which one may have the place of the first
+receiver, sender = context.Pipe(duplex=False)
+process = context.Process(target=send_handles, args=(sender,))
+process.start()
+handles = [receiver.recv_bytes() for _ in KINDS]
+process.join()  # who sends something has it until it ends
+others = [make(kind) for kind in KINDS for _ in range(100)]  # of which some may have the places of those
+for kind, handle in zip(KINDS, handles):
     try:
         print("it is", pickle.loads(handle))
     except mp.HandleError as error:
         print(kind, len(str(error)) > 40)
 """
-    assert prints(tmp_path, "", main) == "".join(f"{kind} True\n" for kind in EVERY)
+    definitions = """
+def send_handles(sender):
+    for kind in KINDS:
+        sender.send_bytes(pickle.dumps(make(kind, name="forgotten")))
+"""
+    assert prints(tmp_path, definitions, main) == "".join(f"{kind} True\n" for kind in EVERY)
 
 
 @pytest.mark.parametrize("how", ["still runs", "is gone"])

@@ -5,6 +5,7 @@ import gc
 import itertools
 import pickle
 from multiprocessing import sharedctypes
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,10 @@ def test_whatever_shows_the_memory_keeps_it() -> None:
 
 
 def test_a_pickle_in_the_same_process_is_the_same_memory() -> None:
-    for make in (allcores.Value, allcores.RawValue):
+    # A bare ctypes object is copied by a pickler that knows nothing of multiprocessing's reducers, as ever.
+    for make, dumps in ((allcores.Value, pickle.dumps), (allcores.RawValue, ForkingPickler.dumps)):
         value = make("i", 1)
-        copy = pickle.loads(pickle.dumps(value))
+        copy = pickle.loads(dumps(value))
         copy.value = 2
         assert value.value == 2
     array = allcores.Array("d", 10)
@@ -166,14 +168,23 @@ def test_a_pickle_in_the_same_process_is_the_same_memory() -> None:
         copy.get_lock().release()
 
 
-def test_a_handle_of_memory_that_nobody_has_any_more_says_so() -> None:
+def send_handles(sender: Any) -> None:
     for make in (allcores.Value, allcores.RawValue, allcores.Array, allcores.RawArray):
-        handle = pickle.dumps(make("i", 5))
-        gc.collect()
-        others = [make("i", 5) for _ in range(50)]  # of which one may have the place of the first
+        sender.send_bytes(ForkingPickler.dumps(make("i", 5)))
+
+
+def test_a_handle_of_memory_that_nobody_has_any_more_says_so() -> None:
+    context = allcores.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=send_handles, args=(sender,))
+    process.start()
+    handles = [receiver.recv_bytes() for _ in range(4)]
+    process.join()  # who sends something has it until it ends
+    others = [allcores.RawArray("i", 5) for _ in range(50)]  # of which some may have the places of those
+    for handle in handles:
         with pytest.raises(allcores.HandleError):
             pickle.loads(handle)
-        del others
+    del others
 
 
 SHARED = """

@@ -348,7 +348,12 @@ class Semaphore:
     """A semaphore, which cannot be released above its `maximum`."""
 
     def __new__(
-        cls, value: int = 1, maximum: int = 2147483647, name: str | None = None, address: _Address | None = None
+        cls,
+        value: int = 1,
+        maximum: int = 2147483647,
+        name: str | None = None,
+        recover: bool = False,
+        address: _Address | None = None,
     ) -> Self: ...
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquire it; False when its value was not above zero in time."""

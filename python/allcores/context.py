@@ -251,17 +251,23 @@ class _OwnFactories(BaseContext):
 
         return Condition(lock, ctx=self.get_context(), name=name)
 
-    def Semaphore(self, value: int = 1, *, name: str | None = None) -> synchronize.Semaphore:
+    def Semaphore(
+        self, value: int = 1, *, name: str | None = None, recover: bool | None = None
+    ) -> synchronize.Semaphore:
         """Return a semaphore."""
         from allcores.synchronize import Semaphore
 
-        return Semaphore(value, ctx=self.get_context(), name=name)
+        return Semaphore(value, ctx=self.get_context(), name=name, recover=recover)
 
-    def BoundedSemaphore(self, value: int = 1, *, name: str | None = None) -> synchronize.BoundedSemaphore:
+    def BoundedSemaphore(
+        self, value: int = 1, *, name: str | None = None, recover: bool | None = None
+    ) -> synchronize.BoundedSemaphore:
         """Return a semaphore that cannot be released above the value it began with."""
         from allcores.synchronize import BoundedSemaphore
 
-        semaphore: synchronize.BoundedSemaphore = BoundedSemaphore(value, ctx=self.get_context(), name=name)
+        semaphore: synchronize.BoundedSemaphore = BoundedSemaphore(
+            value, ctx=self.get_context(), name=name, recover=recover
+        )
         return semaphore
 
     def Event(self, *, name: str | None = None) -> synchronize.Event:

@@ -143,7 +143,12 @@ class _PickledAnywhere:
     _lock: Any
 
     def __reduce__(self) -> Any:
-        return synchronized, (self._obj, self._lock)
+        # Not the object itself, which a pickler that is not multiprocessing's would copy.
+        return _guarded_at, (*_reduce(self._obj)[1], self._lock)
+
+
+def _guarded_at(type_: Any, block: _Block, length: int | None, lock: Any) -> Any:
+    return synchronized(_rebuild(type_, block, length), lock)
 
 
 def __getattr__(name: str) -> Any:

@@ -173,15 +173,27 @@ class RLock(_Owned, _core.RLock, _std.RLock):
 
 
 class Semaphore(_SemLock, _core.Semaphore, _std.Semaphore):
-    """A semaphore: a number that `acquire` waits to be above zero, and lowers; `release` raises it."""
+    """A semaphore: a number that `acquire` waits to be above zero, and lowers; `release` raises it.
+
+    With ``recover=True`` what a process had acquired and not released is given back when it is killed. That is slower,
+    and for semaphores that are a resource, not a signal.
+    """
 
     def __new__(
-        cls, value: int = 1, *, ctx: Any = None, name: str | None = None, address: _core._Address | None = None
+        cls,
+        value: int = 1,
+        *,
+        ctx: Any = None,
+        name: str | None = None,
+        recover: bool | None = None,
+        address: _core._Address | None = None,
     ) -> Any:
         """Make one, or (``address``) be a handle to one that exists. ValueError for a value that no semaphore has."""
-        return super().__new__(cls, value, _SEM_VALUE_MAX, name, address)
+        return super().__new__(cls, value, _SEM_VALUE_MAX, name, bool(recover), address)
 
-    def __init__(self, value: int = 1, *, ctx: Any = None, name: str | None = None) -> None:
+    def __init__(
+        self, value: int = 1, *, ctx: Any = None, name: str | None = None, recover: bool | None = None
+    ) -> None:
         """Take what `__new__` has used."""
 
     def get_value(self) -> int:
@@ -197,10 +209,16 @@ class BoundedSemaphore(Semaphore, _std.BoundedSemaphore):
     """A semaphore that cannot be released above the value it began with: that is a ValueError."""
 
     def __new__(
-        cls, value: int = 1, *, ctx: Any = None, name: str | None = None, address: _core._Address | None = None
+        cls,
+        value: int = 1,
+        *,
+        ctx: Any = None,
+        name: str | None = None,
+        recover: bool | None = None,
+        address: _core._Address | None = None,
     ) -> Any:
         """Make one, or (``address``) be a handle to one that exists. ValueError for a value that no semaphore has."""
-        return _core.Semaphore.__new__(cls, value, value, name, address)
+        return _core.Semaphore.__new__(cls, value, value, name, bool(recover), address)
 
     def __repr__(self) -> str:
         """Show what it is called, and who has it or waits."""

@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyAssertionError, PyValueError};
+use pyo3::exceptions::{PyAssertionError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 
 use super::arena::{exception, raise, thread, Address, Object};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::registry::processes::ProcessId;
+use crate::sync::holds::{self, Holds};
 use crate::sync::lock::{LockBody, LockWait, NotReleased, Waited, Who};
 use crate::sync::patience::Step;
 use crate::sync::semaphore::{SemaphoreBody, SemaphoreWait, VALUE_MAX};
@@ -28,6 +29,7 @@ struct RLock(Object<LockBody>);
 #[pyclass(frozen, subclass, module = "allcores._core")]
 struct Semaphore {
     object: Object<SemaphoreBody>,
+    holds: Option<Holds<'static>>,
     /// How often this process has acquired it more than released, and which thread did so last; as `SemLock` has it.
     count: AtomicI64,
     thread: AtomicU64,
@@ -303,19 +305,37 @@ impl Semaphore {
 #[pymethods]
 impl Semaphore {
     #[new]
-    #[pyo3(signature = (value=1, maximum=2147483647, name=None, address=None))]
-    fn new(py: Python<'_>, value: i64, maximum: u32, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
-        let value = u32::try_from(value)
-            .ok()
-            .filter(|value| *value <= VALUE_MAX.min(maximum));
-        let value = value.ok_or_else(|| PyValueError::new_err("invalid value"))?;
-        let (object, is_new) = Object::<SemaphoreBody>::new(py, Kind::Semaphore, BODY, name, address)?;
+    #[pyo3(signature = (value=1, maximum=2147483647, name=None, recover=false, address=None))]
+    fn new(
+        py: Python<'_>,
+        value: i64,
+        maximum: i64,
+        name: Option<&str>,
+        recover: bool,
+        address: Option<Address>,
+    ) -> PyResult<Self> {
+        if value > VALUE_MAX.into() {
+            return Err(PyOverflowError::new_err(format!(
+                "a semaphore's value is at most {VALUE_MAX}"
+            )));
+        }
+        let (Ok(value), Ok(maximum)) = (u32::try_from(value), u32::try_from(maximum)) else {
+            return Err(PyValueError::new_err("a semaphore's value is not below zero"));
+        };
+        let size = if recover { holds::BODY } else { BODY };
+        let (object, is_new) = Object::<SemaphoreBody>::new(py, Kind::Semaphore, size, name, address)?;
         if is_new {
             object.body.maximum.store(maximum, Relaxed);
+            object.body.recovers.store(recover.into(), Relaxed);
             object.body.word.store(value, Relaxed);
+        }
+        let holds = Holds::of(object.arena, object.body, object.offset()).map_err(|error| raise(py, error))?;
+        if let Some(holds) = holds.filter(|_| is_new) {
+            holds.begin(value);
         }
         Ok(Self {
             object,
+            holds,
             count: AtomicI64::new(0),
             thread: AtomicU64::new(0),
             process: AtomicU64::new(0),
@@ -325,12 +345,23 @@ impl Semaphore {
     /// Acquire it; False when its value was not above zero in time.
     #[pyo3(signature = (block=true, timeout=None))]
     fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
-        if !self.object.body.try_acquire() {
+        let acquired = match self.holds {
+            None => self.object.body.try_acquire(),
+            Some(holds) => holds.try_acquire().map_err(|error| raise(py, error))?,
+        };
+        if !acquired {
             if !block {
                 return Ok(false);
             }
             let Object { arena, body, .. } = self.object;
-            let mut wait = SemaphoreWait::new(arena, body, self.object.offset(), thread(), timeout_of(timeout));
+            let mut wait = SemaphoreWait::new(
+                arena,
+                body,
+                self.holds,
+                self.object.offset(),
+                thread(),
+                timeout_of(timeout),
+            );
             if until_done(py, || wait.step())?.is_none() {
                 return Ok(false);
             }
@@ -340,8 +371,12 @@ impl Semaphore {
     }
 
     /// Release it. ValueError when its value would be above the largest.
-    fn release(&self) -> PyResult<()> {
-        if !self.object.body.release() {
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        let released = match self.holds {
+            None => self.object.body.release(),
+            Some(holds) => holds.release().map_err(|error| raise(py, error))?,
+        };
+        if !released {
             return Err(released_too_often());
         }
         self.note(-1);
@@ -355,11 +390,12 @@ impl Semaphore {
     #[pyo3(signature = (_kind=None, _value=None, _traceback=None))]
     fn __exit__(
         &self,
+        py: Python<'_>,
         _kind: Option<&Bound<'_, PyAny>>,
         _value: Option<&Bound<'_, PyAny>>,
         _traceback: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<()> {
-        self.release()
+        self.release(py)
     }
 
     /// Whether this thread was the last of this process to acquire it, and it was not released since.

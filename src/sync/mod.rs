@@ -3,6 +3,7 @@
 pub mod barrier;
 pub mod condition;
 pub mod event;
+pub mod holds;
 pub mod lock;
 pub mod patience;
 pub mod semaphore;

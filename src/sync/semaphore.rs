@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::holds::Holds;
 use super::patience::{spin, Patience, Step};
 use super::word::{announce, change, change_and_clear, SLEEPERS};
 use crate::arena::{Arena, Result};
@@ -20,6 +21,8 @@ shared_struct! {
         pub word: AtomicU32,
         /// What the value may not exceed.
         pub maximum: AtomicU32,
+        /// 1: it gives back what the dead had, see `holds.rs`.
+        pub recovers: AtomicU32,
     }
 }
 
@@ -56,16 +59,18 @@ pub struct SemaphoreWait<'a> {
     body: &'static SemaphoreBody,
     offset: u64,
     thread: u64,
+    holds: Option<Holds<'a>>,
     patience: Patience,
     waiter: Option<Waiter>,
 }
 
 impl<'a> SemaphoreWait<'a> {
-    /// Wait for `timeout` from now on.
+    /// Wait for `timeout` from now on; `holds` if the semaphore has any.
     #[must_use]
     pub fn new(
         arena: &'a Arena,
         body: &'static SemaphoreBody,
+        holds: Option<Holds<'a>>,
         offset: u64,
         thread: u64,
         timeout: Option<Duration>,
@@ -75,7 +80,11 @@ impl<'a> SemaphoreWait<'a> {
             body,
             offset,
             thread,
-            patience: Patience::without_owner(timeout),
+            holds,
+            patience: match holds {
+                None => Patience::without_owner(timeout),
+                Some(_) => Patience::with_owner(timeout),
+            },
             waiter: None,
         }
     }
@@ -86,14 +95,14 @@ impl<'a> SemaphoreWait<'a> {
     /// `Full` when too many threads wait.
     pub fn step(&mut self) -> Result<Step<()>> {
         if self.waiter.is_none() {
-            if spin(|| self.body.try_acquire().then_some(())).is_some() {
+            if self.holds.is_none() && spin(|| self.body.try_acquire().then_some(())).is_some() {
                 return Ok(Step::Done(()));
             }
             let waiter = self.arena.waiter(self.thread)?;
             waiter.begin(self.offset, 0);
             self.waiter = Some(waiter);
         }
-        if change(&self.body.word, SLEEPERS, |value| value.checked_sub(1)).is_some() {
+        if self.acquire()? {
             return Ok(Step::Done(()));
         }
         let Some(slice) = self.patience.slice() else {
@@ -107,6 +116,13 @@ impl<'a> SemaphoreWait<'a> {
             }
         }
         Ok(Step::GoOn)
+    }
+
+    fn acquire(&self) -> Result<bool> {
+        match self.holds {
+            Some(holds) => holds.try_acquire(),
+            None => Ok(change(&self.body.word, SLEEPERS, |value| value.checked_sub(1)).is_some()),
+        }
     }
 }
 

@@ -1,0 +1,193 @@
+//! Who has acquired how much of a semaphore that gives back what the dead had (`recover=True`).
+//!
+//! The truth is one entry for each process: how often it has acquired the semaphore more than released it. The value is
+//! what follows: `base` less the sum of the entries. Both change under a robust mutex; who dies with it leaves an entry
+//! that is right and a value that may not be, which the next one counts anew.
+
+use super::word::{change, SLEEPERS};
+use crate::arena::heap::go_on;
+use crate::arena::layout::{BLOCK_HEADER, MUTEXES};
+use crate::arena::{Arena, Error, Result, Shortage};
+use crate::atomics::{AtomicU64, Ordering};
+use crate::registry::processes::{Fate, ProcessId};
+use crate::sync::semaphore::SemaphoreBody;
+use crate::sys::futex;
+use crate::sys::robust_mutex::Guard;
+
+/// Entries, and the words before them.
+const WORDS: usize = 1000;
+/// The value with all entries at zero, less what entries were that are gone.
+const BASE: usize = 0;
+/// Taking an entry off into the base is two stores; what they are is written down first, and done again by who finds it.
+const NEW_BASE: usize = 1;
+/// Which entry is taken off; 0: none.
+const TAKEN_OFF: usize = 2;
+const FIRST_ENTRY: usize = 3;
+/// Where the words begin in the body.
+const WORDS_AT: u64 = 32;
+/// How large the body of such a semaphore is, in bytes.
+pub const BODY: u64 = WORDS_AT + 8 * WORDS as u64;
+
+/// A semaphore that gives back, as this process has it.
+#[derive(Clone, Copy)]
+pub struct Holds<'a> {
+    arena: &'a Arena,
+    body: &'static SemaphoreBody,
+    offset: u64,
+    words: &'static [AtomicU64],
+}
+
+impl<'a> Holds<'a> {
+    /// The entries of a semaphore, if it has any.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn of(arena: &'a Arena, body: &'static SemaphoreBody, offset: u64) -> Result<Option<Self>> {
+        if body.recovers.load(Ordering::Relaxed) == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            arena,
+            body,
+            offset,
+            words: arena.file.words(offset + BLOCK_HEADER + WORDS_AT, WORDS)?,
+        }))
+    }
+
+    /// Begin with a value; nobody else knows of the semaphore yet.
+    pub fn begin(&self, value: u32) {
+        self.words[BASE].store(u64::from(value), Ordering::Relaxed);
+    }
+
+    /// Acquire it if its value is above zero.
+    ///
+    /// # Errors
+    /// `Full` when a thousand processes have used it and run still; what the mutex says.
+    pub fn try_acquire(&self) -> Result<bool> {
+        let _guard = self.lock()?;
+        if self.body.value() == 0 {
+            self.reclaim()?;
+        }
+        if self.body.value() == 0 {
+            return Ok(false);
+        }
+        self.add(1)?;
+        change(&self.body.word, 0, |value| value.checked_sub(1));
+        Ok(true)
+    }
+
+    /// Release it; false when its value is the largest already.
+    ///
+    /// # Errors
+    /// As `try_acquire`.
+    pub fn release(&self) -> Result<bool> {
+        let guard = self.lock()?;
+        if self.body.value() >= self.body.maximum.load(Ordering::Relaxed) {
+            return Ok(false);
+        }
+        self.add(-1)?;
+        change(&self.body.word, 0, |value| value.checked_add(1));
+        drop(guard);
+        self.wake();
+        Ok(true)
+    }
+
+    fn wake(&self) {
+        if self.body.word.fetch_and(!SLEEPERS, Ordering::AcqRel) & SLEEPERS != 0 {
+            futex::wake(&self.body.word, 1);
+        }
+    }
+
+    fn lock(&self) -> Result<Guard<'static>> {
+        let index = 1 + (self.offset / 64) as usize % (MUTEXES - 1);
+        let mut guard = self.arena.mutex(index)?.lock(go_on)?;
+        if guard.is_inconsistent() {
+            self.finish_taking_off();
+            self.count();
+            guard.put_right();
+        }
+        Ok(guard)
+    }
+
+    /// Change this process's entry.
+    fn add(&self, change: i32) -> Result<()> {
+        let me = ProcessId(self.arena.me());
+        let of = |process: ProcessId| move |entry: &&AtomicU64| split(entry.load(Ordering::Relaxed)).0 == process;
+        let mut entries = self.words[FIRST_ENTRY..].iter();
+        let entry = match entries.clone().find(of(me)) {
+            Some(entry) => entry,
+            None => match entries.find(of(ProcessId(0))) {
+                Some(entry) => entry,
+                None => self.take_off_an_entry()?,
+            },
+        };
+        let (process, count) = split(entry.load(Ordering::Relaxed));
+        let count = if process == me { count } else { 0 };
+        entry.store(join(me, count.wrapping_add(change)), Ordering::Release);
+        Ok(())
+    }
+
+    /// Give back what processes had that died.
+    fn reclaim(&self) -> Result<()> {
+        let mut found = false;
+        for entry in &self.words[FIRST_ENTRY..] {
+            let (process, count) = split(entry.load(Ordering::Relaxed));
+            if process.0 != 0 && count > 0 && matches!(self.arena.fate(process, &mut go_on)?, Fate::Died(_)) {
+                entry.store(0, Ordering::Release);
+                found = true;
+            }
+        }
+        if found {
+            self.count();
+            self.wake();
+        }
+        Ok(())
+    }
+
+    /// Make the value what follows from the entries.
+    fn count(&self) {
+        let mut value = self.words[BASE].load(Ordering::Relaxed) as i64;
+        for entry in &self.words[FIRST_ENTRY..] {
+            value = value.wrapping_sub(split(entry.load(Ordering::Relaxed)).1.into());
+        }
+        let value = value.clamp(0, self.body.maximum.load(Ordering::Relaxed).into()) as u32;
+        change(&self.body.word, SLEEPERS, |_| Some(value));
+    }
+
+    /// Free the entry of a process that ended, having said so: what it had it left on purpose.
+    fn take_off_an_entry(&self) -> Result<&'static AtomicU64> {
+        for (index, entry) in self.words.iter().enumerate().skip(FIRST_ENTRY) {
+            let (process, count) = split(entry.load(Ordering::Relaxed));
+            if !self.arena.runs(process) {
+                let base = self.words[BASE].load(Ordering::Relaxed) as i64;
+                let new_base = base.wrapping_sub(count.into());
+                self.words[NEW_BASE].store(new_base as u64, Ordering::Release);
+                self.words[TAKEN_OFF].store(index as u64, Ordering::Release);
+                self.finish_taking_off();
+                return Ok(entry);
+            }
+        }
+        Err(Error::Full(Shortage::Records {
+            kind: "a semaphore with recovery",
+            number: (WORDS - FIRST_ENTRY) as u32,
+        }))
+    }
+
+    fn finish_taking_off(&self) {
+        let index = self.words[TAKEN_OFF].load(Ordering::Acquire) as usize;
+        if (FIRST_ENTRY..WORDS).contains(&index) {
+            let new_base = self.words[NEW_BASE].load(Ordering::Acquire);
+            self.words[BASE].store(new_base, Ordering::Release);
+            self.words[index].store(0, Ordering::Release);
+        }
+        self.words[TAKEN_OFF].store(0, Ordering::Release);
+    }
+}
+
+fn split(entry: u64) -> (ProcessId, i32) {
+    (ProcessId((entry >> 32) as u32), entry as u32 as i32)
+}
+
+fn join(process: ProcessId, count: i32) -> u64 {
+    (u64::from(process.0) << 32) | u64::from(count as u32)
+}
