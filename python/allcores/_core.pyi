@@ -20,6 +20,7 @@ __all__ = [
     "Way",
     "Work",
     "__version__",
+    "add_fast_methods",
     "after_fork_in_child",
     "after_fork_in_parent",
     "arena_account",
@@ -456,3 +457,6 @@ class Memory:
         """How long it is, in bytes."""
 
     def _address(self) -> _Address: ...
+
+def add_fast_methods(lock: type[Lock], rlock: type[RLock], semaphore: type[Semaphore], /) -> None:
+    """Put the fast ``acquire``, ``release``, ``__enter__`` and ``__exit__`` into classes derived from these."""

@@ -226,6 +226,9 @@ class BoundedSemaphore(Semaphore, _std.BoundedSemaphore):
         return f"{text} waiters={self._waiters()}>"
 
 
+_core.add_fast_methods(Lock, RLock, Semaphore)
+
+
 class Condition(_InArena, _core.Condition, _std.Condition):
     """A place to wait, without ``lock`` (default: a new RLock), until somebody says that something has changed.
 

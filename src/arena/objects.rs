@@ -136,6 +136,14 @@ impl Arena {
         Ok(Some(text_of(&words, size)))
     }
 
+    /// The tag of whatever lies at an offset, if a block can lie there.
+    pub(crate) fn tag_of(&self, offset: u64) -> Option<Tag> {
+        self.class_at(offset).ok()?;
+        self.block(offset)
+            .ok()
+            .map(|block| Tag(block.tag.load(Ordering::Acquire)))
+    }
+
     pub(super) fn name_word(&self, offset: u64, word: u64) -> Result<&'static AtomicU64> {
         Ok(self.file.at(offset + BLOCK_HEADER + word * 8)?)
     }

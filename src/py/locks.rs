@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use pyo3::exceptions::{PyAssertionError, PyOverflowError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::arena::{exception, raise, thread, Address, Object};
+use super::fast::{add_to_class, Fast};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::registry::processes::ProcessId;
@@ -444,7 +446,65 @@ impl Semaphore {
     }
 }
 
+impl Fast for Lock {
+    #[inline]
+    fn acquire_at_once(&self) -> bool {
+        self.0.body.try_acquire(self.0.who())
+    }
+
+    #[inline]
+    fn release_at_once(&self) -> bool {
+        self.0.body.release().is_ok()
+    }
+}
+
+impl Fast for RLock {
+    #[inline]
+    fn acquire_at_once(&self) -> bool {
+        self.0.body.try_acquire_again(self.0.who())
+    }
+
+    #[inline]
+    fn release_at_once(&self) -> bool {
+        self.0.body.release_once(self.0.who()).is_ok()
+    }
+}
+
+impl Fast for Semaphore {
+    #[inline]
+    fn acquire_at_once(&self) -> bool {
+        let acquired = self.holds.is_none() && self.object.body.try_acquire();
+        if acquired {
+            self.note(1);
+        }
+        acquired
+    }
+
+    #[inline]
+    fn release_at_once(&self) -> bool {
+        let released = self.holds.is_none() && self.object.body.release();
+        if released {
+            self.note(-1);
+        }
+        released
+    }
+}
+
+/// Put the fast `acquire`, `release`, `__enter__` and `__exit__` into classes derived from Lock, RLock and Semaphore.
+#[pyfunction]
+#[pyo3(signature = (lock, rlock, semaphore, /))]
+fn add_fast_methods(
+    lock: &Bound<'_, PyType>,
+    rlock: &Bound<'_, PyType>,
+    semaphore: &Bound<'_, PyType>,
+) -> PyResult<()> {
+    add_to_class::<Lock>(lock)?;
+    add_to_class::<RLock>(rlock)?;
+    add_to_class::<Semaphore>(semaphore)
+}
+
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(add_fast_methods, module)?)?;
     module.add_class::<Lock>()?;
     module.add_class::<RLock>()?;
     module.add_class::<Semaphore>()?;

@@ -3,6 +3,7 @@
 mod arena;
 mod call;
 mod caller;
+mod fast;
 mod locks;
 mod memory;
 mod process;

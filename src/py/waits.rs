@@ -117,7 +117,7 @@ impl Condition {
         for _ in 0..count {
             lock.call_method0(intern!(py, "release"))?;
         }
-        let waited = until_done(py, || Ok(wait.step()));
+        let waited = until_done(py, || wait.step());
         drop(wait);
         for _ in 0..count {
             lock.call_method0(intern!(py, "acquire"))?;
@@ -129,7 +129,7 @@ impl Condition {
     #[pyo3(signature = (n=1))]
     fn notify(&self, py: Python<'_>, n: usize) -> PyResult<()> {
         self.assert_mine(py, "lock is not owned")?;
-        condition::notify(self.object.arena, self.object.offset(), n).map_err(|error| raise(py, error))?;
+        condition::notify(self.object.arena, self.object.offset(), n);
         Ok(())
     }
 

@@ -233,8 +233,8 @@ impl Arena {
         if matches!(state, State::Free | State::Dead) {
             return Ok(()); // somebody else was first
         }
+        self.forget_waiters(id_of(index, record))?; // first: its references keep what it waited for
         heap.clear_chain(&record.references)?;
-        self.forget_waiters(id_of(index, record))?;
         let cleanly = record.ends_cleanly.load(Ordering::Acquire) != 0 || state == State::Embryo;
         let state = if cleanly { State::Free } else { State::Dead };
         record.state.store(state as u32, Ordering::Release);

@@ -8,6 +8,7 @@ use crate::arena::layout::{WaiterRecord, WAITERS};
 use crate::arena::{Arena, Error, Result, Shortage};
 use crate::atomics::Ordering;
 use crate::registry::processes::ProcessId;
+use crate::sync::condition::pass_on;
 use crate::sys::futex;
 use crate::sys::liveness::now_since_boot;
 
@@ -132,6 +133,10 @@ impl Arena {
         for index in 0..self.waiters_high() {
             let record = self.waiter_record(index)?;
             if record.process.load(Ordering::Acquire) == process.0 {
+                let object = record.object.load(Ordering::Acquire);
+                if object != 0 && Grant::of(record.grant.load(Ordering::Acquire)) == Grant::Granted {
+                    pass_on(self, object);
+                }
                 free(record);
             }
         }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use super::patience::{Patience, Step};
+use crate::arena::heap::go_on;
+use crate::arena::tag::Kind;
 use crate::arena::{Arena, Result};
 use crate::atomics::{AtomicU64, Ordering};
-use crate::registry::processes::ProcessId;
 use crate::registry::waiters::{Grant, Waiter, Waiting};
 use crate::sys::shared::shared_struct;
 
@@ -19,38 +20,48 @@ shared_struct! {
 
 /// Grant up to `count` of those who wait what they wait for, the longest waiting first; return how many.
 ///
-/// # Errors
-/// `Corrupt`.
-pub fn notify(arena: &Arena, offset: u64, count: usize) -> Result<usize> {
+/// One may have died. Whoever clears its record away passes the grant on: `pass_on`.
+pub fn notify(arena: &Arena, offset: u64, count: usize) -> usize {
     let mut waiting: Vec<Waiting> = arena.waiting(offset).filter(Waiting::is_pending).collect();
     waiting.sort_unstable_by_key(|waiting| waiting.ticket);
-    let own = ProcessId(arena.me());
-    Ok(waiting
+    waiting
         .into_iter()
         .filter(|waiting| {
-            let granted = (waiting.process == own || arena.runs(waiting.process)) && waiting.grant(Grant::Granted);
+            let granted = waiting.grant(Grant::Granted);
             if granted {
                 waiting.wake();
             }
             granted
         })
         .take(count)
-        .count())
+        .count()
+}
+
+/// Notify others of what was granted to one that has died, before its record is cleared away.
+pub fn pass_on(arena: &Arena, offset: u64) {
+    let is_condition = arena
+        .tag_of(offset)
+        .is_some_and(|tag| tag.kind() == Some(Kind::Condition));
+    if is_condition {
+        notify(arena, offset, 1);
+    }
 }
 
 /// A thread that waits for a condition, from before it releases the lock.
-pub struct ConditionWait {
+pub struct ConditionWait<'a> {
+    arena: &'a Arena,
+    offset: u64,
     waiter: Waiter,
     patience: Patience,
 }
 
-impl ConditionWait {
+impl<'a> ConditionWait<'a> {
     /// Wait from now on.
     ///
     /// # Errors
     /// `Full` when too many threads wait.
     pub fn new(
-        arena: &Arena,
+        arena: &'a Arena,
         body: &ConditionBody,
         offset: u64,
         thread: u64,
@@ -59,27 +70,43 @@ impl ConditionWait {
         let waiter = arena.waiter(thread)?;
         waiter.begin(offset, body.ticket.fetch_add(1, Ordering::Relaxed));
         Ok(Self {
+            arena,
+            offset,
             waiter,
             patience: Patience::without_owner(timeout),
         })
     }
 
     /// Wait a while.
-    pub fn step(&mut self) -> Step<()> {
+    ///
+    /// # Errors
+    /// What the heap says, when it is swept.
+    pub fn step(&mut self) -> Result<Step<()>> {
         if self.waiter.grant() == Grant::Granted {
-            return Step::Done(());
+            return Ok(Step::Done(()));
         }
         let Some(slice) = self.patience.slice() else {
-            return match self.waiter.give_up() {
+            return Ok(match self.waiter.give_up() {
                 Grant::Granted => Step::Done(()),
                 _ => Step::TimedOut,
-            };
+            });
         };
         let slept = self.waiter.sleep(slice);
-        self.patience.note(slept);
-        match self.waiter.grant() {
+        if self.patience.note(slept) {
+            self.look_for_the_dead()?;
+        }
+        Ok(match self.waiter.grant() {
             Grant::Granted => Step::Done(()),
             _ => Step::GoOn,
+        })
+    }
+
+    /// Clear away who died with a grant, so that it is passed on.
+    #[cold]
+    fn look_for_the_dead(&self) -> Result<()> {
+        for waiting in self.arena.waiting(self.offset).filter(|waiting| !waiting.is_pending()) {
+            let _fate = self.arena.fate(waiting.process, &mut go_on)?;
         }
+        Ok(())
     }
 }

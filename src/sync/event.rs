@@ -113,6 +113,9 @@ impl<'a> EventWait<'a> {
             let slept = futex::sleep(&self.body.word, asleep, slice);
             self.patience.note(slept);
         }
+        if self.has_come(self.body.word.load(Ordering::Acquire)) {
+            return Ok(Step::Done(()));
+        }
         Ok(Step::GoOn)
     }
 }

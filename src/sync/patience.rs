@@ -40,7 +40,7 @@ impl Patience {
     /// For what has no owner: only a waker that was killed makes a look necessary.
     #[must_use]
     pub fn without_owner(timeout: Option<Duration>) -> Self {
-        Self::new(timeout, Duration::from_millis(100), Duration::from_secs(1))
+        Self::new(timeout, 2 * SLICE_WITH_OWNER, 20 * SLICE_WITH_OWNER)
     }
 
     fn new(timeout: Option<Duration>, slice: Duration, longest_slice: Duration) -> Self {

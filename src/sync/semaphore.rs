@@ -115,7 +115,7 @@ impl<'a> SemaphoreWait<'a> {
                 self.patience.note(slept);
             }
         }
-        Ok(Step::GoOn)
+        Ok(if self.acquire()? { Step::Done(()) } else { Step::GoOn })
     }
 
     fn acquire(&self) -> Result<bool> {

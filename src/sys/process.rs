@@ -37,6 +37,14 @@ pub fn die_with_parent(parent_pid: u32) -> io::Result<Bond> {
     }
 }
 
+/// What tells this thread from the others of its process; of the thread that forks it is the same in the child.
+#[inline]
+#[must_use]
+pub fn thread() -> u64 {
+    // SAFETY: it takes nothing, and cannot fail.
+    unsafe { libc::pthread_self() }
+}
+
 /// Set the name that `ps`, `top` and `/proc/PID/comm` show for this process.
 ///
 /// # Errors

@@ -1,0 +1,198 @@
+//! The hottest methods, as Python's own C code has them: a lock is acquired and released in less time than the general way
+//! into a Rust method takes, which converts arguments, keeps accounts and looks twice whose method it is.
+//!
+//! The only file above `sys/` with `unsafe` in it. What is not the fast path (a lock that is not free, arguments by keyword)
+//! calls the ordinary method. Each of these functions is a method of a class that is derived from `T`, and Python's method
+//! descriptors make sure that `self` is one.
+
+use std::ffi::CStr;
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr;
+
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
+use pyo3::prelude::*;
+use pyo3::pyclass::boolean_struct::True;
+use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::PyClass;
+
+/// A class whose objects are acquired and released.
+pub trait Fast: PyClass<Frozen = True> + Sync {
+    /// Acquire it, if that can be done at once.
+    fn acquire_at_once(&self) -> bool;
+
+    /// Release it, if that can be done without an error.
+    fn release_at_once(&self) -> bool;
+}
+
+/// Put the fast methods into a class that is derived from `T`.
+pub fn add_to_class<T: Fast>(class: &Bound<'_, PyType>) -> PyResult<()> {
+    if !class.is_subclass_of::<T>()? {
+        return Err(PyRuntimeError::new_err("the class has not got what these methods need"));
+    }
+    let noargs = ffi::METH_NOARGS;
+    let fast = ffi::METH_FASTCALL;
+    let with_keywords = PyMethodDefPointer {
+        PyCFunctionFastWithKeywords: acquire::<T>,
+    };
+    let release_method = PyMethodDefPointer {
+        PyCFunction: release::<T>,
+    };
+    let enter_method = PyMethodDefPointer {
+        PyCFunction: enter::<T>,
+    };
+    let exit_method = PyMethodDefPointer {
+        PyCFunctionFast: exit::<T>,
+    };
+    add(class, c"acquire", with_keywords, fast | ffi::METH_KEYWORDS, ACQUIRE)?;
+    add(class, c"release", release_method, noargs, RELEASE)?;
+    add(class, c"__enter__", enter_method, noargs, ENTER)?;
+    add(class, c"__exit__", exit_method, fast, EXIT)
+}
+
+const ACQUIRE: &CStr =
+    c"acquire($self, block=True, timeout=None)\n--\n\nAcquire it; False when it was not free in time.";
+const RELEASE: &CStr = c"release($self)\n--\n\nRelease it.";
+const ENTER: &CStr = c"__enter__($self)\n--\n\nAcquire it.";
+const EXIT: &CStr = c"__exit__($self, kind=None, value=None, traceback=None, /)\n--\n\nRelease it.";
+
+fn add(
+    class: &Bound<'_, PyType>,
+    name: &'static CStr,
+    method: PyMethodDefPointer,
+    flags: i32,
+    doc: &'static CStr,
+) -> PyResult<()> {
+    // Python refers to it as long as the class lives, which is for ever.
+    let definition = Box::leak(Box::new(PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: method,
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
+    }));
+    // SAFETY: a class, and a definition that is never freed, whose flags are those of the function's type.
+    let descriptor = unsafe { ffi::PyDescr_NewMethod(class.as_type_ptr(), definition) };
+    // SAFETY: a new reference, or null with an exception set.
+    let descriptor = unsafe { Bound::from_owned_ptr_or_err(class.py(), descriptor) }?;
+    class.setattr(name.to_str().unwrap_or_default(), descriptor)
+}
+
+/// The object behind `self`.
+///
+/// # Safety
+/// `slf` is an object of a class derived from `T`, and lives as long as the call.
+#[inline]
+unsafe fn object<'call, T: Fast>(py: Python<'call>, slf: *mut PyObject) -> Borrowed<'call, 'call, T> {
+    // SAFETY: not null, by the caller's promise.
+    let any = unsafe { Borrowed::from_ptr(py, slf) };
+    // SAFETY: of that class, by the caller's promise.
+    unsafe { any.cast_unchecked() }
+}
+
+unsafe extern "C" fn acquire<T: Fast>(
+    slf: *mut PyObject,
+    arguments: *const *mut PyObject,
+    number: Py_ssize_t,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: Python calls this with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    if number == 0 && keywords.is_null() {
+        // SAFETY: a method descriptor of a class derived from T has looked at `self`.
+        if unsafe { object::<T>(py, slf) }.get().acquire_at_once() {
+            return truth();
+        }
+    }
+    // SAFETY: the arguments are what the calling convention says.
+    unsafe { ordinary::<T>(py, slf, "acquire", arguments, number, keywords) }
+}
+
+unsafe extern "C" fn enter<T: Fast>(slf: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: Python calls this with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: a method descriptor of a class derived from T has looked at `self`.
+    if unsafe { object::<T>(py, slf) }.get().acquire_at_once() {
+        return truth();
+    }
+    // SAFETY: no arguments.
+    unsafe { ordinary::<T>(py, slf, "acquire", ptr::null(), 0, ptr::null_mut()) }
+}
+
+unsafe extern "C" fn release<T: Fast>(slf: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: Python calls this with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: a method descriptor of a class derived from T has looked at `self`.
+    if unsafe { object::<T>(py, slf) }.get().release_at_once() {
+        return none();
+    }
+    // SAFETY: no arguments.
+    unsafe { ordinary::<T>(py, slf, "release", ptr::null(), 0, ptr::null_mut()) }
+}
+
+unsafe extern "C" fn exit<T: Fast>(slf: *mut PyObject, _: *mut *mut PyObject, _: Py_ssize_t) -> *mut PyObject {
+    // SAFETY: what is handed on is what this was handed.
+    unsafe { release::<T>(slf, ptr::null_mut()) }
+}
+
+/// Call the ordinary method of a name, in what a panic is an exception.
+///
+/// # Safety
+/// `slf` as for `object`; the rest as for a function of METH_FASTCALL | METH_KEYWORDS.
+#[cold]
+unsafe fn ordinary<T: Fast>(
+    py: Python<'_>,
+    slf: *mut PyObject,
+    name: &str,
+    arguments: *const *mut PyObject,
+    number: Py_ssize_t,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    let call = || -> PyResult<Bound<'_, PyAny>> {
+        let argument = |index: usize| {
+            // SAFETY: there are `number` arguments, and behind them those of the keywords.
+            let place = unsafe { arguments.add(index) };
+            // SAFETY: as above.
+            let argument = unsafe { *place };
+            // SAFETY: an object that lives through the call.
+            unsafe { Bound::from_borrowed_ptr(py, argument) }
+        };
+        let number = usize::try_from(number).unwrap_or(0);
+        // SAFETY: an object that lives through the call.
+        let mut positional = vec![unsafe { Bound::from_borrowed_ptr(py, slf) }];
+        positional.extend((0..number).map(argument));
+        let named = PyDict::new(py);
+        // SAFETY: null, or a tuple of names that lives through the call.
+        if let Some(names) = unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) } {
+            for (index, name) in names.cast::<PyTuple>()?.iter().enumerate() {
+                named.set_item(name, argument(number + index))?;
+            }
+        }
+        let method = py.get_type::<T>().getattr(name)?;
+        method.call(PyTuple::new(py, positional)?, Some(&named))
+    };
+    let result = catch_unwind(AssertUnwindSafe(call))
+        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("a call into allcores panicked")));
+    match result {
+        Ok(value) => value.into_ptr(),
+        Err(error) => {
+            error.restore(py);
+            ptr::null_mut()
+        }
+    }
+}
+
+fn truth() -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    let object = unsafe { ffi::Py_True() };
+    // SAFETY: as above.
+    unsafe { ffi::Py_INCREF(object) };
+    object
+}
+
+fn none() -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    let object = unsafe { ffi::Py_None() };
+    // SAFETY: as above.
+    unsafe { ffi::Py_INCREF(object) };
+    object
+}
