@@ -25,6 +25,7 @@ __all__ = [
     "after_fork_in_parent",
     "arena_account",
     "arena_descriptor",
+    "arena_is_kept_here_only",
     "before_fork",
     "block_signals",
     "create_arena",
@@ -272,6 +273,9 @@ def arena_descriptor() -> int | None:
 
     OSError when the program has closed it.
     """
+
+def arena_is_kept_here_only() -> bool:
+    """Say whether another process is in the session, and none but this one has the arena's descriptor."""
 
 def before_fork() -> None:
     """Before a fork: enter the child."""

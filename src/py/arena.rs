@@ -186,6 +186,12 @@ fn arena_descriptor() -> Outcome<Option<RawFd>> {
     })
 }
 
+/// Say whether another process is in the session, and none but this one has the arena's descriptor.
+#[pyfunction]
+fn arena_is_kept_here_only() -> bool {
+    ARENA.get().is_some_and(Arena::is_kept_here_only)
+}
+
 /// Before a fork: enter the child.
 #[pyfunction]
 fn before_fork(py: Python<'_>) -> PyResult<()> {
@@ -280,6 +286,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(create_arena, module)?)?;
     module.add_function(wrap_pyfunction!(join_arena, module)?)?;
     module.add_function(wrap_pyfunction!(arena_descriptor, module)?)?;
+    module.add_function(wrap_pyfunction!(arena_is_kept_here_only, module)?)?;
     module.add_function(wrap_pyfunction!(before_fork, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_parent, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
