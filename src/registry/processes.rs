@@ -141,6 +141,19 @@ impl Arena {
         Ok(())
     }
 
+    /// In the parent of a forked child, whose pid is known now: should it die before it is born, that can be told.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn name_embryo(&self, id: ProcessId, pid: u32) -> Result<()> {
+        let record = self.process(id.index())?;
+        if id_of(id.index(), record) == id {
+            // The child writes the same.
+            let _ = record.pid.compare_exchange(0, pid, Ordering::Release, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn begin(&self, record: &ProcessRecord, name: &str) {
         record.pid.store(std::process::id(), Ordering::Relaxed);
         record.since.store(now_since_boot(), Ordering::Relaxed);
@@ -181,6 +194,12 @@ impl Arena {
             let record = self.process(index)?;
             let state = State::of(record.state.load(Ordering::Acquire));
             if state == State::Free || record.pid.load(Ordering::Acquire) != pid {
+                continue;
+            }
+            if state == State::Embryo {
+                if record.parent.load(Ordering::Relaxed) == self.me() {
+                    self.bury(index, pause)?;
+                }
                 continue;
             }
             if lives(record) {
@@ -300,7 +319,8 @@ impl Arena {
 
 /// A child that is about to be forked.
 pub struct Embryo {
-    id: ProcessId,
+    /// It will have.
+    pub id: ProcessId,
     chain: Vec<u64>,
 }
 
