@@ -176,7 +176,11 @@ fn a_child_that_died_unborn_is_forgotten_when_its_parent_tells_of_it() {
     let embryo = arena.prepare_fork(&mut go_on).expect("an embryo");
     arena.name_embryo(embryo.id, u32::MAX).expect("named"); // nobody has that pid
     arena.sweep(&mut go_on).expect("swept");
-    assert_ne!(arena.account(&mut go_on).expect("agrees"), before, "it may still be born");
+    assert_ne!(
+        arena.account(&mut go_on).expect("agrees"),
+        before,
+        "it may still be born"
+    );
     arena.process_ended(u32::MAX, None, &mut go_on).expect("buried");
     assert_eq!(arena.account(&mut go_on).expect("agrees"), before);
 }

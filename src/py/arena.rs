@@ -13,7 +13,7 @@ use super::call::Outcome;
 use crate::arena::heap::go_on;
 use crate::arena::objects::Handle;
 use crate::arena::tag::Kind;
-use crate::arena::{Arena, Error, Pause};
+use crate::arena::{Arena, Error, Pause, Shortage};
 use crate::registry::processes::{Embryo, ProcessId};
 use crate::sys::descriptor::take_over;
 use crate::sys::shared::Shared;
@@ -73,7 +73,25 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
             return super::call::Raised::from(error).into();
         }
     };
-    exception(py, class, (error.to_string(),))
+    let mut text = error.to_string();
+    if let Error::Full(Shortage::Limit { .. } | Shortage::Memory { .. }) = error {
+        text += &holders(py);
+    }
+    exception(py, class, (text,))
+}
+
+/// Say who has most of the memory, as the end of a sentence.
+fn holders(py: Python<'_>) -> String {
+    const NAMED: usize = 3;
+    let holdings = ARENA.get().map(|arena| waiting(py, |pause| arena.holdings(pause)));
+    let Some(Ok(holdings)) = holdings else {
+        return String::new();
+    };
+    if holdings.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = holdings.iter().take(NAMED).map(ToString::to_string).collect();
+    format!(". Objects in it: {}", named.join("; "))
 }
 
 /// An exception of `allcores.errors`.
