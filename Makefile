@@ -37,7 +37,7 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/stdlib/conformance.py \
+	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/stdlib/conformance.py \
 		tests/stepping.py tests/stepped_operations.py tests/single_step.py
 
 conformance: setup

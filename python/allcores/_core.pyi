@@ -34,6 +34,7 @@ __all__ = [
     "is_detached",
     "join_arena",
     "leads_back",
+    "name_embryo",
     "name_process_in_arena",
     "offer_failed",
     "offer_spare",
@@ -285,6 +286,9 @@ def after_fork_in_parent() -> None:
 
 def after_fork_in_child() -> None:
     """After a fork, in the child: be who was entered."""
+
+def name_embryo(pid: int, /) -> None:
+    """Say which pid the last child has that this thread has forked."""
 
 def process_ended(pid: int, wait_status: int | None, /) -> None:
     """Say that a process of the session has ended, how if that is known: what it held is given back."""

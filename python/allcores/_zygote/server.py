@@ -264,6 +264,7 @@ class Zygote:
                     self._abandon()
                     birth = spare.Birth(line, bell, self._news_in, paper, self._pid, self._open_files)
                     spare.run(birth, self._main_module, rehearse=rehearse)
+                _core.name_embryo(pid)
                 # Until it is offered nobody can give it work, so it may be killed.
                 undo.callback(os.waitpid, pid, 0)
                 undo.callback(os.kill, pid, signal.SIGKILL)
