@@ -38,7 +38,7 @@ check: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/stdlib/conformance.py \
-		tests/stepping.py tests/stepped_operations.py tests/single_step.py
+		tests/stepping.py tests/stepped_operations.py tests/survivors.py tests/single_step.py
 
 conformance: setup
 	$(BIN)/python tests/stdlib/conformance.py --jobs 2 --docs

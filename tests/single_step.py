@@ -24,8 +24,9 @@ from typing import Any
 
 import allcores as mp
 from allcores import _core
-from stepped_operations import OPERATIONS, PATIENCE_SECONDS, Operation
+from stepped_operations import OPERATIONS, Operation
 from stepping import Place, Traced, allow_tracing, mark
+from survivors import PATIENCE_SECONDS
 
 
 def be_victim(name: str, thing: Any, ready: Connection, go: Connection) -> None:

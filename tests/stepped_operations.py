@@ -1,4 +1,4 @@
-"""What is done, instruction by instruction, in processes that are killed; and what must hold then for who lives on.
+"""What is done, instruction by instruction, in processes that are killed.
 
 A module of its own, and a light one: children of every start method import it.
 """
@@ -6,7 +6,6 @@ A module of its own, and a light one: children of every start method import it.
 from __future__ import annotations
 
 import ctypes
-import os
 import pickle
 import threading
 from collections.abc import Callable
@@ -14,16 +13,11 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-import allcores as mp
+import survivors
 from allcores.sharedctypes import Value
 
-PATIENCE_SECONDS = 30
-"""Nothing here may take longer. What is no error takes a second at most."""
 GIVES_UP_SECONDS = 0.03
 """Long enough to be asleep when it is over, although every instruction up to there was a step of its own."""
-
-Answer = Callable[[], Any]
-"""What the partner's wait came to, when it is over."""
 
 
 def _nothing(thing: Any) -> Any:
@@ -39,142 +33,19 @@ class Operation:
     """
 
     makes: Callable[[Any], Any]
+    """Of a context: the thing."""
     does: Callable[[Any], object]
-    checks: Callable[[Any, Answer], str]
+    """In the victim, with what it has prepared: the operation."""
+    checks: Callable[[Any, survivors.Answer], str]
     outcomes: frozenset[str]
     prepares: Callable[[Any], Any] = _nothing
+    """In the victim, before."""
     sets_up: Callable[[Any], object] = _nothing
+    """Where the thing was made, before there is a victim."""
     waits: Callable[[Any, Connection], object] | None = None
+    """In the partner, if there is one."""
     until_asleep: bool = True
-
-
-def acquire_in_the_end(lock: Any) -> int:
-    """Acquire a lock, and return how often that told of a death before."""
-    deaths = 0
-    while True:
-        try:
-            assert lock.acquire(timeout=PATIENCE_SECONDS), "a lock that nobody has is never free"
-            return deaths
-        except mp.OwnerDiedError:
-            deaths += 1
-
-
-def told_acquire(lock: Any, _told: Connection) -> str:
-    """Wait for a lock as a partner; whoever is told of a death has not got it."""
-    try:
-        assert lock.acquire(timeout=PATIENCE_SECONDS), "a waiter never gets through"
-    except mp.OwnerDiedError:
-        return "owner died"
-    lock.release()
-    return "released"
-
-
-def owned_or_free(lock: Any, _answer: Answer | None = None) -> str:
-    """Exactly the owner's death is told, once; the lock excludes and is free as ever."""
-    is_owned = lock._holder() is not None
-    assert acquire_in_the_end(lock) == is_owned
-    in_use(lock)
-    lock.release()
-    return "owner died" if is_owned else "free"
-
-
-def in_use(lock: Any) -> None:
-    """Look that a lock that this thread has excludes another one."""
-    answers: list[bool] = []
-    thread = threading.Thread(target=lambda: answers.append(lock.acquire(False)))
-    thread.start()
-    thread.join()
-    assert answers == [False]
-
-
-def lock_with_waiter(lock: Any, answer: Answer) -> str:
-    outcome: str = answer()
-    assert owned_or_free(lock) == "free", "it was told already, or released"
-    return outcome
-
-
-def hold_until_wanted(lock: Any, told: Connection) -> str:
-    """As a partner: have a lock until somebody waits for it, or the victim was killed before that."""
-    lock.acquire()
-    told.send("held")
-    while not lock._waiters() and not told.poll():
-        os.sched_yield()
-    lock.release()
-    return "handed on"
-
-
-def after_handing_on(lock: Any, answer: Answer) -> str:
-    answer()
-    return owned_or_free(lock)
-
-
-def still_mine(lock: Any, _answer: Answer) -> str:
-    assert lock._holder()[0] == os.getpid(), "one that gave up changes nothing"
-    lock.release()
-    return owned_or_free(lock)
-
-
-def value_of(semaphore: Any, at_most: int) -> int:
-    """How often a semaphore can be acquired, by acquiring it."""
-    value = 0
-    while value <= at_most and semaphore.acquire(False):
-        value += 1
-    return value
-
-
-def refill(semaphore: Any, value: int, full: int) -> None:
-    assert value <= full, "released more often than acquired"
-    for _ in range(full):
-        semaphore.release()
-
-
-def lost_at_most_one(semaphore: Any, _answer: Answer) -> str:
-    value = value_of(semaphore, 2)
-    refill(semaphore, value, 2)
-    assert value in (1, 2)
-    return f"{value} left"
-
-
-def released_at_most_once(semaphore: Any, answer: Answer) -> str:
-    """Once more is enough for one waiter, whether the victim has released it or not."""
-    semaphore.release()
-    assert answer() is True
-    value = value_of(semaphore, 1)
-    assert value in (0, 1)
-    return "released" if value else "not released"
-
-
-def acquired_by_nobody(semaphore: Any, _answer: Answer) -> str:
-    assert value_of(semaphore, 1) == 0
-    semaphore.release()
-    assert value_of(semaphore, 1) == 1
-    return "gave up"
-
-
-def given_back(semaphore: Any, _answer: Answer) -> str:
-    """All that the dead had is there again: as often as ever, and not once more."""
-    for _ in range(2):
-        assert semaphore.acquire(timeout=PATIENCE_SECONDS)
-    assert not semaphore.acquire(False)
-    refill(semaphore, 2, 2)
-    return "given back"
-
-
-def given_to_the_waiter(semaphore: Any, answer: Answer) -> str:
-    assert answer() is True
-    assert not semaphore.acquire(False), "what the dead had was given back twice"
-    semaphore.release()
-    return "given back"
-
-
-def wait_in(condition: Any, _told: Connection) -> str:
-    condition.acquire()
-    try:
-        assert condition.wait(PATIENCE_SECONDS), "a notification never comes"
-    except mp.OwnerDiedError:
-        return "owner died"
-    condition.release()
-    return "notified"
+    """The victim begins when the partner sleeps; otherwise, when that says so."""
 
 
 def enter_and_notify(condition: Any) -> None:
@@ -183,57 +54,10 @@ def enter_and_notify(condition: Any) -> None:
     condition.release()
 
 
-def notified(condition: Any, answer: Answer) -> str:
-    """Notified by the victim or not: once more reaches the waiter, or finds nobody. A death is told once at most."""
-    deaths = acquire_in_the_end(condition)
-    condition.notify()
-    condition.release()
-    deaths += answer() == "owner died"
-    assert deaths <= 1
-    assert owned_or_free(condition._lock) == "free"
-    return "owner died" if deaths else "free"
-
-
 def enter_and_give_up(condition: Any) -> None:
     condition.acquire()
     condition.wait(GIVES_UP_SECONDS)
     condition.release()
-
-
-def nobody_waits_in(condition: Any, _answer: Answer) -> str:
-    outcome = owned_or_free(condition._lock)
-    assert condition._waiters() == 0
-    return outcome
-
-
-def set_in_the_end(event: Any, answer: Answer) -> str:
-    was_set = event.is_set()
-    if not was_set:
-        event.set()
-    assert answer() is True, "who waits for an event that is set never gets through"
-    event.clear()
-    return "set" if was_set else "not set"
-
-
-def waited_for_by_nobody(event: Any, _answer: Answer) -> str:
-    assert (event._waiters(), event.is_set()) == (0, False)
-    return "gave up"
-
-
-def pass_barrier(barrier: Any, _told: Connection | None = None) -> str:
-    try:
-        barrier.wait(PATIENCE_SECONDS)
-    except threading.BrokenBarrierError:
-        return "broken"
-    return "passed"
-
-
-def passed_or_broken(barrier: Any, answer: Answer) -> str:
-    if barrier.n_waiting == 1:
-        barrier.abort()  # the victim had not come, and nobody else will
-    outcome: str = answer()
-    barrier.reset()
-    return outcome
 
 
 def come_and_give_up(barrier: Any) -> None:
@@ -241,25 +65,6 @@ def come_and_give_up(barrier: Any) -> None:
         barrier.wait(GIVES_UP_SECONDS)
     except threading.BrokenBarrierError:
         return
-
-
-def no_stranger_is_counted(barrier: Any, _answer: Answer) -> str:
-    """A victim that had come breaks it; otherwise it is as new."""
-    if had_come := barrier.n_waiting == 1 or barrier.broken:
-        assert pass_barrier(barrier) == "broken", "a dead party is met"
-    barrier.reset()
-    others = [threading.Thread(target=pass_barrier, args=(barrier,)) for _ in range(barrier.parties - 1)]
-    for other in others:
-        other.start()
-    assert pass_barrier(barrier) == "passed"
-    for other in others:
-        other.join()
-    return "broken" if had_come else "as new"
-
-
-def as_before(_thing: Any, _answer: Answer) -> str:
-    """Nothing but what the heap's account says, which is looked at after each victim."""
-    return "swept"
 
 
 def acquire_and_release(lock: Any, times: int = 1) -> None:
@@ -275,133 +80,133 @@ OPERATIONS = {
     "Lock is acquired and released": Operation(
         makes=lambda context: context.Lock(),
         does=acquire_and_release,
-        checks=owned_or_free,
+        checks=survivors.owned_or_free,
         outcomes=frozenset({"free", "owner died"}),
     ),
     "RLock is acquired and released twice": Operation(
         makes=lambda context: context.RLock(),
         does=lambda lock: acquire_and_release(lock, 2),
-        checks=owned_or_free,
+        checks=survivors.owned_or_free,
         outcomes=frozenset({"free", "owner died"}),
     ),
     "Lock is released, a waiter asleep": Operation(
         makes=lambda context: context.Lock(),
         prepares=lambda lock: lock if lock.acquire() else None,
         does=lambda lock: lock.release(),
-        waits=told_acquire,
-        checks=lock_with_waiter,
+        waits=survivors.told_acquire,
+        checks=survivors.lock_with_waiter,
         outcomes=frozenset({"released", "owner died"}),
     ),
     "Lock is acquired when another one releases it": Operation(
         makes=lambda context: context.Lock(),
         does=acquire_and_release,
-        waits=hold_until_wanted,
+        waits=survivors.hold_until_wanted,
         until_asleep=False,
-        checks=after_handing_on,
+        checks=survivors.after_handing_on,
         outcomes=frozenset({"free", "owner died"}),
     ),
     "Lock is not free in time": Operation(
         makes=lambda context: context.Lock(),
         sets_up=lambda lock: lock.acquire(),
         does=lambda lock: lock.acquire(timeout=GIVES_UP_SECONDS),
-        checks=still_mine,
+        checks=survivors.still_mine,
         outcomes=frozenset({"free"}),
     ),
     "Semaphore is acquired and released": Operation(
         makes=lambda context: context.Semaphore(2),
         does=acquire_and_release,
-        checks=lost_at_most_one,
+        checks=survivors.lost_at_most_one,
         outcomes=frozenset({"1 left", "2 left"}),
     ),
     "Semaphore is released, a waiter asleep": Operation(
         makes=lambda context: context.Semaphore(0),
         does=lambda semaphore: semaphore.release(),
-        waits=lambda semaphore, _told: semaphore.acquire(timeout=PATIENCE_SECONDS),
-        checks=released_at_most_once,
+        waits=lambda semaphore, _told: semaphore.acquire(timeout=survivors.PATIENCE_SECONDS),
+        checks=survivors.released_at_most_once,
         outcomes=frozenset({"released", "not released"}),
     ),
     "Semaphore is not free in time": Operation(
         makes=lambda context: context.Semaphore(0),
         does=lambda semaphore: semaphore.acquire(timeout=GIVES_UP_SECONDS),
-        checks=acquired_by_nobody,
+        checks=survivors.acquired_by_nobody,
         outcomes=frozenset({"gave up"}),
     ),
     "Semaphore with recovery is acquired and released": Operation(
         makes=lambda context: context.Semaphore(2, recover=True),
         does=acquire_and_release,
-        checks=given_back,
+        checks=survivors.given_back,
         outcomes=frozenset({"given back"}),
     ),
     "Semaphore with recovery is released, a waiter asleep": Operation(
         makes=lambda context: context.Semaphore(1, recover=True),
         prepares=lambda semaphore: semaphore if semaphore.acquire() else None,
         does=lambda semaphore: semaphore.release(),
-        waits=lambda semaphore, _told: semaphore.acquire(timeout=PATIENCE_SECONDS),
-        checks=given_to_the_waiter,
+        waits=lambda semaphore, _told: semaphore.acquire(timeout=survivors.PATIENCE_SECONDS),
+        checks=survivors.given_to_the_waiter,
         outcomes=frozenset({"given back"}),
     ),
     "Condition is waited in": Operation(
         makes=lambda context: context.Condition(),
         does=enter_and_give_up,
-        checks=nobody_waits_in,
+        checks=survivors.nobody_waits_in,
         outcomes=frozenset({"free", "owner died"}),
     ),
     "Condition is notified, a waiter asleep": Operation(
         makes=lambda context: context.Condition(context.Lock()),
         does=enter_and_notify,
-        waits=wait_in,
-        checks=notified,
+        waits=survivors.wait_in,
+        checks=survivors.notified,
         outcomes=frozenset({"free", "owner died"}),
     ),
     "Event is set, a waiter asleep": Operation(
         makes=lambda context: context.Event(),
         does=lambda event: event.set(),
-        waits=lambda event, _told: event.wait(PATIENCE_SECONDS),
-        checks=set_in_the_end,
+        waits=lambda event, _told: event.wait(survivors.PATIENCE_SECONDS),
+        checks=survivors.set_in_the_end,
         outcomes=frozenset({"set", "not set"}),
     ),
     "Event is waited for": Operation(
         makes=lambda context: context.Event(),
         does=lambda event: event.wait(GIVES_UP_SECONDS),
-        checks=waited_for_by_nobody,
+        checks=survivors.waited_for_by_nobody,
         outcomes=frozenset({"gave up"}),
     ),
     "Barrier is passed as the last, a waiter asleep": Operation(
         makes=lambda context: context.Barrier(2),
-        does=pass_barrier,
-        waits=pass_barrier,
-        checks=passed_or_broken,
+        does=survivors.pass_barrier,
+        waits=survivors.pass_barrier,
+        checks=survivors.passed_or_broken,
         outcomes=frozenset({"passed", "broken"}),
     ),
     "Barrier is come to as the first": Operation(
         makes=lambda context: context.Barrier(2),
         does=come_and_give_up,
-        checks=no_stranger_is_counted,
+        checks=survivors.no_stranger_is_counted,
         outcomes=frozenset({"broken", "as new"}),
     ),
     "Lock is made and dropped": Operation(
         makes=lambda context: context.Lock(),
         does=lambda lock: type(lock)(),
-        checks=as_before,
+        checks=survivors.as_before,
         outcomes=frozenset({"swept"}),
     ),
     "Lock with a name is made and dropped": Operation(
         makes=lambda context: context.Lock(),
         does=lambda lock: type(lock)(name="accounts"),
-        checks=as_before,
+        checks=survivors.as_before,
         outcomes=frozenset({"swept"}),
     ),
     "Value of 100 KB is made and dropped": Operation(
         makes=lambda context: context.Event(),
         does=lambda _: Value(_LARGE, lock=False),
-        checks=as_before,
+        checks=survivors.as_before,
         outcomes=frozenset({"swept"}),
     ),
     "handle is unpickled and dropped": Operation(
         makes=lambda context: context.Event(),
         prepares=pickle.dumps,
         does=pickle.loads,
-        checks=as_before,
+        checks=survivors.as_before,
         outcomes=frozenset({"swept"}),
     ),
 }

@@ -1,6 +1,6 @@
 """A process of every start method is killed at one instruction of an operation after another: what must hold, holds.
 
-What is done, and what must hold, stands in `stepped_operations.py`; how it is done in `single_step.py`.
+What is done stands in `stepped_operations.py`, what must hold in `survivors.py`, how it goes in `single_step.py`.
 """
 
 import faulthandler
