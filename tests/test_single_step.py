@@ -44,11 +44,15 @@ def test_an_operation_survives_a_kill_at_any_instruction_in_children_of_every_st
         faulthandler.cancel_dump_traceback_later()
     most = {method: 0 if every else SAMPLE[method] for method in METHODS}
     outcomes: Counter[str] = Counter()
+    missed = victims = 0
     with ThreadPoolExecutor(len(METHODS)) as methods:  # they sleep most of the time
         for found in methods.map(lambda method: kill_at_instructions(method, name, most[method]), METHODS):
             print(name, found)
-            assert found["missed"] <= max(1, found["victims"] // 10), "most victims died elsewhere"
             outcomes.update(found["outcomes"])
+            missed += found["missed"]
+            victims += found["victims"]
+    # How often it looks for what it waits for depends on time, and some visits of those instructions are never paid.
+    assert missed <= victims // 10, "too many victims never came to where they were to be killed"
     assert outcomes.keys() <= OPERATIONS[name].outcomes
     if every:
         assert outcomes.keys() == OPERATIONS[name].outcomes, "some of what can happen never did"
