@@ -95,23 +95,24 @@ impl Arena {
         Ok(self.block(handle.offset)?.size.load(Ordering::Relaxed))
     }
 
-    /// Where the bytes of an object are mapped in this process; a large one's as long as the mapping lives.
+    /// Where the bytes of an object are mapped in this process, to be written or only read; a large one's as long as the
+    /// mapping lives.
     ///
     /// # Errors
     /// `Corrupt`; the kernel's.
-    pub fn bytes_of(&self, handle: &Handle) -> Result<(*mut u8, u64, Option<Mapping>)> {
+    pub fn bytes_of(&self, handle: &Handle, writable: bool) -> Result<(*mut u8, u64, Option<Mapping>)> {
         let block = self.block(handle.offset)?;
         let (size, spans) = (block.size.load(Ordering::Relaxed), block.link.load(Ordering::Relaxed));
         if spans < LARGE_AT {
             let class = self.class_at(handle.offset)?;
-            if size + BLOCK_HEADER > super::layout::CLASSES[class] {
+            if size > super::layout::CLASSES[class] - BLOCK_HEADER {
                 return Err(Error::Corrupt("a block is longer than its place"));
             }
-            let first: &AtomicU64 = self.body(handle.offset)?;
-            return Ok((first.as_ptr().cast(), size, None));
+            let first = self.file.bytes(handle.offset + BLOCK_HEADER, size, writable)?;
+            return Ok((first, size, None));
         }
         super::heap::spans_of(spans, size)?;
-        let mapping = self.file.map(spans, size as usize, true)?;
+        let mapping = self.file.map(spans, size as usize, writable)?;
         Ok((mapping.address(), size, Some(mapping)))
     }
 

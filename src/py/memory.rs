@@ -20,10 +20,10 @@ struct Memory {
 #[pymethods]
 impl Memory {
     #[new]
-    #[pyo3(signature = (size, address=None))]
-    fn new(py: Python<'_>, size: u64, address: Option<Address>) -> PyResult<Self> {
+    #[pyo3(signature = (size, address=None, writable=true))]
+    fn new(py: Python<'_>, size: u64, address: Option<Address>, writable: bool) -> PyResult<Self> {
         let (object, _) = Object::<AtomicU64>::new(py, Kind::Memory, size.max(1), None, address)?;
-        let found = object.arena.bytes_of(object.handle());
+        let found = object.arena.bytes_of(object.handle(), writable);
         let (start, size, mapping) = found.map_err(|error| raise(py, error))?;
         Ok(Self {
             object,
@@ -33,7 +33,7 @@ impl Memory {
         })
     }
 
-    /// Where it begins in this process; valid as long as this object lives.
+    /// Where it begins in this process, as long as this object lives; to be read only, unless it is writable.
     #[getter]
     fn address(&self) -> usize {
         self.address
