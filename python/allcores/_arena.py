@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
 
-__all__ = ["announced", "create", "descriptor", "ended", "join", "reduce"]
+__all__ = ["announced", "create", "descriptor", "ended", "join", "received", "reduce"]
 
 LIMIT_VARIABLE = "ALLCORES_ARENA_BYTES"
 
@@ -159,6 +159,11 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
 def _rebuild_with(_ticket: None, rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Rebuild in a process that the ticket has taken into the session."""
     return rebuild(*arguments)
+
+
+def received(address: _core._Address) -> None:
+    """Keep an object no more for those that it was sent to."""
+    _sent.pop(address, None)
 
 
 _sent: dict[_core._Address, Any] = {}
