@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
 
-__all__ = ["announced", "create", "descriptor", "ended", "join", "received", "reduce"]
+__all__ = ["announced", "create", "descriptor", "ended", "join", "received", "reduce", "write"]
 
 LIMIT_VARIABLE = "ALLCORES_ARENA_BYTES"
 
@@ -47,6 +47,16 @@ def descriptor() -> int:
         number = _core.arena_descriptor()
     assert number is not None
     return number
+
+
+def write(data: memoryview, position: int) -> None:
+    """Write bytes to a place in the arena's file that is reserved. OSError (by ``ulimit -f``), perhaps half done.
+
+    For much data that is twice as fast as writing where the file is mapped: no page is cleared, or faulted in, before.
+    """
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor(), data[done:], position + done)
 
 
 def ended(pid: int, exit_code: int) -> None:

@@ -464,6 +464,10 @@ class Memory:
     def size(self) -> int:
         """How long it is, in bytes."""
 
+    @property
+    def position(self) -> int:
+        """Where it begins in the arena's file, in bytes."""
+
     def _address(self) -> _Address: ...
 
 def add_fast_methods(lock: type[Lock], rlock: type[RLock], semaphore: type[Semaphore], /) -> None:

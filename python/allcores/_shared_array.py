@@ -10,6 +10,7 @@ address, which is enough because nothing else can be where a block is mapped.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import weakref
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["SharedArray", "array_at", "block_of", "made", "shown"]
+__all__ = ["SharedArray", "array_at", "block_of", "filled", "made", "shown"]
 
 
 class Block:
@@ -38,7 +39,7 @@ class Block:
     def __init__(self, memory: _core.Memory, writable: bool) -> None:
         self._memory = memory
         self.address = memory._address()
-        self.start, self.size = memory.address, memory.size
+        self.start, self.size, self.position = memory.address, memory.size, memory.position
         self.__array_interface__ = {
             "version": 3,
             "typestr": "|u1",
@@ -150,6 +151,22 @@ def made(shape: tuple[int, ...], dtype: numpy.dtype[Any], order: Any, name: str 
     size = math.prod(shape) * dtype.itemsize
     block = Block(_core.Memory(min(size, _NO_ROOM_BYTES)), writable=True)
     return _over(block, name, shape, dtype, order=order)
+
+
+def filled(source: NDArray[Any], name: str | None) -> SharedArray:
+    """Make a writable array in a block of its own, with the shape, order and data of another."""
+    array = made(source.shape, source.dtype, "F" if source.flags.fnc else "C", name)
+    block = block_of(array)
+    if block is not None and source.flags.forc and source.nbytes >= _WRITTEN_FROM_BYTES:
+        data: Any = source.ravel("A").view("u1")
+        with contextlib.suppress(OSError):
+            _arena.write(memoryview(data), block.position)
+            return array
+    numpy.copyto(array, source)
+    return array
+
+
+_WRITTEN_FROM_BYTES = 256 << 10
 
 
 def shown(array: NDArray[Any], block: Block, writable: bool, name: str | None) -> SharedArray:

@@ -66,8 +66,7 @@ def share(array: ArrayLike, *, writable: bool = False, name: str | None = None) 
             name = array.name
         shared: SharedArray = ours.shown(source, block, writable, name)
         return shared
-    made: SharedArray = ours.made(source.shape, source.dtype, "F" if source.flags.fnc else "C", name)
-    numpy.copyto(made, source)
+    made: SharedArray = ours.filled(source, name)
     return made if writable else share(made, name=name)
 
 

@@ -18,6 +18,18 @@ pub struct Handle {
     place: Place,
 }
 
+/// The bytes of an object, as a process has them.
+pub struct Bytes {
+    /// Where they begin in this process.
+    pub start: *mut u8,
+    /// How many there are.
+    pub size: u64,
+    /// Where they begin in the arena's file.
+    pub position: u64,
+    /// Of a large object: they are there as long as this lives.
+    pub mapping: Option<Mapping>,
+}
+
 /// The longest name that is kept, in bytes.
 pub const NAME_MAX_BYTES: usize = 224;
 
@@ -95,12 +107,11 @@ impl Arena {
         Ok(self.block(handle.offset)?.size.load(Ordering::Relaxed))
     }
 
-    /// Where the bytes of an object are mapped in this process, to be written or only read; a large one's as long as the
-    /// mapping lives.
+    /// The bytes of an object, mapped in this process to be written or only read.
     ///
     /// # Errors
     /// `Corrupt`; the kernel's.
-    pub fn bytes_of(&self, handle: &Handle, writable: bool) -> Result<(*mut u8, u64, Option<Mapping>)> {
+    pub fn bytes_of(&self, handle: &Handle, writable: bool) -> Result<Bytes> {
         let block = self.block(handle.offset)?;
         let (size, spans) = (block.size.load(Ordering::Relaxed), block.link.load(Ordering::Relaxed));
         if spans < LARGE_AT {
@@ -108,12 +119,22 @@ impl Arena {
             if size > super::layout::CLASSES[class] - BLOCK_HEADER {
                 return Err(Error::Corrupt("a block is longer than its place"));
             }
-            let first = self.file.bytes(handle.offset + BLOCK_HEADER, size, writable)?;
-            return Ok((first, size, None));
+            let position = handle.offset + BLOCK_HEADER;
+            return Ok(Bytes {
+                start: self.file.bytes(position, size, writable)?,
+                size,
+                position,
+                mapping: None,
+            });
         }
         super::heap::spans_of(spans, size)?;
         let mapping = self.file.map(spans, size as usize, writable)?;
-        Ok((mapping.address(), size, Some(mapping)))
+        Ok(Bytes {
+            start: mapping.address(),
+            size,
+            position: spans,
+            mapping: Some(mapping),
+        })
     }
 
     /// The name of an object that was given one.

@@ -13,6 +13,7 @@ struct Memory {
     object: Object<AtomicU64>,
     address: usize,
     size: u64,
+    position: u64,
     /// Of a large one, in this process.
     _mapping: Option<Mapping>,
 }
@@ -24,12 +25,13 @@ impl Memory {
     fn new(py: Python<'_>, size: u64, address: Option<Address>, writable: bool) -> PyResult<Self> {
         let (object, _) = Object::<AtomicU64>::new(py, Kind::Memory, size.max(1), None, address)?;
         let found = object.arena.bytes_of(object.handle(), writable);
-        let (start, size, mapping) = found.map_err(|error| raise(py, error))?;
+        let bytes = found.map_err(|error| raise(py, error))?;
         Ok(Self {
             object,
-            address: start as usize,
-            size,
-            _mapping: mapping,
+            address: bytes.start as usize,
+            size: bytes.size,
+            position: bytes.position,
+            _mapping: bytes.mapping,
         })
     }
 
@@ -43,6 +45,12 @@ impl Memory {
     #[getter]
     fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Where it begins in the arena's file.
+    #[getter]
+    fn position(&self) -> u64 {
+        self.position
     }
 
     /// Session, offset and generation, by which every process of the session finds it.
