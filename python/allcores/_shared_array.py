@@ -68,6 +68,10 @@ def _start_of(array: NDArray[Any]) -> int:
     return start
 
 
+def _place_of(array: NDArray[Any]) -> tuple[Any, ...]:
+    return _start_of(array), array.shape, array.strides, array.dtype
+
+
 def _reach(shape: Sequence[int], strides: Sequence[int], item_size: int) -> tuple[int, int]:
     """How many bytes before and behind the address of its first element an array has memory."""
     if 0 in shape:
@@ -80,8 +84,10 @@ class SharedArray(numpy.ndarray[Any, numpy.dtype[Any]]):
     """An array in the session's shared memory: what `allcores.share` and `allcores.empty` return.
 
     It pickles as a handle of some 200 bytes, and so do its views (slices, reshaped or transposed arrays, other dtypes);
-    who unpickles one has the same memory. What numpy computes from it is an ordinary array, and so is a copy, also
-    that of `copy.copy` and `copy.deepcopy`: it has memory of its own and is pickled with its data.
+    who unpickles one, in a process of the same program, has the same memory. (To keep the data in a file, pickle a
+    copy.) What numpy computes from it is an ordinary array, and so is a copy, also that of `copy.copy` and
+    `copy.deepcopy`: it has memory of its own and is pickled with its data. So is what `numpy.asarray` makes of it,
+    until `allcores.share` makes that a shared array again, without a copy.
     """
 
     _block: Block | None = None
@@ -100,7 +106,7 @@ class SharedArray(numpy.ndarray[Any, numpy.dtype[Any]]):
 
     def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = True, /) -> Any:
         """Return what was computed as numpy returns it for ordinary arrays; an array given as ``out`` as it is."""
-        if _start_of(array) == _start_of(self):
+        if _place_of(array) == _place_of(self):
             return self
         plain = array.view(numpy.ndarray)
         return plain[()] if return_scalar and plain.ndim == 0 else plain

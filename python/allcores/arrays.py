@@ -43,7 +43,7 @@ def share(array: ArrayLike, *, writable: bool = False, name: str | None = None) 
 
     The memory is freed when no process has the array, or a view of it, any more. A process that sent it through a
     queue, a pipe or a pool keeps it until it ends, or says that it was `received`; as an argument of a process it is
-    kept as long as the `Process` object.
+    kept as long as the `Process` object. Children of ``fork`` have whatever their parent had at the fork.
 
     TypeError for Python objects (dtype object, or a field of it) and masked arrays; ArenaFullError when there is no
     room; ImportError when numpy is not installed.
