@@ -228,6 +228,8 @@ def test_sharing_what_is_shared_copies_only_for_the_right_to_write() -> None:
     assert same_memory(allcores.share(read_only), read_only)
     assert same_memory(allcores.share(writable, writable=True), writable)
     assert same_memory(allcores.share(numpy.asarray(read_only)[1:].T), read_only[1:].T)
+    strided = as_strided(read_only, (2, 3), (8, 16), subok=True)
+    assert same_memory(allcores.share(strided), strided)
     shown = allcores.share(writable)
     writable[0, 0] = 7
     assert shown[0, 0] == 7 and not shown.flags.writeable and shown.name == "grid"

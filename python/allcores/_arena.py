@@ -154,7 +154,7 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
     """Pickle an object of the arena as ``rebuild(*arguments)``, and keep ``itself`` until somebody else has it.
 
     While a process is started that is as long as the Process object lives. Otherwise nobody tells when a pickle has
-    been read for the last time, so this process keeps what it sends.
+    been read for the last time, so this process keeps what it sends, until it says itself that it was `received`.
     """
     popen: Any = get_spawning_popen()
     if popen is None:

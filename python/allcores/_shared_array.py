@@ -173,6 +173,7 @@ def filled(source: NDArray[Any], name: str | None) -> SharedArray:
 
 
 _WRITTEN_FROM_BYTES = 256 << 10
+"""From here on writing to the file is faster than copying to where it is mapped."""
 
 
 def shown(array: NDArray[Any], block: Block, writable: bool, name: str | None) -> SharedArray:

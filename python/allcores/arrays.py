@@ -60,7 +60,7 @@ def share(array: ArrayLike, *, writable: bool = False, name: str | None = None) 
         raise TypeError("a masked array is two arrays: share its data and its mask (numpy.ma.getmaskarray), each apart")
     source = numpy.asarray(array)
     _without_objects(source.dtype)
-    block = ours.block_of(source)
+    block = ours.block_of(array if isinstance(array, numpy.ndarray) else source)
     if block is not None and (source.flags.writeable or not writable):
         if name is None and isinstance(array, ours.SharedArray):
             name = array.name
