@@ -54,6 +54,7 @@ bench: setup
 	$(BIN)/python benchmarks/fresh.py
 	$(BIN)/python benchmarks/idle.py
 	$(BIN)/python benchmarks/locks.py
+	$(BIN)/python benchmarks/arrays.py
 
 docs: setup
 	$(BIN)/python -m pdoc --output-directory build/docs allcores '!allcores._core'

@@ -22,8 +22,10 @@ OURS = {
     "OwnerDiedError",
     "StartError",
     "UnpicklableArgumentError",
+    "empty",
     "install",
     "log_to_parent",
+    "share",
     "uninstall",
     "usable_cpus",
 }

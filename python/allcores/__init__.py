@@ -34,6 +34,7 @@ from allcores._core import __version__ as __version__
 from allcores._cpus import usable_cpus
 from allcores._install import install, uninstall
 from allcores._logs import log_to_parent
+from allcores.arrays import empty, share
 from allcores.context import (
     AuthenticationError,
     BufferTooShort,
@@ -87,6 +88,7 @@ __all__ = [
     "allow_connection_pickling",
     "cpu_count",
     "current_process",
+    "empty",
     "freeze_support",
     "get_all_start_methods",
     "get_context",
@@ -100,6 +102,7 @@ __all__ = [
     "set_executable",
     "set_forkserver_preload",
     "set_start_method",
+    "share",
     "uninstall",
     "usable_cpus",
 ]
