@@ -3,6 +3,7 @@
 mod arena;
 mod call;
 mod caller;
+mod deadlocks;
 mod fast;
 mod locks;
 mod memory;
@@ -21,6 +22,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     arena::add_to(module)?;
     caller::add_to(module)?;
+    deadlocks::add_to(module)?;
     locks::add_to(module)?;
     memory::add_to(module)?;
     process::add_to(module)?;
