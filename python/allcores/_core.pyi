@@ -27,6 +27,7 @@ __all__ = [
     "after_fork_in_parent",
     "arena_account",
     "arena_descriptor",
+    "arena_is_kept_here_only",
     "before_fork",
     "block_signals",
     "create_arena",
@@ -35,6 +36,7 @@ __all__ = [
     "is_detached",
     "join_arena",
     "leads_back",
+    "name_embryo",
     "name_process_in_arena",
     "offer_failed",
     "offer_spare",
@@ -276,6 +278,9 @@ def arena_descriptor() -> int | None:
     OSError when the program has closed it.
     """
 
+def arena_is_kept_here_only() -> bool:
+    """Say whether another process is in the session, and none but this one has the arena's descriptor."""
+
 def before_fork() -> None:
     """Before a fork: enter the child."""
 
@@ -284,6 +289,9 @@ def after_fork_in_parent() -> None:
 
 def after_fork_in_child() -> None:
     """After a fork, in the child: be who was entered."""
+
+def name_embryo(pid: int, /) -> None:
+    """Say which pid the last child has that this thread has forked."""
 
 def process_ended(pid: int, wait_status: int | None, /) -> None:
     """Say that a process of the session has ended, how if that is known: what it held is given back."""

@@ -100,6 +100,9 @@ class _OwnProcess(_process.BaseProcess):
             _standard.as_no_daemon(super().start)
         finally:
             self._log_line = None
+        popen = self._popen  # type: ignore[attr-defined]  # not in the type stubs
+        if popen.method == "fork":
+            _core.name_embryo(popen.pid)
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended, at most ``timeout`` seconds. What it logged to this process is handled then."""

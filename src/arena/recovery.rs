@@ -1,7 +1,7 @@
 //! Putting the heap right after its owner died: what follows from what is true (README), made anew.
 
 use super::error::Result;
-use super::layout::{CLASSES, FIRST_SLAB, LARGE_AT, SLAB, SLABS, SPANS};
+use super::layout::{ProcessRecord, CLASSES, FIRST_SLAB, LARGE_AT, SLAB, SLABS, SPANS};
 use super::session::Arena;
 use super::tag::{of_entry, Kind, Tag};
 use crate::atomics::Ordering;
@@ -87,25 +87,34 @@ impl Arena {
     /// Call for each live block that a process refers to, once for each reference; the blocks of the chains included.
     pub(super) fn each_reference(&self, mut call: impl FnMut(&Self, u64) -> Result<()>) -> Result<()> {
         for index in 0..self.processes_high() {
-            let record = self.process(index)?;
-            if record.state.load(Ordering::Acquire) == 0 {
-                continue;
-            }
-            let mut offset = record.references.load(Ordering::Acquire);
-            // A chain that runs in a circle ends where it has been: all blocks of a heap are more than any chain has.
-            let mut left = self.header.slabs.load(Ordering::Acquire).saturating_mul(64);
-            while offset != 0 && left > 0 {
-                left -= 1;
-                let Ok(body) = self.references(offset) else { break };
-                call(self, offset)?;
-                for entry in &body.entries {
-                    let (offset, generation) = of_entry(entry.load(Ordering::Relaxed));
-                    if offset != 0 && self.is_live(offset, generation) {
-                        call(self, offset)?;
-                    }
+            self.each_reference_of(self.process(index)?, &mut call)?;
+        }
+        Ok(())
+    }
+
+    /// The same for one process.
+    pub(super) fn each_reference_of(
+        &self,
+        process: &ProcessRecord,
+        mut call: impl FnMut(&Self, u64) -> Result<()>,
+    ) -> Result<()> {
+        if process.state.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
+        let mut offset = process.references.load(Ordering::Acquire);
+        // A chain that runs in a circle ends where it has been: all blocks of a heap are more than any chain has.
+        let mut left = self.header.slabs.load(Ordering::Acquire).saturating_mul(64);
+        while offset != 0 && left > 0 {
+            left -= 1;
+            let Ok(body) = self.references(offset) else { break };
+            call(self, offset)?;
+            for entry in &body.entries {
+                let (offset, generation) = of_entry(entry.load(Ordering::Relaxed));
+                if offset != 0 && self.is_live(offset, generation) {
+                    call(self, offset)?;
                 }
-                offset = body.next.load(Ordering::Acquire);
             }
+            offset = body.next.load(Ordering::Acquire);
         }
         Ok(())
     }

@@ -90,6 +90,12 @@ impl Arena {
         self.file.descriptor()
     }
 
+    /// Whether another process is in the session, and none but this one could pass it on.
+    #[must_use]
+    pub fn is_kept_here_only(&self) -> bool {
+        self.file.is_kept_here_only()
+    }
+
     /// This process; 0 before it registered.
     #[must_use]
     pub fn me(&self) -> u32 {
