@@ -484,7 +484,7 @@ def read_deadlocks() -> list[list[Blocked]]:
     """Return the deadlocks of the session; in each, who is blocked: the lock that one waits for the next one has."""
 
 def acquire_site(text: str, /) -> int:
-    """Return the number by which a place in the program is known in the session; 0 when there are too many."""
+    """Return the number by which a place in the program is known in the session; 0 when there is no room for it."""
 
 @final
 class Memory:

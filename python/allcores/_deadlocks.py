@@ -22,9 +22,26 @@ def deadlocks() -> list[Deadlock]:
     >>> for deadlock in allcores.deadlocks():
     ...     print(deadlock)
     """
-    found = _core.read_deadlocks()
-    if not found:
-        return []
-    from allcores.deadlock import of_blocked
+    return [_put_together(blocked) for blocked in _core.read_deadlocks()]
 
-    return [of_blocked(blocked) for blocked in found]
+
+def _put_together(blocked: list[_core.Blocked]) -> Deadlock:
+    """Put together a deadlock of those who are blocked, each of whom waits for a lock that the next one has."""
+    from allcores.deadlock import Deadlock, Party, Wait
+
+    parties = [Party(one.process_name, one.pid, one.thread_id) for one in blocked]
+    waits = (
+        Wait(
+            waiter=waiter,
+            holder=holder,
+            lock_kind="RLock" if one.recursive else "Lock",
+            lock_name=one.lock_name,
+            lock_handle=one.lock_handle,
+            waited_seconds=one.waited_seconds,
+            has_timeout=one.has_timeout,
+            waiting_at=one.waiting_at,
+            acquired_at=one.acquired_at,
+        )
+        for one, waiter, holder in zip(blocked, parties, [*parties[1:], parties[0]], strict=True)
+    )
+    return Deadlock(tuple(waits))

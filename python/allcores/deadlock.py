@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from allcores import _core
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Sequence
-
-__all__ = ["Deadlock", "Party", "Wait", "of_blocked"]
+__all__ = ["Deadlock", "Party", "Wait"]
 
 
 @dataclass(frozen=True)
@@ -81,27 +75,6 @@ class Deadlock:
         if any(wait.waiting_at is None or wait.acquired_at is None for wait in self.waits):
             lines.append("(run the program with ALLCORES_TRACE_LOCKS=1 to see where locks were acquired)")
         return "\n".join(lines)
-
-
-def of_blocked(blocked: Sequence[_core.Blocked]) -> Deadlock:
-    """Put together a deadlock of those who are blocked, each of whom waits for a lock that the next one has."""
-    parties = [Party(one.process_name, one.pid, one.thread_id) for one in blocked]
-    return Deadlock(
-        tuple(
-            Wait(
-                waiter,
-                holder,
-                "RLock" if one.recursive else "Lock",
-                one.lock_name,
-                one.lock_handle,
-                one.waited_seconds,
-                one.has_timeout,
-                one.waiting_at,
-                one.acquired_at,
-            )
-            for one, waiter, holder in zip(blocked, parties, [*parties[1:], parties[0]], strict=True)
-        )
-    )
 
 
 def _at(site: str | None) -> str:
