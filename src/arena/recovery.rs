@@ -4,7 +4,8 @@ use super::error::Result;
 use super::layout::{ProcessRecord, CLASSES, FIRST_SLAB, LARGE_AT, SLAB, SLABS, SPANS};
 use super::session::Arena;
 use super::tag::{of_entry, Kind, Tag};
-use crate::atomics::Ordering;
+use crate::atomics::{AtomicU64, Ordering};
+use crate::channel::layout::ChannelBody;
 
 impl Arena {
     /// Make counts, lists and bits anew. Only under the heap's mutex.
@@ -17,6 +18,7 @@ impl Arena {
             arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
             Ok(())
         })?;
+        self.each_block(|arena, offset, _| arena.refer_from_channel(offset))?;
         self.each_block(|arena, offset, _| arena.free_if_unreferenced(offset))?;
         self.clear_spans()?;
         for free in self.header.free.iter().chain(&self.header.fresh) {
@@ -39,6 +41,23 @@ impl Arena {
             }
             Ok(())
         })
+    }
+
+    /// Have refer, what a channel that somebody refers to has: its segments, and the blocks of its messages.
+    fn refer_from_channel(&self, offset: u64) -> Result<()> {
+        let block = self.block(offset)?;
+        let is_channel = Tag(block.tag.load(Ordering::Relaxed)).kind() == Some(Kind::Channel);
+        if is_channel && block.references.load(Ordering::Relaxed) > 0 {
+            let body: &ChannelBody = self.body(offset)?;
+            for segment in self.put_segments_right(body)? {
+                self.block(segment)?.references.store(1, Ordering::Relaxed);
+            }
+            self.each_reference_in(&body.references, |arena, offset| {
+                arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Store the tag `free` into a live block that nobody refers to.
@@ -101,7 +120,16 @@ impl Arena {
         if process.state.load(Ordering::Acquire) == 0 {
             return Ok(());
         }
-        let mut offset = process.references.load(Ordering::Acquire);
+        self.each_reference_in(&process.references, &mut call)
+    }
+
+    /// The same for a chain.
+    pub(super) fn each_reference_in(
+        &self,
+        first: &AtomicU64,
+        mut call: impl FnMut(&Self, u64) -> Result<()>,
+    ) -> Result<()> {
+        let mut offset = first.load(Ordering::Acquire);
         // A chain that runs in a circle ends where it has been: all blocks of a heap are more than any chain has.
         let mut left = self.header.slabs.load(Ordering::Acquire).saturating_mul(64);
         while offset != 0 && left > 0 {

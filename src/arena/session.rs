@@ -111,6 +111,11 @@ impl Arena {
             .saturating_mul(super::layout::SLAB)
     }
 
+    /// How many slabs there are.
+    pub(crate) fn slabs(&self) -> u64 {
+        self.header.slabs.load(Ordering::Acquire).into()
+    }
+
     /// The mutex of a number; 0 is the heap's.
     pub(crate) fn mutex(&self, index: usize) -> Result<&'static RobustMutex> {
         Ok(mutex_at(&self.file, index)?)

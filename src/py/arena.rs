@@ -144,8 +144,13 @@ impl<B: Shared> Object<B> {
                 waiting(py, |pause| arena.attach(offset, generation, kind, pause))?
             }
         };
+        Ok((Self::of(py, arena, handle)?, address.is_none()))
+    }
+
+    /// That which a handle is to; it is given back with this.
+    pub fn of(py: Python<'_>, arena: &'static Arena, handle: Handle) -> PyResult<Self> {
         let body = arena.body_of(&handle).map_err(|error| raise(py, error))?;
-        Ok((Self { arena, body, handle }, address.is_none()))
+        Ok(Self { arena, body, handle })
     }
 
     pub fn address(&self) -> Address {

@@ -3,10 +3,12 @@
 mod arena;
 mod call;
 mod caller;
+mod channel;
 mod deadlocks;
 mod fast;
 mod locks;
 mod memory;
+mod primitives;
 mod process;
 mod seqpacket;
 mod spare;
@@ -22,6 +24,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     arena::add_to(module)?;
     caller::add_to(module)?;
+    channel::add_to(module)?;
     deadlocks::add_to(module)?;
     locks::add_to(module)?;
     memory::add_to(module)?;

@@ -7,4 +7,5 @@ pub mod holds;
 pub mod lock;
 pub mod patience;
 pub mod semaphore;
-mod word;
+pub mod side;
+pub(crate) mod word;

@@ -179,6 +179,33 @@ impl SharedFile {
         }
     }
 
+    /// Copy bytes to an offset. They must lie within one window.
+    ///
+    /// # Errors
+    /// As `at`.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let there = self.words(offset, bytes.len().div_ceil(8))?.as_ptr();
+        // SAFETY: as many words lie there. Nobody has a reference to them but as atomics; who writes them, too, at the
+        // same time, which a lock keeps all from who know what they do, garbles bytes and nothing else.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), there.cast_mut().cast(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Append the bytes at an offset to a buffer. They must lie within one window.
+    ///
+    /// # Errors
+    /// As `at`.
+    pub fn read(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> io::Result<()> {
+        let there = self.words(offset, length.div_ceil(8))?.as_ptr();
+        into.reserve(length);
+        let end = into.spare_capacity_mut();
+        // SAFETY: as many words lie there, and there is room for as many bytes behind the buffer's end.
+        unsafe { ptr::copy_nonoverlapping(there.cast(), end.as_mut_ptr().cast::<u8>(), length) };
+        // SAFETY: they were written just now.
+        unsafe { into.set_len(into.len() + length) };
+        Ok(())
+    }
+
     #[cold]
     fn map_window(&self, index: usize, start: u64, length: u64) -> io::Result<*mut u8> {
         let mapped = map(
