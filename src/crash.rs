@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arena::heap::go_on;
@@ -10,6 +11,7 @@ use crate::arena::tag::Kind;
 use crate::arena::{Arena, Handle};
 use crate::atomics::Ordering;
 use crate::registry::processes::ProcessId;
+use crate::registry::sites::Site;
 use crate::sync::barrier::{Barrier, BarrierBody, BarrierWait, Passed};
 use crate::sync::condition::{notify, ConditionBody, ConditionWait};
 use crate::sync::event::{EventBody, EventWait};
@@ -234,6 +236,7 @@ fn a_lock_survives_a_kill_at_any_instruction_of_its_owner() {
         let arena = session();
         let handle = make(&arena, Kind::Lock);
         let body: &LockBody = arena.body_of(&handle).expect("a body");
+        let site = arena.site("program.py:1 in work").expect("room");
         let mut deaths = 0;
         kill_at_each_instruction(
             || (),
@@ -242,14 +245,18 @@ fn a_lock_survives_a_kill_at_any_instruction_of_its_owner() {
                 let who = who(&arena);
                 if recursive {
                     assert!(body.try_acquire_again(who) && body.try_acquire_again(who));
+                    body.note_site(who, Site::UNKNOWN);
                     body.release_once(who).expect("mine");
                     body.release_once(who).expect("mine");
                 } else {
                     assert!(body.try_acquire(who));
+                    body.note_site(who, site);
                     body.release().expect("locked");
                 }
             },
             |(), pid| {
+                let noted = body.site(ProcessId(body.owner()));
+                assert!(noted == Site::UNKNOWN || (noted == site && !recursive), "{noted:?}");
                 deaths += acquire_in_the_end(&arena, body, handle.offset);
                 body.release().expect("locked");
                 check_heap(&arena, pid, 1);
@@ -338,6 +345,78 @@ fn a_lock_survives_a_kill_at_any_instruction_of_a_waiter() {
             assert_eq!(arena.waiting(handle.offset).count(), 0);
         },
     );
+}
+
+#[test]
+fn who_gets_a_lock_after_waiting_never_seems_to_wait_for_itself() {
+    let arena = session();
+    let handle = make(&arena, Kind::Lock);
+    let body: &LockBody = arena.body_of(&handle).expect("a body");
+    let site = arena.site("program.py:1 in work").expect("room");
+    kill_at_each_instruction(
+        || (),
+        |()| {
+            enter(&arena);
+            let (me, other) = (who(&arena), Who::of(arena.me(), 2));
+            assert!(body.try_acquire(other));
+            let mut wait = LockWait::new(&arena, body, handle.offset, me, None).at(Some(site));
+            assert_eq!(wait.step().expect("no error"), Step::GoOn);
+            body.release().expect("locked");
+            wait
+        },
+        |mut wait| {
+            assert_eq!(wait.step().expect("no error"), Step::Done(Waited::Acquired));
+            drop(wait);
+        },
+        |(), pid| {
+            assert!(arena.deadlocks_of(|_| true).expect("no error").is_empty());
+            acquire_in_the_end(&arena, body, handle.offset);
+            body.release().expect("locked");
+            check_heap(&arena, pid, 1);
+        },
+    );
+}
+
+#[test]
+fn a_thread_that_waits_for_what_it_has_is_a_deadlock_until_it_is_killed() {
+    let arena = session();
+    let handle = make(&arena, Kind::Lock);
+    let body: &LockBody = arena.body_of(&handle).expect("a body");
+    let mut child = Child::fork(|| {
+        enter(&arena);
+        assert!(body.try_acquire(who(&arena)));
+        let site = arena.site("program.py:1 in work").expect("room");
+        let mut wait = LockWait::new(&arena, body, handle.offset, who(&arena), Some(HANG)).at(Some(site));
+        i32::from(until_done(|| wait.step()).is_none())
+    });
+    wait_until(|| arena.waiting(handle.offset).count() == 1);
+    let found = arena.deadlocks().expect("no error").concat();
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].process.pid, found[0].thread_id), (child.pid(), child.pid()));
+    assert_eq!(found[0].waiting_at.as_deref(), Some("program.py:1 in work"));
+    assert_eq!((found[0].acquired_at.as_deref(), found[0].has_timeout), (None, true));
+    child.kill();
+    assert!(arena.deadlocks().expect("no error").is_empty());
+}
+
+#[test]
+fn a_site_survives_a_kill_at_any_instruction_of_who_writes_it() {
+    let text = "program.py:1 in work";
+    let mut left_half_done = 0;
+    kill_at_each_instruction(
+        || Arc::new(session()),
+        Arc::clone,
+        |arena| {
+            arena.site(text).expect("room");
+        },
+        |arena, _| {
+            let site = arena.site(text).expect("room");
+            assert_eq!(arena.text_of_site(site).as_deref(), Some(text));
+            assert_eq!(arena.site(text).expect("room"), site);
+            left_half_done += u32::from(site == Site(2));
+        },
+    );
+    assert!(left_half_done > 0, "some of them died while they wrote it");
 }
 
 #[test]

@@ -22,6 +22,7 @@ OURS = {
     "OwnerDiedError",
     "StartError",
     "UnpicklableArgumentError",
+    "deadlocks",
     "empty",
     "install",
     "log_to_parent",

@@ -32,6 +32,7 @@ from allcores import process as process
 from allcores import reduction as reduction
 from allcores._core import __version__ as __version__
 from allcores._cpus import usable_cpus
+from allcores._deadlocks import deadlocks
 from allcores._install import install, uninstall
 from allcores._logs import log_to_parent
 from allcores.arrays import empty, share
@@ -88,6 +89,7 @@ __all__ = [
     "allow_connection_pickling",
     "cpu_count",
     "current_process",
+    "deadlocks",
     "empty",
     "freeze_support",
     "get_all_start_methods",

@@ -8,6 +8,7 @@ from typing_extensions import disjoint_base
 __all__ = [
     "Ask",
     "Barrier",
+    "Blocked",
     "Channel",
     "Child",
     "Condition",
@@ -21,6 +22,7 @@ __all__ = [
     "Way",
     "Work",
     "__version__",
+    "acquire_site",
     "add_fast_methods",
     "after_fork_in_child",
     "after_fork_in_parent",
@@ -42,6 +44,7 @@ __all__ = [
     "offer_threaded",
     "process_ended",
     "process_state",
+    "read_deadlocks",
     "receive_ask",
     "receive_message",
     "replace_streams",
@@ -317,6 +320,9 @@ class Lock:
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquire it; False when it was not free in time."""
 
+    def _acquire_at(self, site: int, block: bool, timeout: float | None, /) -> bool:
+        """As ``acquire``, and record at which site that is."""
+
     def release(self) -> None:
         """Release it, whoever has it. ValueError when nobody has."""
 
@@ -338,6 +344,9 @@ class RLock:
     def __new__(cls, name: str | None = None, recover: bool = True, address: _Address | None = None) -> Self: ...
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """Acquire it, perhaps once more; False when it was not free in time."""
+
+    def _acquire_at(self, site: int, block: bool, timeout: float | None, /) -> bool:
+        """As ``acquire``, and record at which site that is."""
 
     def release(self) -> None:
         """Release it once. AssertionError when it is not this thread's."""
@@ -472,6 +481,32 @@ class Barrier:
     def _address(self) -> _Address: ...
     def _name(self) -> str | None: ...
     def _waiters(self) -> int: ...
+
+@final
+class Blocked:
+    """A thread that waits for a lock which the next one of its deadlock has."""
+
+    process_name: str
+    pid: int
+    thread_id: int
+    """The kernel's number of the thread."""
+    waited_seconds: float
+    has_timeout: bool
+    """Whether it waits for a limited time."""
+    waiting_at: str | None
+    """The site of the call that waits, where that was recorded."""
+    recursive: bool
+    """Whether the lock is an RLock."""
+    lock_name: str | None
+    lock_handle: int
+    acquired_at: str | None
+    """The site at which who has the lock has acquired it, where that was recorded."""
+
+def read_deadlocks() -> list[list[Blocked]]:
+    """Return the deadlocks of the session; in each, who is blocked: the lock that one waits for the next one has."""
+
+def acquire_site(text: str, /) -> int:
+    """Return the number by which a place in the program is known in the session; 0 when there is no room for it."""
 
 @final
 class Memory:

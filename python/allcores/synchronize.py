@@ -22,7 +22,7 @@ import threading
 import time
 from multiprocessing import synchronize as _std
 
-from allcores import _arena, _core
+from allcores import _acquire_sites, _arena, _core
 from allcores._synchronize_names import Counted
 
 TYPE_CHECKING = False
@@ -227,6 +227,9 @@ class BoundedSemaphore(Semaphore, _std.BoundedSemaphore):
 
 
 _core.add_fast_methods(Lock, RLock, Semaphore)
+if _acquire_sites.are_wanted():
+    _acquire_sites.record(Lock)
+    _acquire_sites.record(RLock)
 
 
 class Condition(_InArena, _core.Condition, _std.Condition):

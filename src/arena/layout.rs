@@ -9,7 +9,7 @@ use crate::sys::shared::{shared_struct, WINDOWS_END};
 /// "allcores", as a number that tells byte order too.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"allcores");
 /// Of this layout; processes of one session have the same allcores, unless it was updated while they ran.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The unit of memory that a class of blocks, or a large block, gets.
 pub const SLAB: u64 = 64 << 10;
@@ -27,7 +27,11 @@ pub const WAITERS: u32 = 16384;
 pub const SPANS_AT: u64 = WAITERS_AT + (1 << 20);
 /// One bit for each span of the large area.
 pub const SPANS: u64 = 4 << 20;
-pub const FIRST_SLAB: u64 = (SPANS_AT + (1 << 20)) / SLAB;
+pub const SITES_AT: u64 = SPANS_AT + (1 << 20);
+pub const SITES: u32 = 2048;
+pub const FIRST_SLAB: u64 = (SITES_AT + (512 << 10)) / SLAB;
+/// How long the text of a site can be, in words.
+pub const SITE_WORDS: usize = 30;
 pub const LARGE_AT: u64 = WINDOWS_END;
 /// The length of the file.
 pub const LENGTH: u64 = LARGE_AT + SPANS * SLAB;
@@ -56,7 +60,8 @@ shared_struct! {
         pub waiters_high: AtomicU32,
         /// Where the last process record was found.
         pub process_hint: AtomicU32,
-        pub _unused: AtomicU32,
+        /// One more than the largest index of a site that was ever there.
+        pub sites_high: AtomicU32,
         /// Per class: the first free block; the first one that was never used. 0: none.
         pub free: [AtomicU64; CLASSES.len()],
         pub fresh: [AtomicU64; CLASSES.len()],
@@ -137,12 +142,31 @@ shared_struct! {
         pub thread: AtomicU64,
         /// Since when, in nanoseconds since boot.
         pub since: AtomicU64,
-        pub _unused: [AtomicU64; 3],
+        /// The kernel's number of the thread.
+        pub thread_id: AtomicU32,
+        /// `registry::sites::Site`: where in the program it waits.
+        pub site: AtomicU32,
+        /// 1: it waits for a limited time.
+        pub has_timeout: AtomicU32,
+        pub _unused: [AtomicU32; 3],
+    }
+}
+
+shared_struct! {
+    /// A place in a program: `registry::sites`.
+    pub struct SiteRecord {
+        /// Of the text; 0: the record is free.
+        pub hash: AtomicU64,
+        /// Of the text, in bytes; 0: it is not complete.
+        pub length: AtomicU64,
+        pub text: [AtomicU64; SITE_WORDS],
     }
 }
 
 const _: () = assert!(size_of::<ProcessRecord>() == 256);
 const _: () = assert!(size_of::<WaiterRecord>() == 64);
+const _: () = assert!(size_of::<SiteRecord>() == 256);
+const _: () = assert!(SITES_AT + SITES as u64 * 256 <= FIRST_SLAB * SLAB);
 const _: () = assert!(size_of::<References>() as u64 + BLOCK_HEADER == 1024);
 const _: () = assert!(size_of::<Header>() as u64 <= MUTEXES_AT);
 const _: () = assert!(size_of::<RobustMutex>() * MUTEXES <= PAGE as usize);

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 
 use super::error::{Error, Result, Shortage};
 use super::layout::{
-    BlockHeader, Header, ProcessRecord, WaiterRecord, BLOCK_HEADER, FIRST_SLAB, LENGTH, MAGIC, MUTEXES, MUTEXES_AT,
-    PAGE, PROCESSES, PROCESSES_AT, SLAB_TABLE_AT, VERSION, WAITERS, WAITERS_AT,
+    BlockHeader, Header, ProcessRecord, SiteRecord, WaiterRecord, BLOCK_HEADER, FIRST_SLAB, LENGTH, MAGIC, MUTEXES,
+    MUTEXES_AT, PAGE, PROCESSES, PROCESSES_AT, SITES, SITES_AT, SLAB_TABLE_AT, VERSION, WAITERS, WAITERS_AT,
 };
 use super::references::Own;
 use crate::atomics::{AtomicU32, Ordering};
@@ -183,6 +183,29 @@ impl Arena {
         let page = (WAITERS_AT + u64::from(index) * size_of::<WaiterRecord>() as u64) / PAGE * PAGE;
         self.file.reserve(page, PAGE)?;
         self.header.waiters_high.fetch_max(index + 1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// The record of a site, by its index.
+    pub(crate) fn site_record(&self, index: u32) -> Result<&'static SiteRecord> {
+        if index >= SITES {
+            return Err(Error::Corrupt("there is no such site record"));
+        }
+        Ok(self
+            .file
+            .at(SITES_AT + u64::from(index) * size_of::<SiteRecord>() as u64)?)
+    }
+
+    /// How many site records were ever used.
+    pub(crate) fn sites_high(&self) -> u32 {
+        self.header.sites_high.load(Ordering::Acquire).min(SITES)
+    }
+
+    /// Have site records up to an index, which is below SITES.
+    pub(crate) fn reserve_sites(&self, index: u32) -> Result<()> {
+        let page = (SITES_AT + u64::from(index) * size_of::<SiteRecord>() as u64) / PAGE * PAGE;
+        self.file.reserve(page, PAGE)?;
+        self.header.sites_high.fetch_max(index + 1, Ordering::AcqRel);
         Ok(())
     }
 }

@@ -32,6 +32,11 @@ pub fn arena(py: Python<'_>) -> PyResult<&'static Arena> {
     }
 }
 
+/// The arena that this process is in, if it is in one.
+pub fn arena_if_any() -> Option<&'static Arena> {
+    ARENA.get()
+}
+
 #[cold]
 fn open(py: Python<'_>) -> PyResult<&'static Arena> {
     py.import("allcores._arena")?.call_method0("create")?;

@@ -12,6 +12,7 @@ use super::fast::{add_to_class, Fast};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::registry::processes::ProcessId;
+use crate::registry::sites::Site;
 use crate::sync::holds::{self, Holds};
 use crate::sync::lock::{LockBody, LockWait, NotReleased, Waited, Who};
 use crate::sync::patience::Step;
@@ -67,15 +68,13 @@ fn released_too_often() -> PyErr {
 
 impl Object<LockBody> {
     fn who(&self) -> Who {
-        Who {
-            process: self.arena.me(),
-            thread: thread(),
-        }
+        Who::of(self.arena.me(), thread())
     }
 
     #[cold]
-    fn wait(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<bool> {
-        let mut wait = LockWait::new(self.arena, self.body, self.offset(), self.who(), timeout_of(seconds));
+    fn wait(&self, py: Python<'_>, seconds: Option<f64>, site: Option<Site>) -> PyResult<bool> {
+        let timeout = timeout_of(seconds);
+        let mut wait = LockWait::new(self.arena, self.body, self.offset(), self.who(), timeout).at(site);
         match until_done(py, || wait.step())? {
             None => Ok(false),
             Some(Waited::Acquired) => Ok(true),
@@ -137,7 +136,22 @@ impl Lock {
             return Ok(true);
         }
         if block {
-            self.0.wait(py, timeout)
+            self.0.wait(py, timeout, None)
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// As `acquire`, and record at which site that is.
+    #[pyo3(signature = (site, block, timeout, /))]
+    fn _acquire_at(&self, py: Python<'_>, site: u32, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+        let (who, site) = (self.0.who(), Site(site));
+        if self.0.body.try_acquire(who) {
+            self.0.body.note_site(who, site);
+            return Ok(true);
+        }
+        if block {
+            self.0.wait(py, timeout, Some(site))
         } else {
             Ok(false)
         }
@@ -218,7 +232,22 @@ impl RLock {
             return Ok(true);
         }
         if block {
-            self.0.wait(py, timeout)
+            self.0.wait(py, timeout, None)
+        } else {
+            Ok(false)
+        }
+    }
+
+    /// As `acquire`, and record at which site that is.
+    #[pyo3(signature = (site, block, timeout, /))]
+    fn _acquire_at(&self, py: Python<'_>, site: u32, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+        let (who, site) = (self.0.who(), Site(site));
+        if self.0.body.try_acquire_again(who) {
+            self.0.body.note_site(who, site);
+            return Ok(true);
+        }
+        if block {
+            self.0.wait(py, timeout, Some(site))
         } else {
             Ok(false)
         }

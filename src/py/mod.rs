@@ -4,6 +4,7 @@ mod arena;
 mod call;
 mod caller;
 mod channel;
+mod deadlocks;
 mod fast;
 mod locks;
 mod memory;
@@ -24,6 +25,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     arena::add_to(module)?;
     caller::add_to(module)?;
     channel::add_to(module)?;
+    deadlocks::add_to(module)?;
     locks::add_to(module)?;
     memory::add_to(module)?;
     process::add_to(module)?;

@@ -8,9 +8,11 @@ use crate::arena::layout::{WaiterRecord, WAITERS};
 use crate::arena::{Arena, Error, Result, Shortage};
 use crate::atomics::Ordering;
 use crate::registry::processes::ProcessId;
+use crate::registry::sites::Site;
 use crate::sync::condition::pass_on;
 use crate::sys::futex;
 use crate::sys::liveness::now_since_boot;
+use crate::sys::process::thread_id;
 
 /// What a waiter was granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +62,12 @@ pub struct Waiting {
     pub ticket: u64,
     /// When it began, in nanoseconds since boot.
     pub since: u64,
+    /// The kernel's number of the thread.
+    pub thread_id: u32,
+    /// Where in the program it waits.
+    pub site: Site,
+    /// Whether it waits for a limited time.
+    pub has_timeout: bool,
 }
 
 impl Arena {
@@ -100,6 +108,9 @@ impl Arena {
             return Ok(None);
         }
         record.thread.store(thread, Ordering::Relaxed);
+        record.thread_id.store(thread_id(), Ordering::Relaxed);
+        record.site.store(Site::UNKNOWN.0, Ordering::Relaxed);
+        record.has_timeout.store(0, Ordering::Relaxed);
         Ok(Some(Waiter {
             record,
             pending: std::cell::Cell::new(0),
@@ -122,6 +133,9 @@ impl Arena {
                 object: waits_for,
                 ticket: record.ticket.load(Ordering::Acquire),
                 since: record.since.load(Ordering::Acquire),
+                thread_id: record.thread_id.load(Ordering::Acquire),
+                site: Site(record.site.load(Ordering::Acquire)),
+                has_timeout: record.has_timeout.load(Ordering::Acquire) != 0,
             };
             // The same wait all the while: between two waits there is one without an object.
             (record.object.load(Ordering::Acquire) == waits_for && seen.process.0 != 0).then_some(seen)
@@ -145,6 +159,12 @@ impl Arena {
 }
 
 impl Waiter {
+    /// Say more of the waits that begin from now on: where in the program that is, and whether their time is limited.
+    pub fn describe(&self, site: Site, has_timeout: bool) {
+        self.record.site.store(site.0, Ordering::Relaxed);
+        self.record.has_timeout.store(has_timeout.into(), Ordering::Relaxed);
+    }
+
     /// Say what this thread waits for from now on, with which ticket.
     pub fn begin(&self, object: u64, ticket: u64) {
         let pending = (self.record.grant.load(Ordering::Relaxed) & !GRANT_MASK).wrapping_add(NEXT_WAIT);
@@ -154,6 +174,11 @@ impl Waiter {
         self.record.ticket.store(ticket, Ordering::Relaxed);
         self.record.since.store(now_since_boot(), Ordering::Relaxed);
         self.record.object.store(object, Ordering::Release);
+    }
+
+    /// Say that this thread does not wait any more.
+    pub fn end(&self) {
+        self.record.object.store(0, Ordering::Release);
     }
 
     /// What it was granted.
@@ -208,6 +233,13 @@ impl Waiting {
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.record.grant.load(Ordering::Acquire) == self.pending
+    }
+
+    /// Whether its thread has been in this one wait from the time on at which the record was read.
+    #[must_use]
+    pub fn is_still_there(&self) -> bool {
+        // In this order: the count is raised before the object of the next wait is there.
+        self.record.object.load(Ordering::Acquire) == self.object && self.is_pending()
     }
 
     /// Wake it, which was granted something.

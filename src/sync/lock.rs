@@ -8,6 +8,7 @@ use crate::arena::heap::go_on;
 use crate::arena::{Arena, Result};
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 use crate::registry::processes::{Fate, Obituary, ProcessId, ID_MASK};
+use crate::registry::sites::Site;
 use crate::registry::waiters::Waiter;
 use crate::sys::futex;
 use crate::sys::shared::shared_struct;
@@ -23,6 +24,10 @@ shared_struct! {
         pub thread: AtomicU64,
         /// 1: it stays locked when its owner dies.
         pub keeps: AtomicU32,
+        /// Nothing yet.
+        pub _unused: AtomicU32,
+        /// Where it was acquired, and by which process: `Noted`.
+        pub noted: AtomicU64,
     }
 }
 
@@ -31,8 +36,37 @@ shared_struct! {
 pub struct Who {
     /// A `ProcessId`.
     pub process: u32,
-    /// What tells the thread from others of its process.
+    /// What tells the thread from others of the session; `Who::of` makes it.
     pub thread: u64,
+}
+
+impl Who {
+    /// A thread of a process, told from others of that process by a number.
+    #[inline]
+    #[must_use]
+    pub fn of(process: u32, thread: u64) -> Self {
+        // A thread and its copy in a forked child have the same number. An id has 30 bits, and no process 2^34 threads.
+        let thread = thread ^ (u64::from(process) << 34);
+        Self { process, thread }
+    }
+}
+
+/// Where a lock was acquired, as a word that says by which process, too. Of another one than the owner it is a leftover.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Noted(u64);
+
+impl Noted {
+    fn new(process: u32, site: Site) -> Self {
+        Self(u64::from(process) << 32 | u64::from(site.0))
+    }
+
+    fn by(self, process: u32) -> Site {
+        if (self.0 >> 32) as u32 == process {
+            Site(self.0 as u32)
+        } else {
+            Site::UNKNOWN
+        }
+    }
 }
 
 /// What came of waiting for a lock.
@@ -58,16 +92,17 @@ impl LockBody {
     /// Acquire it if it is free.
     #[inline]
     pub fn try_acquire(&self, who: Who) -> bool {
-        self.take(who, 0)
-    }
-
-    #[inline]
-    fn take(&self, who: Who, sleepers: u32) -> bool {
-        let taken = change(&self.word, sleepers, |owner| (owner == 0).then_some(who.process)).is_some();
+        let taken = self.take(who, 0);
         if taken {
             self.thread.store(who.thread, Ordering::Relaxed);
         }
         taken
+    }
+
+    /// Swap the owner in; who does that notes the thread then.
+    #[inline]
+    fn take(&self, who: Who, sleepers: u32) -> bool {
+        change(&self.word, sleepers, |owner| (owner == 0).then_some(who.process)).is_some()
     }
 
     /// Acquire it once more if it is this thread's, else if it is free.
@@ -78,11 +113,24 @@ impl LockBody {
             self.depth.store(depth.saturating_add(1), Ordering::Relaxed);
             return true;
         }
-        let taken = self.take(who, 0);
+        let taken = self.try_acquire(who);
         if taken {
             self.depth.store(1, Ordering::Relaxed);
         }
         taken
+    }
+
+    /// Note where its owner, which this is, has acquired it; not where it has acquired it once more.
+    pub fn note_site(&self, who: Who, site: Site) {
+        if self.depth.load(Ordering::Relaxed) <= 1 {
+            self.noted.store(Noted::new(who.process, site).0, Ordering::Relaxed);
+        }
+    }
+
+    /// Where a process, its owner, has acquired it.
+    #[must_use]
+    pub fn site(&self, owner: ProcessId) -> Site {
+        Noted(self.noted.load(Ordering::Relaxed)).by(owner.0)
     }
 
     /// Whether this thread has it.
@@ -146,6 +194,8 @@ pub struct LockWait<'a> {
     body: &'static LockBody,
     offset: u64,
     who: Who,
+    /// Where in the program that is, if sites are recorded.
+    site: Option<Site>,
     patience: Patience,
     /// From the first sleep on.
     waiter: Option<Waiter>,
@@ -160,9 +210,17 @@ impl<'a> LockWait<'a> {
             body,
             offset,
             who,
+            site: None,
             patience: Patience::with_owner(timeout),
             waiter: None,
         }
+    }
+
+    /// Record where in the program this is.
+    #[must_use]
+    pub fn at(mut self, site: Option<Site>) -> Self {
+        self.site = site;
+        self
     }
 
     /// Wait a while.
@@ -175,6 +233,7 @@ impl<'a> LockWait<'a> {
                 return Ok(self.acquired());
             }
             let waiter = self.arena.waiter(self.who.thread)?;
+            waiter.describe(self.site.unwrap_or(Site::UNKNOWN), self.patience.has_end());
             waiter.begin(self.offset, 0);
             self.waiter = Some(waiter);
         }
@@ -202,7 +261,15 @@ impl<'a> LockWait<'a> {
     }
 
     fn acquired(&self) -> Step<Waited> {
+        // In this order: nobody is to see that this thread has the lock that it waits for.
+        if let Some(waiter) = &self.waiter {
+            waiter.end();
+        }
+        self.body.thread.store(self.who.thread, Ordering::Release);
         self.body.depth.store(1, Ordering::Relaxed);
+        if let Some(site) = self.site {
+            self.body.note_site(self.who, site);
+        }
         Step::Done(Waited::Acquired)
     }
 

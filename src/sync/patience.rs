@@ -52,6 +52,12 @@ impl Patience {
         }
     }
 
+    /// Whether it ends at some time.
+    #[must_use]
+    pub fn has_end(&self) -> bool {
+        self.deadline.is_some()
+    }
+
     /// How long to sleep now; `None` when the time is over.
     #[must_use]
     pub fn slice(&self) -> Option<Duration> {

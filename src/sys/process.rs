@@ -1,7 +1,10 @@
 //! What a process may tell the kernel about itself (`prctl(2)`).
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
+
+use crate::atomics::{AtomicU64, Ordering};
 
 /// The longest name the kernel keeps for a process, in bytes, its closing NUL not counted.
 pub const NAME_MAX_BYTES: usize = 15;
@@ -37,12 +40,35 @@ pub fn die_with_parent(parent_pid: u32) -> io::Result<Bond> {
     }
 }
 
-/// What tells this thread from the others of its process; of the thread that forks it is the same in the child.
+/// What tells this thread from all others that its process ever had, which `pthread_self` does not; above 0.
+///
+/// Of the thread that forks it is the same in the child.
 #[inline]
 #[must_use]
 pub fn thread() -> u64 {
-    // SAFETY: it takes nothing, and cannot fail.
-    unsafe { libc::pthread_self() }
+    match NUMBER.get() {
+        0 => number(),
+        number => number,
+    }
+}
+
+thread_local! {
+    /// Of this thread; 0: it has none yet.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+}
+static LAST_NUMBER: AtomicU64 = AtomicU64::new(0);
+
+#[cold]
+fn number() -> u64 {
+    let number = LAST_NUMBER.fetch_add(1, Ordering::Relaxed) + 1;
+    NUMBER.set(number);
+    number
+}
+
+/// The kernel's number of this thread, by which tools know it; of a process's first thread it is the pid.
+#[must_use]
+pub fn thread_id() -> u32 {
+    rustix::thread::gettid().as_raw_nonzero().get() as u32
 }
 
 /// Set the name that `ps`, `top` and `/proc/PID/comm` show for this process.
@@ -83,6 +109,17 @@ mod tests {
     fn a_name_that_the_kernel_would_cut_is_refused() {
         let error = set_name(c"sixteen-bytes-na").expect_err("16 bytes");
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+    }
+
+    #[test]
+    fn a_thread_keeps_its_number_and_no_other_one_ever_has_it() {
+        let mine = thread();
+        let others: Vec<u64> = (0..3)
+            .map(|_| std::thread::spawn(thread).join().expect("a number"))
+            .collect();
+        assert_eq!(thread(), mine);
+        assert!(others.iter().all(|other| *other != mine));
+        assert!(others[0] != others[1] && others[1] != others[2] && others[0] != others[2]);
     }
 
     #[test]
