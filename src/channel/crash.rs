@@ -15,21 +15,21 @@ use crate::sys::step::{kill_at_each_instruction, Child, End};
 const SIZE: u64 = size_of::<ChannelBody>() as u64;
 const BLOCK_BYTES: u64 = 100_000;
 
-struct Scene {
-    arena: Arena,
+/// A channel of its own in an arena.
+struct Scene<'a> {
+    arena: &'a Arena,
     channel: Handle,
 }
 
-impl Scene {
-    fn new() -> Self {
-        let arena = session();
+impl<'a> Scene<'a> {
+    fn new(arena: &'a Arena) -> Self {
         let channel = arena.make(Kind::Channel, SIZE, None, &mut go_on).expect("a channel");
         Self { arena, channel }
     }
 
-    fn face(&self) -> Channel<'_> {
+    fn face(&self) -> Channel<'a> {
         Channel {
-            arena: &self.arena,
+            arena: self.arena,
             body: self.arena.body_of(&self.channel).expect("a body"),
             offset: self.channel.offset,
         }
@@ -38,7 +38,7 @@ impl Scene {
     fn put(&self, message: Message<'_>) {
         let face = self.face();
         let mut patience = Patience::with_owner(None);
-        let producers = until_done(|| Held::lock(&self.arena, &face.body.put_lock, &mut patience)).expect("the lock");
+        let producers = until_done(|| Held::lock(self.arena, &face.body.put_lock, &mut patience)).expect("the lock");
         assert_eq!(face.put(&producers, message).expect("no error"), Put::Done);
         drop(producers);
         face.announce_arrival();
@@ -54,9 +54,9 @@ impl Scene {
             .arena
             .make(Kind::Memory, BLOCK_BYTES, None, &mut go_on)
             .expect("memory");
-        let (start, size, _mapping) = self.arena.bytes_of(&block).expect("bytes");
+        let bytes = self.arena.bytes_of(&block, true).expect("bytes");
         // SAFETY: mapped, so long, and nobody else's.
-        unsafe { start.write_bytes(number, size as usize) };
+        unsafe { bytes.start.write_bytes(number, bytes.size as usize) };
         self.put(Message::Block(0, &block));
         self.arena.release(&block, &mut go_on).expect("released");
     }
@@ -64,7 +64,7 @@ impl Scene {
     fn get(&self) -> Option<u8> {
         let face = self.face();
         let mut patience = Patience::with_owner(None);
-        let consumers = until_done(|| Held::lock(&self.arena, &face.body.get_lock, &mut patience)).expect("the lock");
+        let consumers = until_done(|| Held::lock(self.arena, &face.body.get_lock, &mut patience)).expect("the lock");
         let mut bytes = Vec::new();
         let got = face.get(&consumers, &mut bytes).expect("no error");
         drop(consumers);
@@ -73,9 +73,9 @@ impl Scene {
             Got::Empty | Got::Shut => return None,
             Got::Bytes(_) => bytes.first().copied(),
             Got::Block(_, block) => {
-                let (start, size, _mapping) = self.arena.bytes_of(&block).expect("bytes");
-                // SAFETY: mapped, so long, and nobody else's.
-                bytes.extend((0..size as usize).map(|index| unsafe { start.add(index).read() }));
+                let there = self.arena.bytes_of(&block, true).expect("bytes");
+                // SAFETY: mapped, so long, and nobody writes there.
+                bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(there.start, there.size as usize) });
                 self.arena.release(&block, &mut go_on).expect("released");
                 bytes.first().copied()
             }
@@ -94,6 +94,30 @@ impl Scene {
         assert_eq!((account.objects, account.references), (1, 1));
         numbers
     }
+
+    /// Drain it, and be no more.
+    fn end(self, dead: u32) -> Vec<u8> {
+        let numbers = self.drain(dead);
+        self.arena.release(&self.channel, &mut go_on).expect("released");
+        numbers
+    }
+}
+
+/// What a victim does.
+fn put(face: Channel<'_>, message: Message<'_>) {
+    let producers = face.try_producers().expect("free");
+    assert_eq!(face.put(&producers, message).expect("no error"), Put::Done);
+    drop(producers);
+    face.announce_arrival();
+}
+
+/// What a victim does.
+fn get(face: Channel<'_>, into: &mut Vec<u8>) -> Got {
+    let consumers = face.try_consumers().expect("free");
+    let got = face.get(&consumers, into).expect("no error");
+    drop(consumers);
+    face.announce_departure();
+    got
 }
 
 /// Fill the first segment but for less than `left` bytes.
@@ -108,7 +132,8 @@ fn fill(scene: &Scene, left: usize) {
 
 #[test]
 fn messages_arrive_in_order_whole_and_once() {
-    let scene = Scene::new();
+    let arena = session();
+    let scene = Scene::new(&arena);
     for length in [0, 1, 8, 9, 5000, LONGEST] {
         for number in 0..40 {
             scene.put_number(number, length.max(1));
@@ -128,7 +153,8 @@ fn messages_arrive_in_order_whole_and_once() {
 
 #[test]
 fn a_channel_leaves_nothing() {
-    let scene = Scene::new();
+    let arena = session();
+    let scene = Scene::new(&arena);
     for number in 0..200 {
         scene.put_number(number, 9000);
         scene.put_block(number);
@@ -140,23 +166,23 @@ fn a_channel_leaves_nothing() {
 
 #[test]
 fn a_message_is_put_whole_or_not_wherever_its_producer_is_killed() {
+    let arena = session();
     // In the room there is; where there is none; with a segment of its own at once.
-    for (left, length) in [(2000, 20), (16, 20), (2000, 5000)] {
+    for (left, length) in [(2000, 20), (16, 20), (2000, 3000)] {
         kill_at_each_instruction(
             || {
-                let scene = Scene::new();
+                let scene = Scene::new(&arena);
                 fill(&scene, left);
                 scene
             },
             |scene| {
-                enter(&scene.arena);
-                std::ptr::from_ref(scene)
+                enter(scene.arena);
+                (scene.face(), vec![1; length])
             },
-            // SAFETY: the scene lives on in the forked process.
-            |scene| unsafe { &*scene }.put_number(1, length),
+            |(face, bytes)| put(face, Message::Bytes(0, &bytes)),
             |scene, pid| {
                 scene.put_number(2, 30);
-                let numbers = scene.drain(pid);
+                let numbers = scene.end(pid);
                 let rest: Vec<u8> = numbers.into_iter().filter(|number| *number != 50).collect();
                 assert!(rest == [1, 2] || rest == [2], "{rest:?}");
             },
@@ -166,11 +192,12 @@ fn a_message_is_put_whole_or_not_wherever_its_producer_is_killed() {
 
 #[test]
 fn a_message_is_got_once_wherever_its_consumer_is_killed() {
+    let arena = session();
     // In the middle of a segment; where the next one begins, which makes the old one spare, or frees it.
-    for (before, length) in [(0, 20), (1, 4000), (4, 16_000)] {
+    for (before, length) in [(0, 20), (2, 2000), (34, 2000)] {
         kill_at_each_instruction(
             || {
-                let scene = Scene::new();
+                let scene = Scene::new(&arena);
                 for number in 0..before + 3 {
                     scene.put_number(number, length);
                 }
@@ -180,15 +207,12 @@ fn a_message_is_got_once_wherever_its_consumer_is_killed() {
                 scene
             },
             |scene| {
-                enter(&scene.arena);
-                std::ptr::from_ref(scene)
+                enter(scene.arena);
+                (scene.face(), Vec::with_capacity(LONGEST))
             },
-            |scene| {
-                // SAFETY: the scene lives on in the forked process.
-                unsafe { &*scene }.get();
-            },
+            |(face, mut bytes)| drop(get(face, &mut bytes)),
             |scene, pid| {
-                let numbers = scene.drain(pid);
+                let numbers = scene.end(pid);
                 let all = [before, before + 1, before + 2];
                 assert!(numbers == all || numbers == all[1..], "{numbers:?}");
             },
@@ -198,25 +222,24 @@ fn a_message_is_got_once_wherever_its_consumer_is_killed() {
 
 #[test]
 fn a_block_is_put_whole_or_not_wherever_its_producer_is_killed() {
+    let arena = session();
     kill_at_each_instruction(
-        Scene::new,
+        || Scene::new(&arena),
         |scene| {
-            enter(&scene.arena);
+            enter(scene.arena);
             let block = scene
                 .arena
                 .make(Kind::Memory, BLOCK_BYTES, None, &mut go_on)
                 .expect("memory");
-            (std::ptr::from_ref(scene), block)
+            (scene.face(), block)
         },
-        |(scene, block)| {
-            // SAFETY: the scene lives on in the forked process.
-            let scene = unsafe { &*scene };
-            scene.put(Message::Block(0, &block));
-            scene.arena.release(&block, &mut go_on).expect("released");
+        |(face, block)| {
+            put(face, Message::Block(0, &block));
+            face.arena.release(&block, &mut go_on).expect("released");
         },
         |scene, pid| {
             scene.put_block(2);
-            let numbers = scene.drain(pid);
+            let numbers = scene.end(pid);
             assert!(numbers == [0, 2] || numbers == [2], "{numbers:?}");
         },
     );
@@ -224,30 +247,26 @@ fn a_block_is_put_whole_or_not_wherever_its_producer_is_killed() {
 
 #[test]
 fn a_block_is_got_once_wherever_its_consumer_is_killed() {
+    let arena = session();
     kill_at_each_instruction(
         || {
-            let scene = Scene::new();
+            let scene = Scene::new(&arena);
             scene.put_block(1);
             scene.put_block(2);
             scene
         },
         |scene| {
-            enter(&scene.arena);
-            std::ptr::from_ref(scene)
+            enter(scene.arena);
+            scene.face()
         },
-        |scene| {
-            // SAFETY: the scene lives on in the forked process.
-            let scene = unsafe { &*scene };
-            let face = scene.face();
-            let consumers = face.try_consumers().expect("free");
-            let got = face.get(&consumers, &mut Vec::new()).expect("no error");
-            drop(consumers);
+        |face| {
+            let got = get(face, &mut Vec::new());
             let Got::Block(_, block) = got else { panic!("{got:?}") };
-            scene.arena.release(&block, &mut go_on).expect("released");
+            face.arena.release(&block, &mut go_on).expect("released");
         },
         |scene, pid| {
             scene.put_block(3);
-            let numbers = scene.drain(pid);
+            let numbers = scene.end(pid);
             assert!(numbers == [1, 2, 3] || numbers == [2, 3], "{numbers:?}");
         },
     );
@@ -255,11 +274,12 @@ fn a_block_is_got_once_wherever_its_consumer_is_killed() {
 
 #[test]
 fn a_consumer_that_sleeps_gets_what_comes_wherever_a_producer_is_killed() {
+    let arena = session();
     kill_at_each_instruction(
         || {
-            let scene = Scene::new();
+            let scene = Scene::new(&arena);
             let waiter = Child::fork(|| {
-                enter(&scene.arena);
+                enter(scene.arena);
                 let mut wait = GetWait::new(scene.face(), 1, Some(HANG), Vec::new());
                 let got = until_done(|| wait.step());
                 let number = wait.take().first().copied();
@@ -269,11 +289,10 @@ fn a_consumer_that_sleeps_gets_what_comes_wherever_a_producer_is_killed() {
             (scene, waiter)
         },
         |(scene, _)| {
-            enter(&scene.arena);
-            std::ptr::from_ref(scene)
+            enter(scene.arena);
+            scene.face()
         },
-        // SAFETY: the scene lives on in the forked process.
-        |scene| unsafe { &*scene }.put_number(1, 20),
+        |face| put(face, Message::Bytes(0, &[1; 20])),
         |(scene, waiter), pid| {
             scene.put_number(2, 20);
             let waiter_pid = waiter.pid();
@@ -284,7 +303,7 @@ fn a_consumer_that_sleeps_gets_what_comes_wherever_a_producer_is_killed() {
                 .arena
                 .process_ended(waiter_pid, Some(0), &mut go_on)
                 .expect("buried");
-            let rest = scene.drain(pid);
+            let rest = scene.end(pid);
             assert!(
                 (first, rest.as_slice()) == (1, &[2]) || (first, rest.as_slice()) == (2, &[]),
                 "{first} {rest:?}"
@@ -295,20 +314,21 @@ fn a_consumer_that_sleeps_gets_what_comes_wherever_a_producer_is_killed() {
 
 #[test]
 fn a_stopped_owner_is_waited_for_and_a_dead_one_is_not() {
-    let scene = Scene::new();
+    let arena = session();
+    let scene = Scene::new(&arena);
     let face = scene.face();
     let mine = face.try_producers().expect("free");
     let mut patience = Patience::with_owner(Some(std::time::Duration::from_millis(30)));
-    let second = until_done(|| Held::lock(&scene.arena, &face.body.put_lock, &mut patience));
+    let second = until_done(|| Held::lock(scene.arena, &face.body.put_lock, &mut patience));
     assert!(second.is_none(), "its owner lives");
     drop(mine);
     let owner = Child::fork(|| {
-        enter(&scene.arena);
+        enter(scene.arena);
         std::mem::forget(scene.face().try_producers());
         0
     });
     assert_eq!(owner.join(HANG_SECONDS), End::Exited(0));
     let mut patience = Patience::with_owner(Some(HANG));
-    let mut steps = || Held::lock(&scene.arena, &face.body.put_lock, &mut patience);
+    let mut steps = || Held::lock(scene.arena, &face.body.put_lock, &mut patience);
     assert!(until_done(&mut steps).is_some());
 }

@@ -270,10 +270,21 @@ impl<'a> Channel<'a> {
 
     /// Where a message of so many units can be written; the channel grows if need be.
     fn room_for(&self, tail: Position, units: u32) -> Result<u64> {
-        let mut write = self.body.write.load(Ordering::Relaxed);
+        let body = self.body;
+        let mut write = body.write.load(Ordering::Relaxed);
+        if write == 0 {
+            write = body.read.load(Ordering::Relaxed); // README: killed between c and d, for the first one
+            body.write.store(write, Ordering::Relaxed);
+        }
         loop {
             if write != 0 {
                 let room = Room::at(self.arena, write)?;
+                let next = room.segment.next.load(Ordering::Relaxed);
+                if next != 0 {
+                    write = next; // README: killed between c and d
+                    body.write.store(next, Ordering::Relaxed);
+                    continue;
+                }
                 let before = room.units_before(tail.units())?;
                 if room.units_left(before) >= units {
                     return Ok(room.offset_of(before));

@@ -27,7 +27,7 @@ pub struct Patience {
 
 // The single-step tests go through each of them, and let an owner die at each.
 const SPINS: u32 = if cfg!(test) { 2 } else { 100 };
-const SLICE_WITH_OWNER: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 50 });
+const SLICE_WITH_OWNER: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 50 });
 const YIELDS_FOR: Duration = Duration::from_micros(20);
 
 impl Patience {
