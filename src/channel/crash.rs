@@ -54,9 +54,9 @@ impl Scene {
             .arena
             .make(Kind::Memory, BLOCK_BYTES, None, &mut go_on)
             .expect("memory");
-        let (start, size, _mapping) = self.arena.bytes_of(&block).expect("bytes");
-        // SAFETY: mapped, so long, and nobody else's.
-        unsafe { start.write_bytes(number, size as usize) };
+        let bytes = self.arena.bytes_of(&block, true).expect("bytes");
+        // SAFETY: mapped as long as `bytes` lives, so long, and nobody else's.
+        unsafe { bytes.start.write_bytes(number, bytes.size as usize) };
         self.put(Message::Block(0, &block));
         self.arena.release(&block, &mut go_on).expect("released");
     }
@@ -73,9 +73,9 @@ impl Scene {
             Got::Empty | Got::Shut => return None,
             Got::Bytes(_) => bytes.first().copied(),
             Got::Block(_, block) => {
-                let (start, size, _mapping) = self.arena.bytes_of(&block).expect("bytes");
-                // SAFETY: mapped, so long, and nobody else's.
-                bytes.extend((0..size as usize).map(|index| unsafe { start.add(index).read() }));
+                let there = self.arena.bytes_of(&block, false).expect("bytes");
+                // SAFETY: mapped as long as `there` lives, so long, and nobody else's.
+                bytes.extend((0..there.size as usize).map(|index| unsafe { there.start.wrapping_add(index).read() }));
                 self.arena.release(&block, &mut go_on).expect("released");
                 bytes.first().copied()
             }
