@@ -4,7 +4,7 @@
 #   make test          all tests: Rust, Python, and CPython's own (a sample of spawn's and forkserver's)
 #   make check         formatting, lints and types
 #   make conformance   CPython's own tests, whole, for every start method; writes docs/conformance.md
-#   make soak          random deaths for ten minutes, each crash row 200 times
+#   make soak          random deaths for ten minutes, each crash row 200 times, and a death at every instruction: hours
 #   make bench         side by side with the standard library
 #   make docs          the API's documentation, in build/docs
 #   make clean         removes what the others made
@@ -37,13 +37,15 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/stdlib/conformance.py
+	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/stdlib/conformance.py \
+		tests/stepping.py tests/stepped_operations.py tests/survivors.py tests/single_step.py
 
 conformance: setup
 	$(BIN)/python tests/stdlib/conformance.py --jobs 2 --docs
 
 soak: setup
 	$(BIN)/python tests/soak.py --seconds 600 --rows 200
+	$(BIN)/python -m pytest --every-instruction tests/test_single_step.py
 
 bench: setup
 	$(BIN)/python benchmarks/import_time.py
@@ -52,6 +54,7 @@ bench: setup
 	$(BIN)/python benchmarks/fresh.py
 	$(BIN)/python benchmarks/idle.py
 	$(BIN)/python benchmarks/locks.py
+	$(BIN)/python benchmarks/arrays.py
 
 docs: setup
 	$(BIN)/python -m pdoc --output-directory build/docs allcores '!allcores._core'

@@ -21,17 +21,17 @@ use crate::sync::semaphore::{SemaphoreBody, SemaphoreWait};
 use crate::sys::step::{kill_at_each_instruction, Child, End};
 
 /// Nothing here may take longer.
-const HANG: Duration = Duration::from_secs(30);
-const HANG_SECONDS: u64 = 30;
+pub const HANG: Duration = Duration::from_secs(30);
+pub const HANG_SECONDS: u64 = 30;
 
-fn session() -> Arena {
+pub fn session() -> Arena {
     let arena = Arena::create(None).expect("an arena");
     arena.register("survivor", &mut go_on).expect("a record");
     arena
 }
 
 /// In a forked process: enter the session.
-fn enter(arena: &Arena) {
+pub fn enter(arena: &Arena) {
     arena.register("victim", &mut go_on).expect("a record");
 }
 
@@ -54,7 +54,7 @@ fn check_heap(arena: &Arena, pid: u32, objects: u64) {
     assert_eq!(account.references, objects);
 }
 
-fn until_done<T>(mut step: impl FnMut() -> crate::arena::Result<Step<T>>) -> Option<T> {
+pub fn until_done<T>(mut step: impl FnMut() -> crate::arena::Result<Step<T>>) -> Option<T> {
     loop {
         match step().expect("no error") {
             Step::Done(done) => return Some(done),
@@ -290,7 +290,7 @@ fn is_of(arena: &Arena, process: ProcessId, pid: u32) -> bool {
         .is_some_and(|seen| seen.pid == pid)
 }
 
-fn wait_until(mut holds: impl FnMut() -> bool) {
+pub fn wait_until(mut holds: impl FnMut() -> bool) {
     let deadline = std::time::Instant::now() + HANG;
     while !holds() {
         assert!(std::time::Instant::now() < deadline, "it never came");

@@ -3,11 +3,18 @@
 import faulthandler
 import signal
 
+import pytest
+
 HANG_LIMIT_SECONDS = 600
 """Longer than any test: the building of a wheel on a busy machine. Each program that a test runs has its own limit."""
 
 # Started in the background of a shell, this process ignores Ctrl-C, and so would every program that the tests run.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    every = "kill at every instruction, in children of every start method: hours, where a sample takes a minute"
+    parser.addoption("--every-instruction", action="store_true", help=every)
 
 
 def pytest_runtest_setup() -> None:

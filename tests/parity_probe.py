@@ -23,8 +23,10 @@ OURS = {
     "StartError",
     "UnpicklableArgumentError",
     "deadlocks",
+    "empty",
     "install",
     "log_to_parent",
+    "share",
     "uninstall",
     "usable_cpus",
 }

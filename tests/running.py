@@ -50,6 +50,7 @@ def run(
     cwd: Path | None = None,
     stdin: str = "",
     environment: Mapping[str, str] | None = None,
+    hang_limit_seconds: float | None = HANG_LIMIT_SECONDS,
 ) -> Outcome:
     """Run a command in a session of its own. A hang kills the whole session and fails with what was printed."""
     with subprocess.Popen(
@@ -63,7 +64,7 @@ def run(
         start_new_session=True,
     ) as process:
         try:
-            out, err = process.communicate(stdin, timeout=HANG_LIMIT_SECONDS)
+            out, err = process.communicate(stdin, timeout=hang_limit_seconds)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             out, err = process.communicate()

@@ -35,6 +35,7 @@ from allcores._cpus import usable_cpus
 from allcores._deadlocks import deadlocks
 from allcores._install import install, uninstall
 from allcores._logs import log_to_parent
+from allcores.arrays import empty, share
 from allcores.context import (
     AuthenticationError,
     BufferTooShort,
@@ -89,6 +90,7 @@ __all__ = [
     "cpu_count",
     "current_process",
     "deadlocks",
+    "empty",
     "freeze_support",
     "get_all_start_methods",
     "get_context",
@@ -102,6 +104,7 @@ __all__ = [
     "set_executable",
     "set_forkserver_preload",
     "set_start_method",
+    "share",
     "uninstall",
     "usable_cpus",
 ]

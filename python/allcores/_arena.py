@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
 
-__all__ = ["announced", "create", "descriptor", "ended", "join", "reduce"]
+__all__ = ["announced", "create", "descriptor", "ended", "join", "received", "reduce", "write"]
 
 LIMIT_VARIABLE = "ALLCORES_ARENA_BYTES"
 
@@ -47,6 +47,16 @@ def descriptor() -> int:
         number = _core.arena_descriptor()
     assert number is not None
     return number
+
+
+def write(data: memoryview, position: int) -> None:
+    """Write bytes to a place in the arena's file that is reserved. OSError (by ``ulimit -f``), perhaps half done.
+
+    For much data that is twice as fast as writing where the file is mapped: no page is cleared, or faulted in, before.
+    """
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor(), data[done:], position + done)
 
 
 def ended(pid: int, exit_code: int) -> None:
@@ -144,7 +154,7 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
     """Pickle an object of the arena as ``rebuild(*arguments)``, and keep ``itself`` until somebody else has it.
 
     While a process is started that is as long as the Process object lives. Otherwise nobody tells when a pickle has
-    been read for the last time, so this process keeps what it sends.
+    been read for the last time, so this process keeps what it sends, until it says itself that it was `received`.
     """
     popen: Any = get_spawning_popen()
     if popen is None:
@@ -159,6 +169,11 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
 def _rebuild_with(_ticket: None, rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     """Rebuild in a process that the ticket has taken into the session."""
     return rebuild(*arguments)
+
+
+def received(address: _core._Address) -> None:
+    """Keep an object no more for those that it was sent to."""
+    _sent.pop(address, None)
 
 
 _sent: dict[_core._Address, Any] = {}

@@ -512,14 +512,18 @@ def acquire_site(text: str, /) -> int:
 class Memory:
     """Zeroed memory that every process of the session may have."""
 
-    def __new__(cls, size: int, address: _Address | None = None) -> Self: ...
+    def __new__(cls, size: int, address: _Address | None = None, writable: bool = True) -> Self: ...
     @property
     def address(self) -> int:
-        """Where it begins in this process; valid as long as this object lives."""
+        """Where it begins in this process, as long as this object lives; to be read only, unless it is writable."""
 
     @property
     def size(self) -> int:
         """How long it is, in bytes."""
+
+    @property
+    def position(self) -> int:
+        """Where it begins in the arena's file, in bytes."""
 
     def _address(self) -> _Address: ...
 

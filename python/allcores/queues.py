@@ -82,7 +82,7 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
 
     def _have(self, maxsize: int, channel: _Channel) -> None:
         self._maxsize, self._channel, self._closed = maxsize, channel, False
-        if type(self).put is Queue.put and type(self).get is Queue.get:
+        if all(getattr(type(self), name) is vars(Queue)[name] for name in ("put", "get", "_on_queue_feeder_error")):
             # Without a frame of Python's in between. They would hide what a subclass has instead of them.
             vars(self).update(put=channel.put, get=channel.get)
 
@@ -106,7 +106,12 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
         What the object's pickling raises is raised here, and nothing is put.
         """
         self._assert_open()
-        self._channel.put(obj, block, timeout)
+        try:
+            self._channel.put(obj, block, timeout)
+        except (Full, ShutDown):
+            raise
+        except Exception as error:
+            self._on_queue_feeder_error(error, obj)
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Get an object. `queue.Empty` when there was none in ``timeout`` seconds, or at once unless ``block``."""
@@ -165,6 +170,10 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
 
     def cancel_join_thread(self) -> None:
         """Do nothing: what was put is there already, and nobody waits for it at exit."""
+
+    def _on_queue_feeder_error(self, error: Exception, obj: Any) -> None:
+        """Take an error that putting ``obj`` has met; a subclass may handle it, as it does for the standard queue's."""
+        raise error
 
     def _poll(self, timeout: float | None = 0.0) -> bool:
         return self._channel._poll(timeout) and self._channel._length() > 0

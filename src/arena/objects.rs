@@ -18,6 +18,18 @@ pub struct Handle {
     place: Place,
 }
 
+/// The bytes of an object, as a process has them.
+pub struct Bytes {
+    /// Where they begin in this process.
+    pub start: *mut u8,
+    /// How many there are.
+    pub size: u64,
+    /// Where they begin in the arena's file.
+    pub position: u64,
+    /// Of a large object: they are there as long as this lives.
+    pub mapping: Option<Mapping>,
+}
+
 /// The longest name that is kept, in bytes.
 pub const NAME_MAX_BYTES: usize = 224;
 
@@ -112,24 +124,34 @@ impl Arena {
         Ok(size)
     }
 
-    /// Where the bytes of an object are mapped in this process; a large one's as long as the mapping lives.
+    /// The bytes of an object, mapped in this process to be written or only read.
     ///
     /// # Errors
     /// `Corrupt`; the kernel's.
-    pub fn bytes_of(&self, handle: &Handle) -> Result<(*mut u8, u64, Option<Mapping>)> {
+    pub fn bytes_of(&self, handle: &Handle, writable: bool) -> Result<Bytes> {
         let block = self.block(handle.offset)?;
         let (size, spans) = (block.size.load(Ordering::Relaxed), block.link.load(Ordering::Relaxed));
         if spans < LARGE_AT {
             let class = self.class_at(handle.offset)?;
-            if size + BLOCK_HEADER > super::layout::CLASSES[class] {
+            if size > super::layout::CLASSES[class] - BLOCK_HEADER {
                 return Err(Error::Corrupt("a block is longer than its place"));
             }
-            let first: &AtomicU64 = self.body(handle.offset)?;
-            return Ok((first.as_ptr().cast(), size, None));
+            let position = handle.offset + BLOCK_HEADER;
+            return Ok(Bytes {
+                start: self.file.bytes(position, size, writable)?,
+                size,
+                position,
+                mapping: None,
+            });
         }
         super::heap::spans_of(spans, size)?;
-        let mapping = self.file.map(spans, size as usize, true)?;
-        Ok((mapping.address(), size, Some(mapping)))
+        let mapping = self.file.map(spans, size as usize, writable)?;
+        Ok(Bytes {
+            start: mapping.address(),
+            size,
+            position: spans,
+            mapping: Some(mapping),
+        })
     }
 
     /// The name of an object that was given one.

@@ -1,6 +1,8 @@
 //! Queues of messages in the arena: see the README in this folder.
 
 mod blocks;
+#[cfg(test)]
+mod crash;
 pub mod layout;
 mod position;
 mod segments;

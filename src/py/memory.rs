@@ -14,24 +14,26 @@ pub struct Memory {
     object: Object<AtomicU64>,
     address: usize,
     size: u64,
+    position: u64,
     /// Of a large one, in this process.
     _mapping: Option<Mapping>,
 }
 
 impl Memory {
-    /// What a handle is to that this process has; it is given back with this.
+    /// What a handle is to that this process has, to be written; it is given back with this.
     pub fn of(py: Python<'_>, arena: &'static Arena, handle: Handle) -> PyResult<Self> {
-        Self::open(py, Object::of(py, arena, handle)?)
+        Self::open(py, Object::of(py, arena, handle)?, true)
     }
 
-    fn open(py: Python<'_>, object: Object<AtomicU64>) -> PyResult<Self> {
-        let found = object.arena.bytes_of(object.handle());
-        let (start, size, mapping) = found.map_err(|error| raise(py, error))?;
+    fn open(py: Python<'_>, object: Object<AtomicU64>, writable: bool) -> PyResult<Self> {
+        let found = object.arena.bytes_of(object.handle(), writable);
+        let bytes = found.map_err(|error| raise(py, error))?;
         Ok(Self {
             object,
-            address: start as usize,
-            size,
-            _mapping: mapping,
+            address: bytes.start as usize,
+            size: bytes.size,
+            position: bytes.position,
+            _mapping: bytes.mapping,
         })
     }
 
@@ -44,13 +46,13 @@ impl Memory {
 #[pymethods]
 impl Memory {
     #[new]
-    #[pyo3(signature = (size, address=None))]
-    fn new(py: Python<'_>, size: u64, address: Option<Address>) -> PyResult<Self> {
+    #[pyo3(signature = (size, address=None, writable=true))]
+    fn new(py: Python<'_>, size: u64, address: Option<Address>, writable: bool) -> PyResult<Self> {
         let (object, _) = Object::<AtomicU64>::new(py, Kind::Memory, size.max(1), None, address)?;
-        Self::open(py, object)
+        Self::open(py, object, writable)
     }
 
-    /// Where it begins in this process; valid as long as this object lives.
+    /// Where it begins in this process, as long as this object lives; to be read only, unless it is writable.
     #[getter]
     fn address(&self) -> usize {
         self.address
@@ -60,6 +62,12 @@ impl Memory {
     #[getter]
     fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Where it begins in the arena's file.
+    #[getter]
+    fn position(&self) -> u64 {
+        self.position
     }
 
     /// Session, offset and generation, by which every process of the session finds it.

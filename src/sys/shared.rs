@@ -65,6 +65,8 @@ pub struct SharedFile {
     /// Which other processes have it, and as which descriptors.
     holders: fn(&SharedFile) -> Vec<(u32, RawFd)>,
     windows: [AtomicPtr<u8>; WINDOWS],
+    /// The same places once more, mapped for reading alone.
+    reading_windows: [AtomicPtr<u8>; WINDOWS],
 }
 
 impl SharedFile {
@@ -93,6 +95,7 @@ impl SharedFile {
             identity: identify(descriptor),
             holders,
             windows: Default::default(),
+            reading_windows: Default::default(),
         }
     }
 
@@ -153,10 +156,7 @@ impl SharedFile {
         if index >= WINDOWS || offset % align_of::<T>() as u64 != 0 || length - within < size {
             return Err(out_of_bounds());
         }
-        let mut address = self.windows[index].load(Ordering::Acquire);
-        if address.is_null() {
-            address = self.map_window(index, start, length)?;
-        }
+        let address = self.window(index, start, length, true)?;
         // SAFETY: the window is mapped, `within + size` ends inside of it, and it is never unmapped. It begins on a page,
         // so an aligned offset is an aligned address.
         let there = unsafe { address.add(within as usize) };
@@ -177,6 +177,31 @@ impl SharedFile {
             Some(bytes) if bytes <= length - (offset - start) => Ok(unsafe { slice::from_raw_parts(first, count) }),
             _ => Err(out_of_bounds()),
         }
+    }
+
+    /// Where bytes begin, if they lie within one window. Unless they are `writable`, writing there is a SIGSEGV.
+    ///
+    /// # Errors
+    /// As `at`.
+    pub fn bytes(&self, offset: u64, count: u64, writable: bool) -> io::Result<*mut u8> {
+        let (index, start, length) = window_of(offset);
+        let within = offset - start;
+        if index >= WINDOWS || length - within < count {
+            return Err(out_of_bounds());
+        }
+        Ok(self
+            .window(index, start, length, writable)?
+            .wrapping_add(within as usize))
+    }
+
+    #[inline]
+    fn window(&self, index: usize, start: u64, length: u64, writable: bool) -> io::Result<*mut u8> {
+        let windows = if writable { &self.windows } else { &self.reading_windows };
+        let address = windows[index].load(Ordering::Acquire);
+        if address.is_null() {
+            return self.map_window(&windows[index], start, length, writable);
+        }
+        Ok(address)
     }
 
     /// Copy bytes to an offset. They must lie within one window.
@@ -207,15 +232,10 @@ impl SharedFile {
     }
 
     #[cold]
-    fn map_window(&self, index: usize, start: u64, length: u64) -> io::Result<*mut u8> {
-        let mapped = map(
-            self.descriptor()?,
-            start,
-            length as usize,
-            ProtFlags::READ | ProtFlags::WRITE,
-        )?;
+    fn map_window(&self, window: &AtomicPtr<u8>, start: u64, length: u64, writable: bool) -> io::Result<*mut u8> {
+        let mapped = map(self.descriptor()?, start, length as usize, protection(writable))?;
         // Without a lock, which a fork in another thread could leave locked.
-        match self.windows[index].compare_exchange(ptr::null_mut(), mapped, Ordering::AcqRel, Ordering::Acquire) {
+        match window.compare_exchange(ptr::null_mut(), mapped, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(mapped),
             Err(first) => {
                 unmap(mapped, length as usize);
@@ -246,13 +266,8 @@ impl SharedFile {
     /// # Errors
     /// The kernel's: a limit on address space.
     pub fn map(&self, offset: u64, length: usize, writable: bool) -> io::Result<Mapping> {
-        let protection = if writable {
-            ProtFlags::READ | ProtFlags::WRITE
-        } else {
-            ProtFlags::READ
-        };
         Ok(Mapping {
-            start: map(self.descriptor()?, offset, length, protection)?,
+            start: map(self.descriptor()?, offset, length, protection(writable))?,
             length,
         })
     }
@@ -280,6 +295,14 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         unmap(self.start, self.length);
+    }
+}
+
+fn protection(writable: bool) -> ProtFlags {
+    if writable {
+        ProtFlags::READ | ProtFlags::WRITE
+    } else {
+        ProtFlags::READ
     }
 }
 
@@ -379,6 +402,23 @@ mod tests {
         let file = SharedFile::create(WINDOWS_END, nobody).expect("a file");
         for offset in [1, FIRST_WINDOW - 4, WINDOWS_END, u64::MAX - 7] {
             assert!(file.at::<AtomicU64>(offset).is_err(), "{offset}");
+        }
+        for (offset, count) in [(FIRST_WINDOW - 4, 5), (0, u64::MAX), (WINDOWS_END, 1), (u64::MAX, 1)] {
+            assert!(file.bytes(offset, count, false).is_err(), "{offset} {count}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_only_read_are_those_that_are_written() {
+        let file = SharedFile::create(WINDOWS_END, nobody).expect("a file");
+        for offset in [64, FIRST_WINDOW - 8, FIRST_WINDOW] {
+            let writable = file.bytes(offset, 8, true).expect("within");
+            let readable = file.bytes(offset, 8, false).expect("within");
+            assert_ne!(writable, readable);
+            // SAFETY: eight aligned bytes of a window that is mapped and never unmapped; no other thread knows of them.
+            unsafe { writable.cast::<u64>().write_volatile(offset) };
+            // SAFETY: as above.
+            assert_eq!(unsafe { readable.cast::<u64>().read_volatile() }, offset);
         }
     }
 

@@ -1,0 +1,314 @@
+//! Proof of crash safety: a process puts or gets and is killed at each of its instructions in turn (`crash.rs`).
+
+#![allow(clippy::expect_used, clippy::panic, reason = "tests")]
+
+use super::layout::{ChannelBody, FIRST_SEGMENT, LONGEST};
+use super::{Channel, GetWait, Got, Message, Put};
+use crate::arena::heap::go_on;
+use crate::arena::tag::Kind;
+use crate::arena::{Arena, Handle};
+use crate::crash::{enter, session, until_done, wait_until, HANG, HANG_SECONDS};
+use crate::sync::patience::Patience;
+use crate::sync::side::Held;
+use crate::sys::step::{kill_at_each_instruction, Child, End};
+
+const SIZE: u64 = size_of::<ChannelBody>() as u64;
+const BLOCK_BYTES: u64 = 100_000;
+
+struct Scene {
+    arena: Arena,
+    channel: Handle,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let arena = session();
+        let channel = arena.make(Kind::Channel, SIZE, None, &mut go_on).expect("a channel");
+        Self { arena, channel }
+    }
+
+    fn face(&self) -> Channel<'_> {
+        Channel {
+            arena: &self.arena,
+            body: self.arena.body_of(&self.channel).expect("a body"),
+            offset: self.channel.offset,
+        }
+    }
+
+    fn put(&self, message: Message<'_>) {
+        let face = self.face();
+        let mut patience = Patience::with_owner(None);
+        let producers = until_done(|| Held::lock(&self.arena, &face.body.put_lock, &mut patience)).expect("the lock");
+        assert_eq!(face.put(&producers, message).expect("no error"), Put::Done);
+        drop(producers);
+        face.announce_arrival();
+    }
+
+    /// Put a message that is a number, with so many bytes in all.
+    fn put_number(&self, number: u8, length: usize) {
+        self.put(Message::Bytes(0, &vec![number; length]));
+    }
+
+    fn put_block(&self, number: u8) {
+        let block = self
+            .arena
+            .make(Kind::Memory, BLOCK_BYTES, None, &mut go_on)
+            .expect("memory");
+        let (start, size, _mapping) = self.arena.bytes_of(&block).expect("bytes");
+        // SAFETY: mapped, so long, and nobody else's.
+        unsafe { start.write_bytes(number, size as usize) };
+        self.put(Message::Block(0, &block));
+        self.arena.release(&block, &mut go_on).expect("released");
+    }
+
+    fn get(&self) -> Option<u8> {
+        let face = self.face();
+        let mut patience = Patience::with_owner(None);
+        let consumers = until_done(|| Held::lock(&self.arena, &face.body.get_lock, &mut patience)).expect("the lock");
+        let mut bytes = Vec::new();
+        let got = face.get(&consumers, &mut bytes).expect("no error");
+        drop(consumers);
+        face.announce_departure();
+        let number = match got {
+            Got::Empty | Got::Shut => return None,
+            Got::Bytes(_) => bytes.first().copied(),
+            Got::Block(_, block) => {
+                let (start, size, _mapping) = self.arena.bytes_of(&block).expect("bytes");
+                // SAFETY: mapped, so long, and nobody else's.
+                bytes.extend((0..size as usize).map(|index| unsafe { start.add(index).read() }));
+                self.arena.release(&block, &mut go_on).expect("released");
+                bytes.first().copied()
+            }
+        };
+        assert!(bytes.iter().all(|byte| Some(*byte) == number), "whole");
+        number
+    }
+
+    /// What is there, which then is nothing; and nothing is in the arena but the channel.
+    fn drain(&self, dead: u32) -> Vec<u8> {
+        let numbers: Vec<u8> = std::iter::from_fn(|| self.get()).collect();
+        self.arena.process_ended(dead, Some(9), &mut go_on).expect("buried");
+        self.put_number(99, 10);
+        assert_eq!((self.get(), self.get()), (Some(99), None));
+        let account = self.arena.account(&mut go_on).expect("a heap in order");
+        assert_eq!((account.objects, account.references), (1, 1));
+        numbers
+    }
+}
+
+/// Fill the first segment but for less than `left` bytes.
+fn fill(scene: &Scene, left: usize) {
+    let mut room = FIRST_SEGMENT as usize - 16;
+    while room > left + 8 {
+        let length = (room - left - 8).min(1000);
+        scene.put_number(50, length);
+        room -= 8 + length.next_multiple_of(8);
+    }
+}
+
+#[test]
+fn messages_arrive_in_order_whole_and_once() {
+    let scene = Scene::new();
+    for length in [0, 1, 8, 9, 5000, LONGEST] {
+        for number in 0..40 {
+            scene.put_number(number, length.max(1));
+            if number % 3 == 0 {
+                scene.put_block(100);
+            }
+        }
+        for number in 0..40 {
+            assert_eq!(scene.get(), Some(number));
+            if number % 3 == 0 {
+                assert_eq!(scene.get(), Some(100));
+            }
+        }
+        assert_eq!(scene.drain(0), []);
+    }
+}
+
+#[test]
+fn a_channel_leaves_nothing() {
+    let scene = Scene::new();
+    for number in 0..200 {
+        scene.put_number(number, 9000);
+        scene.put_block(number);
+    }
+    scene.arena.release(&scene.channel, &mut go_on).expect("released");
+    let account = scene.arena.account(&mut go_on).expect("in order");
+    assert_eq!((account.objects, account.live_blocks, account.spans), (0, 1, 0));
+}
+
+#[test]
+fn a_message_is_put_whole_or_not_wherever_its_producer_is_killed() {
+    // In the room there is; where there is none; with a segment of its own at once.
+    for (left, length) in [(2000, 20), (16, 20), (2000, 5000)] {
+        kill_at_each_instruction(
+            || {
+                let scene = Scene::new();
+                fill(&scene, left);
+                scene
+            },
+            |scene| {
+                enter(&scene.arena);
+                std::ptr::from_ref(scene)
+            },
+            // SAFETY: the scene lives on in the forked process.
+            |scene| unsafe { &*scene }.put_number(1, length),
+            |scene, pid| {
+                scene.put_number(2, 30);
+                let numbers = scene.drain(pid);
+                let rest: Vec<u8> = numbers.into_iter().filter(|number| *number != 50).collect();
+                assert!(rest == [1, 2] || rest == [2], "{rest:?}");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_message_is_got_once_wherever_its_consumer_is_killed() {
+    // In the middle of a segment; where the next one begins, which makes the old one spare, or frees it.
+    for (before, length) in [(0, 20), (1, 4000), (4, 16_000)] {
+        kill_at_each_instruction(
+            || {
+                let scene = Scene::new();
+                for number in 0..before + 3 {
+                    scene.put_number(number, length);
+                }
+                for number in 0..before {
+                    assert_eq!(scene.get(), Some(number));
+                }
+                scene
+            },
+            |scene| {
+                enter(&scene.arena);
+                std::ptr::from_ref(scene)
+            },
+            |scene| {
+                // SAFETY: the scene lives on in the forked process.
+                unsafe { &*scene }.get();
+            },
+            |scene, pid| {
+                let numbers = scene.drain(pid);
+                let all = [before, before + 1, before + 2];
+                assert!(numbers == all || numbers == all[1..], "{numbers:?}");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_block_is_put_whole_or_not_wherever_its_producer_is_killed() {
+    kill_at_each_instruction(
+        Scene::new,
+        |scene| {
+            enter(&scene.arena);
+            let block = scene
+                .arena
+                .make(Kind::Memory, BLOCK_BYTES, None, &mut go_on)
+                .expect("memory");
+            (std::ptr::from_ref(scene), block)
+        },
+        |(scene, block)| {
+            // SAFETY: the scene lives on in the forked process.
+            let scene = unsafe { &*scene };
+            scene.put(Message::Block(0, &block));
+            scene.arena.release(&block, &mut go_on).expect("released");
+        },
+        |scene, pid| {
+            scene.put_block(2);
+            let numbers = scene.drain(pid);
+            assert!(numbers == [0, 2] || numbers == [2], "{numbers:?}");
+        },
+    );
+}
+
+#[test]
+fn a_block_is_got_once_wherever_its_consumer_is_killed() {
+    kill_at_each_instruction(
+        || {
+            let scene = Scene::new();
+            scene.put_block(1);
+            scene.put_block(2);
+            scene
+        },
+        |scene| {
+            enter(&scene.arena);
+            std::ptr::from_ref(scene)
+        },
+        |scene| {
+            // SAFETY: the scene lives on in the forked process.
+            let scene = unsafe { &*scene };
+            let face = scene.face();
+            let consumers = face.try_consumers().expect("free");
+            let got = face.get(&consumers, &mut Vec::new()).expect("no error");
+            drop(consumers);
+            let Got::Block(_, block) = got else { panic!("{got:?}") };
+            scene.arena.release(&block, &mut go_on).expect("released");
+        },
+        |scene, pid| {
+            scene.put_block(3);
+            let numbers = scene.drain(pid);
+            assert!(numbers == [1, 2, 3] || numbers == [2, 3], "{numbers:?}");
+        },
+    );
+}
+
+#[test]
+fn a_consumer_that_sleeps_gets_what_comes_wherever_a_producer_is_killed() {
+    kill_at_each_instruction(
+        || {
+            let scene = Scene::new();
+            let waiter = Child::fork(|| {
+                enter(&scene.arena);
+                let mut wait = GetWait::new(scene.face(), 1, Some(HANG), Vec::new());
+                let got = until_done(|| wait.step());
+                let number = wait.take().first().copied();
+                i32::from(matches!(got, Some(Got::Bytes(_)))) * i32::from(number.unwrap_or_default())
+            });
+            wait_until(|| scene.arena.waiting(scene.channel.offset).count() == 1);
+            (scene, waiter)
+        },
+        |(scene, _)| {
+            enter(&scene.arena);
+            std::ptr::from_ref(scene)
+        },
+        // SAFETY: the scene lives on in the forked process.
+        |scene| unsafe { &*scene }.put_number(1, 20),
+        |(scene, waiter), pid| {
+            scene.put_number(2, 20);
+            let waiter_pid = waiter.pid();
+            let End::Exited(first) = waiter.join(HANG_SECONDS) else {
+                panic!("the waiter hangs");
+            };
+            scene
+                .arena
+                .process_ended(waiter_pid, Some(0), &mut go_on)
+                .expect("buried");
+            let rest = scene.drain(pid);
+            assert!(
+                (first, rest.as_slice()) == (1, &[2]) || (first, rest.as_slice()) == (2, &[]),
+                "{first} {rest:?}"
+            );
+        },
+    );
+}
+
+#[test]
+fn a_stopped_owner_is_waited_for_and_a_dead_one_is_not() {
+    let scene = Scene::new();
+    let face = scene.face();
+    let mine = face.try_producers().expect("free");
+    let mut patience = Patience::with_owner(Some(std::time::Duration::from_millis(30)));
+    let second = until_done(|| Held::lock(&scene.arena, &face.body.put_lock, &mut patience));
+    assert!(second.is_none(), "its owner lives");
+    drop(mine);
+    let owner = Child::fork(|| {
+        enter(&scene.arena);
+        std::mem::forget(scene.face().try_producers());
+        0
+    });
+    assert_eq!(owner.join(HANG_SECONDS), End::Exited(0));
+    let mut patience = Patience::with_owner(Some(HANG));
+    let mut steps = || Held::lock(&scene.arena, &face.body.put_lock, &mut patience);
+    assert!(until_done(&mut steps).is_some());
+}

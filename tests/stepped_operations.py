@@ -1,0 +1,212 @@
+"""What is done, instruction by instruction, in processes that are killed.
+
+A module of its own, and a light one: children of every start method import it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import pickle
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
+
+import survivors
+from allcores.sharedctypes import Value
+
+GIVES_UP_SECONDS = 0.03
+"""Long enough to be asleep when it is over, although every instruction up to there was a step of its own."""
+
+
+def _nothing(thing: Any) -> Any:
+    return thing
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of a victim's, and the scene that it plays in. A thing is made once, and must be as new after each.
+
+    A victim has prepared before the partner begins to wait. After its death ``checks`` is called by the process that
+    made the thing; it returns which of the outcomes it was.
+    """
+
+    makes: Callable[[Any], Any]
+    """Of a context: the thing."""
+    does: Callable[[Any], object]
+    """In the victim, with what it has prepared: the operation."""
+    checks: Callable[[Any, survivors.Answer], str]
+    outcomes: frozenset[str]
+    prepares: Callable[[Any], Any] = _nothing
+    """In the victim, before."""
+    sets_up: Callable[[Any], object] = _nothing
+    """Where the thing was made, before there is a victim."""
+    waits: Callable[[Any, Connection], object] | None = None
+    """In the partner, if there is one."""
+    until_asleep: bool = True
+    """The victim begins when the partner sleeps; otherwise, when that says so."""
+
+
+def enter_and_notify(condition: Any) -> None:
+    condition.acquire()
+    condition.notify()
+    condition.release()
+
+
+def enter_and_give_up(condition: Any) -> None:
+    condition.acquire()
+    condition.wait(GIVES_UP_SECONDS)
+    condition.release()
+
+
+def come_and_give_up(barrier: Any) -> None:
+    try:
+        barrier.wait(GIVES_UP_SECONDS)
+    except threading.BrokenBarrierError:
+        return
+
+
+def acquire_and_release(lock: Any, times: int = 1) -> None:
+    for _ in range(times):
+        lock.acquire()
+    for _ in range(times):
+        lock.release()
+
+
+_LARGE = ctypes.c_char * 100_000
+
+OPERATIONS = {
+    "Lock is acquired and released": Operation(
+        makes=lambda context: context.Lock(),
+        does=acquire_and_release,
+        checks=survivors.owned_or_free,
+        outcomes=frozenset({"free", "owner died"}),
+    ),
+    "RLock is acquired and released twice": Operation(
+        makes=lambda context: context.RLock(),
+        does=lambda lock: acquire_and_release(lock, 2),
+        checks=survivors.owned_or_free,
+        outcomes=frozenset({"free", "owner died"}),
+    ),
+    "Lock is released, a waiter asleep": Operation(
+        makes=lambda context: context.Lock(),
+        prepares=lambda lock: lock if lock.acquire() else None,
+        does=lambda lock: lock.release(),
+        waits=survivors.told_acquire,
+        checks=survivors.lock_with_waiter,
+        outcomes=frozenset({"released", "owner died"}),
+    ),
+    "Lock is acquired when another one releases it": Operation(
+        makes=lambda context: context.Lock(),
+        does=acquire_and_release,
+        waits=survivors.hold_until_wanted,
+        until_asleep=False,
+        checks=survivors.after_handing_on,
+        outcomes=frozenset({"free", "owner died"}),
+    ),
+    "Lock is not free in time": Operation(
+        makes=lambda context: context.Lock(),
+        sets_up=lambda lock: lock.acquire(),
+        does=lambda lock: lock.acquire(timeout=GIVES_UP_SECONDS),
+        checks=survivors.still_mine,
+        outcomes=frozenset({"free"}),
+    ),
+    "Semaphore is acquired and released": Operation(
+        makes=lambda context: context.Semaphore(2),
+        does=acquire_and_release,
+        checks=survivors.lost_at_most_one,
+        outcomes=frozenset({"1 left", "2 left"}),
+    ),
+    "Semaphore is released, a waiter asleep": Operation(
+        makes=lambda context: context.Semaphore(0),
+        does=lambda semaphore: semaphore.release(),
+        waits=lambda semaphore, _told: semaphore.acquire(timeout=survivors.PATIENCE_SECONDS),
+        checks=survivors.released_at_most_once,
+        outcomes=frozenset({"released", "not released"}),
+    ),
+    "Semaphore is not free in time": Operation(
+        makes=lambda context: context.Semaphore(0),
+        does=lambda semaphore: semaphore.acquire(timeout=GIVES_UP_SECONDS),
+        checks=survivors.acquired_by_nobody,
+        outcomes=frozenset({"gave up"}),
+    ),
+    "Semaphore with recovery is acquired and released": Operation(
+        makes=lambda context: context.Semaphore(2, recover=True),
+        does=acquire_and_release,
+        checks=survivors.given_back,
+        outcomes=frozenset({"given back"}),
+    ),
+    "Semaphore with recovery is released, a waiter asleep": Operation(
+        makes=lambda context: context.Semaphore(1, recover=True),
+        prepares=lambda semaphore: semaphore if semaphore.acquire() else None,
+        does=lambda semaphore: semaphore.release(),
+        waits=lambda semaphore, _told: semaphore.acquire(timeout=survivors.PATIENCE_SECONDS),
+        checks=survivors.given_to_the_waiter,
+        outcomes=frozenset({"given back"}),
+    ),
+    "Condition is waited in": Operation(
+        makes=lambda context: context.Condition(),
+        does=enter_and_give_up,
+        checks=survivors.nobody_waits_in,
+        outcomes=frozenset({"free", "owner died"}),
+    ),
+    "Condition is notified, a waiter asleep": Operation(
+        makes=lambda context: context.Condition(context.Lock()),
+        does=enter_and_notify,
+        waits=survivors.wait_in,
+        checks=survivors.notified,
+        outcomes=frozenset({"free", "owner died"}),
+    ),
+    "Event is set, a waiter asleep": Operation(
+        makes=lambda context: context.Event(),
+        does=lambda event: event.set(),
+        waits=lambda event, _told: event.wait(survivors.PATIENCE_SECONDS),
+        checks=survivors.set_in_the_end,
+        outcomes=frozenset({"set", "not set"}),
+    ),
+    "Event is waited for": Operation(
+        makes=lambda context: context.Event(),
+        does=lambda event: event.wait(GIVES_UP_SECONDS),
+        checks=survivors.waited_for_by_nobody,
+        outcomes=frozenset({"gave up"}),
+    ),
+    "Barrier is passed as the last, a waiter asleep": Operation(
+        makes=lambda context: context.Barrier(2),
+        does=survivors.pass_barrier,
+        waits=survivors.pass_barrier,
+        checks=survivors.passed_or_broken,
+        outcomes=frozenset({"passed", "broken"}),
+    ),
+    "Barrier is come to as the first": Operation(
+        makes=lambda context: context.Barrier(2),
+        does=come_and_give_up,
+        checks=survivors.no_stranger_is_counted,
+        outcomes=frozenset({"broken", "as new"}),
+    ),
+    "Lock is made and dropped": Operation(
+        makes=lambda context: context.Lock(),
+        does=lambda lock: type(lock)(),
+        checks=survivors.as_before,
+        outcomes=frozenset({"swept"}),
+    ),
+    "Lock with a name is made and dropped": Operation(
+        makes=lambda context: context.Lock(),
+        does=lambda lock: type(lock)(name="accounts"),
+        checks=survivors.as_before,
+        outcomes=frozenset({"swept"}),
+    ),
+    "Value of 100 KB is made and dropped": Operation(
+        makes=lambda context: context.Event(),
+        does=lambda _: Value(_LARGE, lock=False),
+        checks=survivors.as_before,
+        outcomes=frozenset({"swept"}),
+    ),
+    "handle is unpickled and dropped": Operation(
+        makes=lambda context: context.Event(),
+        prepares=pickle.dumps,
+        does=pickle.loads,
+        checks=survivors.as_before,
+        outcomes=frozenset({"swept"}),
+    ),
+}

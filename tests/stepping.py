@@ -1,0 +1,262 @@
+"""Killing a process before a chosen instruction of its native code: `ptrace(2)` through ctypes, x86-64 only.
+
+A step takes 20 us, so going through n instructions anew for each of them would take minutes. A *scout* is stepped
+through once, from one marker to the next; each *victim* runs to a breakpoint at the place at which it is to be killed.
+
+Places are those of the extension module and of what it calls (libc, the kernel's vDSO) until the interpreter goes on.
+The interpreter's own instructions do not touch the session's shared memory, nor does what it calls by itself: a kill at
+one of them leaves there what a kill at the next of our places would, or at the marker.
+
+The process that is traced says where its operation begins and ends by calling `mark`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from types import TracebackType
+from typing import NamedTuple
+
+from allcores import _core
+
+_CONT, _SINGLESTEP, _SETREGS, _GETREGS, _PEEKUSER = 7, 9, 13, 12, 3
+_SEIZE, _INTERRUPT = 0x4206, 0x4207
+_RIP_WORD, _WORDS = 16, 27
+_WALL = 0x40000000
+_BREAKPOINT = b"\xcc"
+_SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
+_YAMA = "/proc/sys/kernel/yama/ptrace_scope"
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
+_libc.ptrace.restype = ctypes.c_long
+
+mark = os.getpgrp
+"""Called by the process that is traced, before its operation and after it: nothing else calls libc's function."""
+
+
+class Place(NamedTuple):
+    """An instruction, the same in every process, and which visit of it since the first marker is meant (from 1 on)."""
+
+    file: str
+    offset: int
+    visit: int
+
+
+class _Mapping(NamedTuple):
+    start: int
+    end: int
+    offset: int
+    file: str
+
+
+def _mappings(pid: int | str) -> list[_Mapping]:
+    """What code a process has mapped."""
+    found = []
+    with open(f"/proc/{pid}/maps") as maps:
+        for line in maps:
+            fields = line.split(maxsplit=5)
+            if "x" in fields[1] and len(fields) == 6:
+                start, end = (int(address, 16) for address in fields[0].split("-"))
+                found.append(_Mapping(start, end, int(fields[2], 16), fields[5].strip()))
+    return found
+
+
+def _place_of(address: int, mappings: list[_Mapping]) -> tuple[str, int]:
+    for start, end, offset, file in mappings:
+        if start <= address < end:
+            return file, address - start + offset
+    return "", address
+
+
+def _address_of(file: str, offset: int, mappings: list[_Mapping]) -> int:
+    for mapping in mappings:
+        if mapping.file == file and 0 <= offset - mapping.offset < mapping.end - mapping.start:
+            return mapping.start + offset - mapping.offset
+    raise AssertionError(f"{file} is not mapped: the process is not what it seems")
+
+
+def _here(function: object) -> tuple[str, int]:
+    """File and offset of a C function of this process."""
+    address = ctypes.cast(function, ctypes.c_void_p).value  # type: ignore[arg-type]
+    assert address is not None
+    return _place_of(address, _mappings("self"))
+
+
+_MARKER = _here(_libc.getpgrp)
+_INTERPRETER = _here(ctypes.pythonapi.Py_IncRef)[0]
+_EXTENSION = os.path.realpath(_core.__file__)
+
+
+def _ptrace(request: int, pid: int, address: int = 0, data: object = 0) -> int:
+    ctypes.set_errno(0)
+    answer: int = _libc.ptrace(request, pid, address, data)
+    if answer == -1 and ctypes.get_errno():
+        raise OSError(ctypes.get_errno(), f"ptrace request {request}: {os.strerror(ctypes.get_errno())}")
+    return answer
+
+
+def allow_tracing() -> None:
+    """Let any process of this user's trace this one, where the kernel asks for it (Yama)."""
+    if os.path.exists(_YAMA):
+        _libc.prctl(_SET_PTRACER, _ANYBODY, 0, 0, 0)
+
+
+class Traced:
+    """A process that this thread traces, a child of anybody's. At the end of the block it is killed, if it was not."""
+
+    def __init__(self, pid: int) -> None:
+        """Trace it and stop it, wherever it is. OSError when that is refused."""
+        self.pid = pid
+        self._is_ours = _parent_of(pid) == os.getpid()
+        self._armed: dict[int, bytes] = {}
+        self._ended = False
+        _ptrace(_SEIZE, pid)
+        self._memory = os.open(f"/proc/{pid}/mem", os.O_RDWR)
+        _ptrace(_INTERRUPT, pid)
+        self._wait()
+        self._mappings = _mappings(pid)
+        self._marker = _address_of(*_MARKER, self._mappings)
+
+    def __enter__(self) -> Traced:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._ended:
+            self.kill()
+        os.close(self._memory)
+
+    def run_to_marker(self, lets_go: Callable[[], object]) -> None:
+        """Go on, having called something that makes it go on by itself, until it marks the beginning."""
+        self._arm(self._marker)
+        lets_go()
+        assert self._run() == self._marker
+
+    def scout(self) -> list[Place]:
+        """Step from the first marker to the second, and return the places in between."""
+        self._disarm(self._marker)
+        pages: dict[int, tuple[str, int]] = {}
+        visits: Counter[tuple[str, int]] = Counter()
+        places: list[Place] = []
+        is_inside = False
+        while True:
+            address = self._address()
+            page = address >> 12
+            if page not in pages:
+                self._mappings = _mappings(self.pid)
+                file, offset = _place_of(address, self._mappings)
+                pages[page] = file, offset - address
+            file, difference = pages[page]
+            if file == _INTERPRETER:
+                is_inside = False
+            else:
+                here = file, address + difference
+                visits[here] += 1
+                if here == _MARKER and visits[here] == 2:
+                    return places
+                is_inside |= file == _EXTENSION
+                if is_inside:
+                    places.append(Place(*here, visits[here]))
+            self._go_on(_SINGLESTEP)
+
+    def run_to(self, place: Place) -> bool:
+        """Go on from the first marker until it is about to execute an instruction; False: the second one came first."""
+        address = _address_of(place.file, place.offset, self._mappings)
+        self._arm(address)
+        return all(self._run() == address for _ in range(place.visit))
+
+    def run_to_end(self) -> None:
+        """Go on from the first marker to the second."""
+        assert self._run() == self._marker
+
+    def kill(self) -> None:
+        """SIGKILL it where it is. It must die of that; whose child it is learns so."""
+        os.kill(self.pid, signal.SIGKILL)
+        self._ended = True
+        end = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | _WALL)
+        assert end is not None
+        assert (end.si_code, end.si_status) == (os.CLD_KILLED, signal.SIGKILL), end
+        if not self._is_ours:
+            os.waitpid(self.pid, _WALL)  # its parent is told when who traces it knows
+
+    def _run(self) -> int:
+        """Go on to the next breakpoint, past the one where it is, and return its address."""
+        if self._address() in self._armed:
+            here = self._address()
+            os.pwrite(self._memory, self._armed[here], here)
+            self._go_on(_SINGLESTEP)
+            os.pwrite(self._memory, _BREAKPOINT, here)
+            if self._address() in self._armed:
+                return self._address()
+        self._go_on(_CONT)
+        address = self._address() - len(_BREAKPOINT)
+        assert address in self._armed, f"stopped at {address:#x}, where no breakpoint is"
+        registers = (ctypes.c_ulonglong * _WORDS)()
+        _ptrace(_GETREGS, self.pid, 0, registers)
+        registers[_RIP_WORD] = address
+        _ptrace(_SETREGS, self.pid, 0, registers)
+        return address
+
+    def _arm(self, address: int) -> None:
+        if address not in self._armed:
+            self._armed[address] = os.pread(self._memory, len(_BREAKPOINT), address)
+            os.pwrite(self._memory, _BREAKPOINT, address)
+
+    def _disarm(self, address: int) -> None:
+        os.pwrite(self._memory, self._armed.pop(address), address)
+
+    def _address(self) -> int:
+        return _ptrace(_PEEKUSER, self.pid, 8 * _RIP_WORD) & 0xFFFF_FFFF_FFFF_FFFF
+
+    def _go_on(self, request: int) -> None:
+        """Resume it, until it has done a step or comes to a breakpoint. Signals reach it as ever."""
+        signal_number = 0
+        while True:
+            _ptrace(request, self.pid, 0, signal_number)
+            signal_number = self._wait()
+            if signal_number == signal.SIGTRAP:
+                return
+
+    def _wait(self) -> int:
+        _, status = os.waitpid(self.pid, _WALL)
+        if not os.WIFSTOPPED(status):
+            self._ended = True
+            raise AssertionError(f"process {self.pid} ended by itself, with wait status {status:#x}")
+        return os.WSTOPSIG(status)
+
+
+def _parent_of(pid: int) -> int:
+    with open(f"/proc/{pid}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
+
+
+def refusal() -> str | None:
+    """Why processes cannot be stepped through here; None: they can."""
+    if platform.machine() != "x86_64" or sys.maxsize < 2**32:
+        return f"knows the registers and breakpoints of x86-64 only, not of {platform.machine()}"
+    receiver, sender = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.read(receiver, 1)
+        mark()
+        mark()
+        os._exit(0)
+    try:
+        with Traced(pid) as trial:
+            trial.run_to_marker(lambda: os.write(sender, b"."))
+            trial.scout()
+    except OSError as error:
+        os.kill(pid, signal.SIGKILL)
+        return f"ptrace is refused here: {error}"
+    finally:
+        os.close(receiver)
+        os.close(sender)
+        os.waitpid(pid, 0)
+    return None
