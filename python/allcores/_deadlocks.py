@@ -15,8 +15,8 @@ def deadlocks() -> list[Deadlock]:
     """Return the deadlocks among the processes and threads of this program: `allcores.deadlock.Deadlock`.
 
     Any process of the program may ask, at any time; it stops nobody, and nobody is reported who was not blocked. Only
-    those who wait for a Lock or RLock are looked at: semaphores, conditions, events and barriers have no owner. With
-    ``ALLCORES_TRACE_LOCKS=1`` in the environment from the start, it is known where locks were acquired.
+    those who wait for a Lock or RLock are looked at: semaphores, conditions, events, barriers and queues have no owner.
+    With ``ALLCORES_TRACE_LOCKS=1`` in the environment from the start, it is known where locks were acquired.
 
     >>> import allcores
     >>> for deadlock in allcores.deadlocks():
