@@ -210,13 +210,7 @@ impl<'a> BarrierWait<'a> {
             granted => return Ok(Step::Done(passed(granted, place))),
         }
         let Some(slice) = self.patience.slice() else {
-            return match self.waiter.give_up() {
-                Grant::None => {
-                    self.barrier.abort()?;
-                    Ok(Step::Done(Passed::Broken(Broken)))
-                }
-                granted => Ok(Step::Done(passed(granted, place))),
-            };
+            return self.give_up(place);
         };
         let slept = self.waiter.sleep(slice);
         if self.patience.note(slept) {
@@ -226,6 +220,19 @@ impl<'a> BarrierWait<'a> {
             Grant::None => Step::GoOn,
             granted => Step::Done(passed(granted, place)),
         })
+    }
+
+    /// The time is over: break the barrier, unless it was passed meanwhile. Under the mutex, so that all pass or none.
+    #[cold]
+    fn give_up(&self, place: Place) -> Result<Step<Passed>> {
+        let _guard = self.barrier.lock()?;
+        Ok(Step::Done(match self.waiter.give_up() {
+            Grant::None => {
+                self.barrier.settle(State::Broken, Grant::Refused);
+                Passed::Broken(Broken)
+            }
+            granted => passed(granted, place),
+        }))
     }
 
     fn enter(&mut self) -> Result<Step<Passed>> {
@@ -273,10 +280,10 @@ impl<'a> BarrierWait<'a> {
     /// What the mutex says.
     pub fn leave(self) -> Result<()> {
         let Some(place) = self.place else { return Ok(()) };
+        let _guard = self.barrier.lock()?;
         if self.waiter.give_up() != Grant::None {
             return Ok(());
         }
-        let _guard = self.barrier.lock()?;
         let body = self.barrier.body;
         if body.cycle.load(Ordering::Relaxed) == place.cycle {
             let arrived = body.arrived.load(Ordering::Relaxed).saturating_sub(1);
