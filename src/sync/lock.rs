@@ -23,6 +23,8 @@ shared_struct! {
         pub thread: AtomicU64,
         /// 1: it stays locked when its owner dies.
         pub keeps: AtomicU32,
+        /// The process that `thread` is of: another one, after its death, may have a thread that is called the same.
+        pub process: AtomicU32,
     }
 }
 
@@ -66,6 +68,7 @@ impl LockBody {
         let taken = change(&self.word, sleepers, |owner| (owner == 0).then_some(who.process)).is_some();
         if taken {
             self.thread.store(who.thread, Ordering::Relaxed);
+            self.process.store(who.process, Ordering::Release); // mark: who reads this process reads no older thread
         }
         taken
     }
@@ -88,8 +91,10 @@ impl LockBody {
     /// Whether this thread has it.
     #[inline]
     pub fn is_mine(&self, who: Who) -> bool {
-        // Acquire, as the word was last released: a thread that is a leftover of earlier was cleared before that.
-        self.word.load(Ordering::Acquire) & ID_MASK == who.process && self.thread.load(Ordering::Relaxed) == who.thread
+        // Acquire, as the word was last released: a thread of this process that had it earlier was cleared before that.
+        self.word.load(Ordering::Acquire) & ID_MASK == who.process
+            && self.process.load(Ordering::Acquire) == who.process // mark
+            && self.thread.load(Ordering::Relaxed) == who.thread
     }
 
     /// The process that has it; 0: none.
