@@ -17,8 +17,10 @@ compile_error!("allcores supports Linux only (x86-64 and aarch64)");
 pub mod arena;
 mod atomics;
 mod bytes;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod crash;
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(feature = "python")]
 mod py;
 pub mod registry;

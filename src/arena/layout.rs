@@ -3,6 +3,7 @@
 #![allow(missing_docs, reason = "the picture in the README shows what the offsets are")]
 
 use crate::atomics::{AtomicU32, AtomicU64};
+#[cfg(not(loom))]
 use crate::sys::robust_mutex::RobustMutex;
 use crate::sys::shared::{shared_struct, WINDOWS_END};
 
@@ -141,9 +142,13 @@ shared_struct! {
     }
 }
 
-const _: () = assert!(size_of::<ProcessRecord>() == 256);
-const _: () = assert!(size_of::<WaiterRecord>() == 64);
-const _: () = assert!(size_of::<References>() as u64 + BLOCK_HEADER == 1024);
-const _: () = assert!(size_of::<Header>() as u64 <= MUTEXES_AT);
-const _: () = assert!(size_of::<RobustMutex>() * MUTEXES <= PAGE as usize);
-const _: () = assert!(SLAB_TABLE_AT + SLABS as u64 * 4 <= PROCESSES_AT);
+// Loom's atomics are larger, and lie nowhere.
+#[cfg(not(loom))]
+const _: () = {
+    assert!(size_of::<ProcessRecord>() == 256);
+    assert!(size_of::<WaiterRecord>() == 64);
+    assert!(size_of::<References>() as u64 + BLOCK_HEADER == 1024);
+    assert!(size_of::<Header>() as u64 <= MUTEXES_AT);
+    assert!(size_of::<RobustMutex>() * MUTEXES <= PAGE as usize);
+    assert!(SLAB_TABLE_AT + SLABS as u64 * 4 <= PROCESSES_AT);
+};

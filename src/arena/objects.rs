@@ -108,7 +108,7 @@ impl Arena {
                 return Err(Error::Corrupt("a block is longer than its place"));
             }
             let first: &AtomicU64 = self.body(handle.offset)?;
-            return Ok((first.as_ptr().cast(), size, None));
+            return Ok((std::ptr::from_ref(first).cast_mut().cast(), size, None));
         }
         super::heap::spans_of(spans, size)?;
         let mapping = self.file.map(spans, size as usize, true)?;
@@ -148,7 +148,7 @@ impl Arena {
         Ok(self.file.at(offset + BLOCK_HEADER + word * 8)?)
     }
 
-    pub(crate) fn own(&self) -> std::sync::MutexGuard<'_, super::references::Own> {
+    pub(crate) fn own(&self) -> crate::atomics::MutexGuard<'_, super::references::Own> {
         // A panic below cannot leave it half done: each entry is in the arena or not.
         self.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
