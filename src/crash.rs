@@ -383,13 +383,16 @@ fn an_event_survives_a_kill_at_any_instruction_with_a_waiter() {
 
 /// A process that waits for a condition, and is notified in the end.
 fn condition_waiter(arena: &Arena, body: &'static ConditionBody, offset: u64) -> Child {
-    let waiting = arena.waiting(offset).count();
     let child = Child::fork(|| {
         enter(arena);
         let mut wait = ConditionWait::new(arena, body, offset, 1, Some(HANG)).expect("a record");
         i32::from(until_done(|| wait.step()).is_none())
     });
-    wait_until(|| arena.waiting(offset).count() > waiting);
+    wait_until(|| {
+        arena
+            .waiting(offset)
+            .any(|waiting| is_of(arena, waiting.process, child.pid()))
+    });
     child
 }
 
