@@ -57,7 +57,8 @@ shared_struct! {
         pub waiters_high: AtomicU32,
         /// Where the last process record was found.
         pub process_hint: AtomicU32,
-        pub _unused: AtomicU32,
+        /// 1: the heap's last owner died, and what follows from what is true was not made anew yet.
+        pub is_unsound: AtomicU32,
         /// Per class: the first free block; the first one that was never used. 0: none.
         pub free: [AtomicU64; CLASSES.len()],
         pub fresh: [AtomicU64; CLASSES.len()],

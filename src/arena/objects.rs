@@ -103,8 +103,7 @@ impl Arena {
         let block = self.block(handle.offset)?;
         let (size, spans) = (block.size.load(Ordering::Relaxed), block.link.load(Ordering::Relaxed));
         if spans < LARGE_AT {
-            let class = self.class_at(handle.offset)?;
-            if size + BLOCK_HEADER > super::layout::CLASSES[class] {
+            if size > self.room(handle.offset)? {
                 return Err(Error::Corrupt("a block is longer than its place"));
             }
             let first: &AtomicU64 = self.body(handle.offset)?;

@@ -14,6 +14,7 @@ use crate::arena::objects::{cut, text_of, words_of};
 use crate::arena::tag::{Kind, Tag};
 use crate::arena::{Arena, Error, Pause, Result, Shortage};
 use crate::atomics::{AtomicU32, Ordering};
+use crate::sync::holds::Holds;
 use crate::sys::liveness::{is_alive, now_since_boot, own_identity, Known};
 
 /// A process of the session, for ever: the index of its record, and that record's generation. 0 is nobody.
@@ -351,14 +352,23 @@ impl crate::arena::heap::Heap<'_> {
         Ok(Some(high))
     }
 
-    /// Free the records of the dead that no lock names as its owner.
+    /// Free the records of the dead that no lock names as its owner, and no semaphore that gives back what they had.
     fn free_the_dead(&self) -> Result<()> {
         let mut named = vec![false; PROCESSES as usize];
         self.arena.each_block(|arena, offset, _| {
-            let kind = Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind();
-            if matches!(kind, Some(Kind::Lock | Kind::RLock)) {
-                let word: &AtomicU32 = arena.body(offset)?;
-                named[ProcessId(word.load(Ordering::Relaxed)).index() as usize] = true;
+            match Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind() {
+                Some(Kind::Lock | Kind::RLock) => {
+                    let word: &AtomicU32 = arena.body(offset)?;
+                    named[ProcessId(word.load(Ordering::Relaxed)).index() as usize] = true;
+                }
+                Some(Kind::Semaphore) => {
+                    if let Some(holds) = Holds::of(arena, arena.body(offset)?, offset)? {
+                        holds
+                            .processes()
+                            .for_each(|process| named[process.index() as usize] = true);
+                    }
+                }
+                _ => {}
             }
             Ok(())
         })?;

@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use super::patience::{Patience, Step};
-use crate::arena::heap::go_on;
-use crate::arena::layout::MUTEXES;
+use super::section::Section;
 use crate::arena::{Arena, Result};
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 use crate::registry::processes::ProcessId;
 use crate::registry::waiters::{Grant, Waiter, Waiting};
 use crate::sys::futex;
-use crate::sys::robust_mutex::Guard;
 use crate::sys::shared::shared_struct;
 
 shared_struct! {
@@ -26,6 +24,8 @@ shared_struct! {
         pub state: AtomicU32,
         /// Raised whenever the barrier can be entered again: who came too early sleeps here.
         pub gate: AtomicU32,
+        /// `section.rs`.
+        pub changing: AtomicU32,
     }
 }
 
@@ -83,14 +83,12 @@ impl Barrier<'_> {
     }
 
     /// Take the barrier's mutex. Who died with it broke the barrier.
-    fn lock(&self) -> Result<Guard<'static>> {
-        let index = 1 + (self.offset / 64) as usize % (MUTEXES - 1);
-        let mut guard = self.arena.mutex(index)?.lock(go_on)?;
-        if guard.is_inconsistent() {
+    fn lock(&self) -> Result<Section> {
+        let (section, has_died) = Section::enter(self.arena, self.offset, &self.body.changing)?;
+        if has_died {
             self.settle(State::Broken, Grant::Refused);
-            guard.put_right();
         }
-        Ok(guard)
+        Ok(section)
     }
 
     /// End this cycle with a grant for all who wait in it.

@@ -6,5 +6,6 @@ pub mod event;
 pub mod holds;
 pub mod lock;
 pub mod patience;
+mod section;
 pub mod semaphore;
 mod word;
