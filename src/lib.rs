@@ -18,6 +18,8 @@ pub mod arena;
 mod atomics;
 mod bytes;
 #[cfg(all(test, not(loom)))]
+mod corruption;
+#[cfg(all(test, not(loom)))]
 mod crash;
 #[cfg(all(test, loom))]
 mod models;
