@@ -41,7 +41,7 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/stdlib/conformance.py
+	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/stdlib/conformance.py
 
 conformance: setup
 	$(BIN)/python tests/stdlib/conformance.py --jobs 2 --docs

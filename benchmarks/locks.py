@@ -103,6 +103,25 @@ def round_trips(context: Any, times: int) -> float:
     return together(context, partial(play, 0), partial(play, 1))
 
 
+def event_round_trips(context: Any, times: int) -> float:
+    """Pass a turn to another process and back, by two events."""
+    there, back = context.Event(), context.Event()
+
+    def first() -> None:
+        for _ in range(times):
+            there.set()
+            back.wait()
+            back.clear()
+
+    def second() -> None:
+        for _ in range(times):
+            there.wait()
+            there.clear()
+            back.set()
+
+    return together(context, first, second)
+
+
 def barrier_cycles(context: Any, times: int) -> float:
     """Meet another process at a barrier."""
     barrier = context.Barrier(2)
@@ -245,12 +264,13 @@ def main() -> int:
         "with Lock": partial(pairs_by_with, "Lock"),
         "with RLock": partial(pairs_by_with, "RLock"),
         "Lock(), created and dropped": lifetimes,
+        "Event, round trip of two processes": event_round_trips,
         "Condition, round trip of two processes": round_trips,
         "Barrier(2), cycle of two processes": barrier_cycles,
     }
     for title, loop in loops.items():
         report(title, {name: calibrated(loop, context) for name, context in CONTEXTS.items()})
-    report("Event, set() to the waiter's next line", {n: partial(wake_seconds, c) for n, c in CONTEXTS.items()})
+    report("Event, set() until one that slept runs", {n: partial(wake_seconds, c) for n, c in CONTEXTS.items()})
     shares: dict[str, list[float]] = {name: [] for name in CONTEXTS}
     counting = {name: partial(increments, context, shares[name]) for name, context in CONTEXTS.items()}
     contest = measure(counting, ROUNDS)

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use crate::arena::heap::go_on;
 use crate::arena::layout::{
-    Header, ProcessRecord, WaiterRecord, FIRST_SLAB, LARGE_AT, PROCESSES_AT, SLAB, SLAB_TABLE_AT, SPANS_AT, WAITERS_AT,
+    Header, ProcessRecord, WaiterRecord, BLOCK_HEADER, FIRST_SLAB, LARGE_AT, PROCESSES_AT, SLAB, SLAB_TABLE_AT,
+    SPANS_AT, WAITERS_AT,
 };
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Handle};
@@ -120,6 +121,13 @@ fn corrupt(arena: &Arena, random: &mut Random) {
         (SPANS_AT, 16),
         (FIRST_SLAB * SLAB, slabs * SLAB),
     ];
+    let slab_start = |random: &mut Random| (FIRST_SLAB + random.below(slabs)) * SLAB;
+    if random.below(3) == 0 {
+        // The link of a block, or the next one of a chain: back to a block, perhaps the same.
+        let place = slab_start(random) + BLOCK_HEADER - 8 + 8 * random.below(2);
+        let link: &AtomicU64 = arena.file.at(place).expect("a word");
+        link.store(slab_start(random), Ordering::Relaxed);
+    }
     for _ in 0..=random.below(12) {
         let (start, length) = places[random.below(places.len() as u64) as usize];
         let mut offset = start + random.below(length / 8) * 8;

@@ -171,6 +171,23 @@ fn a_fork_survives_a_kill_at_any_instruction_on_both_sides() {
 }
 
 #[test]
+fn a_child_that_died_unborn_is_forgotten_when_its_parent_tells_of_it() {
+    let arena = session();
+    let _kept = make(&arena, Kind::Lock);
+    let before = arena.account(&mut go_on).expect("agrees");
+    let embryo = arena.prepare_fork(&mut go_on).expect("an embryo");
+    arena.name_embryo(embryo.id, u32::MAX).expect("named"); // nobody has that pid
+    arena.sweep(&mut go_on).expect("swept");
+    assert_ne!(
+        arena.account(&mut go_on).expect("agrees"),
+        before,
+        "it may still be born"
+    );
+    arena.process_ended(u32::MAX, None, &mut go_on).expect("buried");
+    assert_eq!(arena.account(&mut go_on).expect("agrees"), before);
+}
+
+#[test]
 fn sweeping_and_rebuilding_survive_a_kill_at_any_instruction() {
     let arena = session();
     let kept = make(&arena, Kind::Lock);

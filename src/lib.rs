@@ -17,6 +17,7 @@ compile_error!("allcores supports Linux only (x86-64 and aarch64)");
 pub mod arena;
 mod atomics;
 mod bytes;
+pub mod channel;
 #[cfg(all(test, not(loom)))]
 mod corruption;
 #[cfg(all(test, not(loom)))]

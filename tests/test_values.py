@@ -395,3 +395,69 @@ fresh = make_all()
 print(others(things, 8), others({name: fresh[name] for name in ("Value", "Array")}, 1))
 """
     assert prints(tmp_path, SHARED + definitions, main) == "[] []\n"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_who_asks_for_more_than_there_is_learns_who_has_it(method: str, tmp_path: Path) -> None:
+    definitions = """
+def work(sender):
+    kept = context.RawArray("b", 1_000_000)
+    try:
+        context.RawArray("b", 3_000_000)
+    except mp.ArenaFullError as error:
+        sender.send(str(error))
+"""
+    main = """
+os.environ["ALLCORES_ARENA_BYTES"] = str(4 << 20)
+kept = [context.RawArray("b", 500_000) for _ in range(3)]
+receiver, sender = context.Pipe(duplex=False)
+process = context.Process(target=work, args=(sender,), name="Asker")
+process.start()
+text = receiver.recv()
+process.join()
+print("3014656 bytes do not fit" in text, str(4 << 20) in text, "ALLCORES_ARENA_BYTES" in text)
+print(f"MainProcess (pid {os.getpid()}) has 3 of 1500000 bytes" in text or text)
+print(f"Asker (pid {process.pid}) has" in text or text)
+print(len(context.RawArray("b", 1_000_000)))
+"""
+    assert prints(tmp_path, definitions, main, method) == "True True True\nTrue\nTrue\n1000000\n"
+
+
+def test_a_hundred_thousand_locks_work_and_leave_nothing(tmp_path: Path) -> None:
+    main = """
+from allcores import _core
+first = context.Lock()
+before = _core.arena_account()[:4]
+locks = [context.Lock() for _ in range(100_000)]
+print(all(lock.acquire(False) for lock in locks))
+def child():
+    for lock in locks:
+        lock.release()
+    return 0
+print(end_of(forked(child)), all(lock.acquire(False) for lock in locks), not any(lock.acquire(False) for lock in locks))
+locks.clear()
+_core.sweep_arena()
+after = _core.arena_account()[:4]
+print(after[1:] == before[1:], after[0] - before[0] < 100_000 / 100)
+"""
+    assert prints(tmp_path, "", main) == "True\n0 True True\nTrue True\n"
+
+
+def test_little_address_space_is_enough(tmp_path: Path) -> None:
+    definitions = """
+def work(lock, array):
+    with lock:
+        array[0] += 1
+"""
+    main = """
+import resource
+resource.setrlimit(resource.RLIMIT_AS, (400 << 20,) * 2)
+lock, array = context.Lock(), context.RawArray("q", 100_000)
+processes = [context.Process(target=work, args=(lock, array)) for _ in range(3)]
+for process in processes:
+    process.start()
+for process in processes:
+    process.join()
+print(array[0], [process.exitcode for process in processes])
+"""
+    assert prints(tmp_path, definitions, main) == "3 [0, 0, 0]\n"

@@ -122,6 +122,34 @@ print([poll.poll(0) for poll in polls] == [[]] * 20)
 """,
         "4\n4\nTrue\n",
     ),
+    "has closed all descriptors a while ago, and has a lock": (
+        "def twice(lock): lock.release(); sys.exit(lock.acquire() + 4)\nlock = mp.Lock()",
+        """
+p = mp.Process(target=time.sleep, args=(0,)); p.start(); p.join(30); print(p.exitcode)
+lock.acquire()
+os.closerange(3, 256); time.sleep(0.5)
+p = mp.Process(target=twice, args=(lock,)); p.start(); p.join(30); print(p.exitcode)
+""",
+        "0\n5\n",
+    ),
+    "goes on as another one, whose zygote ends": (
+        "",
+        """
+p = mp.Process(target=time.sleep, args=(0,)); p.start(); p.join(30); print(p.exitcode, flush=True)
+def is_ours(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as name, open(f"/proc/{pid}/environ") as environment:
+            return name.read() == "allcores-zygote\\n" and os.environ["TMPDIR"] in environment.read()
+    except OSError:
+        return False
+zygote, = (int(pid) for pid in os.listdir("/proc") if pid.isdecimal() and is_ours(pid))
+end = os.pidfd_open(zygote)
+os.set_inheritable(end, True)
+other = f"import select; print(select.select([{end}], [], [], 30)[0] == [{end}])"
+os.execv(sys.executable, [sys.executable, "-c", other])
+""",
+        "0\nTrue\n",
+    ),
     "has a child with more to say than fits": (
         "def work(): raise type('N' * 9000, (Exception,), {})(chr(28450) * 50_000 + chr(0))",
         """

@@ -8,6 +8,7 @@ from typing_extensions import disjoint_base
 __all__ = [
     "Ask",
     "Barrier",
+    "Channel",
     "Child",
     "Condition",
     "Event",
@@ -25,6 +26,7 @@ __all__ = [
     "after_fork_in_parent",
     "arena_account",
     "arena_descriptor",
+    "arena_is_kept_here_only",
     "before_fork",
     "block_signals",
     "create_arena",
@@ -33,6 +35,7 @@ __all__ = [
     "is_detached",
     "join_arena",
     "leads_back",
+    "name_embryo",
     "name_process_in_arena",
     "offer_failed",
     "offer_spare",
@@ -273,6 +276,9 @@ def arena_descriptor() -> int | None:
     OSError when the program has closed it.
     """
 
+def arena_is_kept_here_only() -> bool:
+    """Say whether another process is in the session, and none but this one has the arena's descriptor."""
+
 def before_fork() -> None:
     """Before a fork: enter the child."""
 
@@ -281,6 +287,9 @@ def after_fork_in_parent() -> None:
 
 def after_fork_in_child() -> None:
     """After a fork, in the child: be who was entered."""
+
+def name_embryo(pid: int, /) -> None:
+    """Say which pid the last child has that this thread has forked."""
 
 def process_ended(pid: int, wait_status: int | None, /) -> None:
     """Say that a process of the session has ended, how if that is known: what it held is given back."""
@@ -396,6 +405,27 @@ class Event:
     def _waiters(self) -> int: ...
 
 @disjoint_base
+class Channel:
+    """A queue of messages."""
+
+    def __new__(cls, capacity: int, name: str | None = None, address: _Address | None = None) -> Self: ...
+    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put an object; queue.Full when there was no room in ``timeout`` seconds, or at once unless ``block``."""
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Get an object; queue.Empty when there was none in ``timeout`` seconds, or at once unless ``block``."""
+
+    def _poll(self, timeout: float | None, /) -> bool: ...
+    def _length(self) -> int: ...
+    def _shut(self) -> None: ...
+    def _is_shut(self) -> bool: ...
+    def _task_done(self) -> bool: ...
+    def _unfinished(self) -> int: ...
+    def _join(self) -> None: ...
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+    def _waiters(self) -> int: ...
+
 class Condition:
     """A place to wait until somebody says that something has changed; ``lock`` belongs to it."""
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, ClassVar
 
-    from allcores import managers, pool, popen_warm, synchronize
+    from allcores import managers, pool, popen_warm, queues, synchronize
 
 __all__ = [
     "AuthenticationError",
@@ -100,6 +100,9 @@ class _OwnProcess(_process.BaseProcess):
             _standard.as_no_daemon(super().start)
         finally:
             self._log_line = None
+        popen = self._popen  # type: ignore[attr-defined]  # not in the type stubs
+        if popen.method == "fork":
+            _core.name_embryo(popen.pid)
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until it has ended, at most ``timeout`` seconds. What it logged to this process is handled then."""
@@ -288,6 +291,18 @@ class _OwnFactories(BaseContext):
         from allcores.synchronize import Barrier
 
         return Barrier(parties, action, timeout, ctx=self.get_context(), name=name)
+
+    def Queue(self, maxsize: int = 0, *, name: str | None = None) -> queues.Queue:
+        """Return a queue of objects, ``maxsize`` of them at most if that is above 0."""
+        from allcores.queues import Queue
+
+        return Queue(maxsize, ctx=self.get_context(), name=name)
+
+    def JoinableQueue(self, maxsize: int = 0, *, name: str | None = None) -> queues.JoinableQueue:
+        """Return a queue of tasks, which can be waited for."""
+        from allcores.queues import JoinableQueue
+
+        return JoinableQueue(maxsize, ctx=self.get_context(), name=name)
 
     def RawValue(self, typecode_or_type: Any, *args: Any) -> Any:
         """Return a ctypes object in shared memory, without a lock."""

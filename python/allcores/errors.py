@@ -99,7 +99,7 @@ class HandleError(AllcoresError, ValueError):
 
 
 class ArenaFullError(AllcoresError, MemoryError):
-    """The session's shared memory has no room. The text says how much was asked for and what the limit is.
+    """The session's shared memory has no room. The text says how much was asked for, what is left, and who has most.
 
     The limit is set by the environment variable ``ALLCORES_ARENA_BYTES``, and by the memory that the machine, or the
     program's cgroup, has left.

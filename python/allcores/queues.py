@@ -1,10 +1,198 @@
 """``allcores.queues``: Queue, JoinableQueue and SimpleQueue.
 
-This *is* the module ``multiprocessing.queues``: queues made through either package can be mixed.
+Queue and JoinableQueue are channels in the session's shared memory (``src/channel/README.md``). There is no thread
+behind them: `put` pickles its argument itself, so what cannot be pickled is an error there, and what was put is there
+for everybody when it returns. Nothing is lost or stuck when a process is killed, whatever it was doing. Large buffers,
+such as arrays, are copied once. The semantics are else those of ``multiprocessing.queues``, whose classes these are
+subclasses of.
+
+>>> from allcores import Queue
+>>> queue = Queue()
+>>> queue.put(("answer", 42))
+>>> queue.qsize(), queue.get()
+(1, ('answer', 42))
 """
 
-import sys
-from multiprocessing import queues as _standard
-from multiprocessing.queues import *  # noqa: F403  (what an editor sees)
+from __future__ import annotations
 
-sys.modules[__name__] = _standard
+import queue as _threads_queue
+from multiprocessing import queues as _std
+from multiprocessing.queues import SimpleQueue
+from queue import Empty, Full
+
+from allcores import _core
+from allcores.synchronize import _SEM_VALUE_MAX, _InArena
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Iterator
+    from typing import Any
+
+__all__ = ["Empty", "Full", "JoinableQueue", "Queue", "ShutDown", "SimpleQueue"]
+
+if TYPE_CHECKING or not hasattr(_threads_queue, "ShutDown"):
+
+    class ShutDown(Exception):
+        """Nothing can be put any more, or got: the queue was shut down. `queue.ShutDown` in Python 3.13."""
+
+else:
+    ShutDown = _threads_queue.ShutDown
+
+
+class _Channel(_InArena, _core.Channel):
+    """A channel that can be pickled."""
+
+    def __new__(cls, capacity: int = 0, name: str | None = None, *, address: _core._Address | None = None) -> Any:
+        return super().__new__(cls, capacity, name, address)
+
+    @classmethod
+    def _at(cls, address: _core._Address) -> Any:
+        return cls.__new__(cls, address=address)
+
+
+class _End:
+    """One end of a queue, as far as programs look at the pipe that the standard library's queues have."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    @property
+    def closed(self) -> bool:
+        """Whether the queue was closed in this process."""
+        return self._queue._closed
+
+    def close(self) -> None:
+        """Close the queue in this process."""
+        self._queue.close()
+
+    def poll(self, timeout: float | None = 0.0) -> bool:
+        """Wait ``timeout`` seconds at most until there is something to get; True when there is."""
+        return self._queue._poll(timeout)
+
+
+class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
+    """A queue of objects that any process and thread puts into and gets from; see the module.
+
+    ``maxsize`` is how many objects there can be, above 0; otherwise any number. ``name`` is shown in `repr`.
+    """
+
+    def __init__(self, maxsize: int = 0, *, ctx: Any = None, name: str | None = None) -> None:
+        """Make an empty one. ``ctx`` is taken as the standard library takes it."""
+        self._have(maxsize if maxsize > 0 else _SEM_VALUE_MAX, _Channel(max(0, min(maxsize, _SEM_VALUE_MAX)), name))
+
+    def _have(self, maxsize: int, channel: _Channel) -> None:
+        self._maxsize, self._channel, self._closed = maxsize, channel, False
+        if type(self).put is Queue.put and type(self).get is Queue.get:
+            # Without a frame of Python's in between. They would hide what a subclass has instead of them.
+            vars(self).update(put=channel.put, get=channel.get)
+
+    @property
+    def _reader(self) -> _End:
+        return _End(self)
+
+    _writer = _reader
+
+    def __getstate__(self) -> Any:
+        """Travel to any process of the session, through a queue, too."""
+        return self._maxsize, self._channel
+
+    def __setstate__(self, state: Any) -> None:
+        """Be a handle to the queue that was sent."""
+        self._have(*state)
+
+    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Put an object. `queue.Full` when there was no room in ``timeout`` seconds, or at once unless ``block``.
+
+        What the object's pickling raises is raised here, and nothing is put.
+        """
+        self._assert_open()
+        self._channel.put(obj, block, timeout)
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """Get an object. `queue.Empty` when there was none in ``timeout`` seconds, or at once unless ``block``."""
+        self._assert_open()
+        return self._channel.get(block, timeout)
+
+    def put_nowait(self, obj: Any) -> None:
+        """Put an object, or raise `queue.Full` at once."""
+        return self.put(obj, False)
+
+    def get_nowait(self) -> Any:
+        """Get an object, or raise `queue.Empty` at once."""
+        return self.get(False)
+
+    def qsize(self) -> int:
+        """Return how many objects there are; exact unless others put or get just then."""
+        return self._channel._length()
+
+    def empty(self) -> bool:
+        """Tell whether there is nothing to get just now."""
+        return self._channel._length() == 0
+
+    def full(self) -> bool:
+        """Tell whether there is no room just now."""
+        return self._channel._length() >= self._maxsize
+
+    def __iter__(self) -> Iterator[Any]:
+        """Get objects until the queue is shut down and empty."""
+        try:
+            while True:
+                yield self.get()
+        except ShutDown:
+            return
+
+    def shutdown(self, immediate: bool = False) -> None:
+        """Shut the queue for all processes: `put` raises `ShutDown`, and so does `get` when there is nothing left.
+
+        With ``immediate`` what is there is dropped. As `queue.Queue.shutdown` of Python 3.13.
+        """
+        self._channel._shut()
+        while immediate and self._channel._length():
+            try:
+                self._channel.get(False)
+            except (Empty, ShutDown):
+                break
+
+    def close(self) -> None:
+        """Say that this process neither puts nor gets any more: that is a ValueError from now on."""
+        self._closed = True
+        vars(self).pop("put", None)
+        vars(self).pop("get", None)
+
+    def join_thread(self) -> None:
+        """Do nothing, after `close()`: what was put is there already. No thread brings it."""
+        assert self._closed, f"Queue {self!r} not closed"
+
+    def cancel_join_thread(self) -> None:
+        """Do nothing: what was put is there already, and nobody waits for it at exit."""
+
+    def _poll(self, timeout: float | None = 0.0) -> bool:
+        return self._channel._poll(timeout) and self._channel._length() > 0
+
+    def _assert_open(self) -> None:
+        if self._closed:
+            raise ValueError(f"Queue {self!r} is closed")
+
+    def __repr__(self) -> str:
+        """Show what it is called, how many objects it has, and how many threads wait."""
+        of = "" if self._maxsize == _SEM_VALUE_MAX else f"/{self._maxsize}"
+        title = self._channel._title(type(self).__name__)
+        return f"{title} size={self._channel._length()}{of} waiters={self._channel._waiters()}>"
+
+
+class JoinableQueue(Queue, _std.JoinableQueue):  # type: ignore[type-arg]  # a class of the standard library
+    """A queue whose objects are tasks: who got one says `task_done`, and `join` waits until that was said of all."""
+
+    def task_done(self) -> None:
+        """Say that a task that was got is done. ValueError when that was said of all."""
+        if not self._channel._task_done():
+            raise ValueError("task_done() called too many times")
+
+    def join(self) -> None:
+        """Wait until all tasks that were put are done."""
+        self._channel._join()
+
+
+def __getattr__(name: str) -> Any:
+    """Everything else, private names included, is the standard module's."""
+    return getattr(_std, name)

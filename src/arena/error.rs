@@ -72,11 +72,13 @@ impl fmt::Display for Shortage {
         match self {
             Self::Limit { asked, used, limit } => write!(
                 text,
-                "{asked} bytes do not fit: the session's shared memory has {used} of its limit of {limit} bytes"
+                "{asked} bytes do not fit: the session's shared memory has {used} of its limit of {limit} bytes, which the \
+                 environment variable ALLCORES_ARENA_BYTES sets for the whole program"
             ),
             Self::Memory { asked, left } => write!(
                 text,
-                "{asked} bytes do not fit: the machine, or this program's cgroup, has {left} bytes left"
+                "{asked} bytes do not fit: the machine, or this program's cgroup, has {left} bytes left; give it more, or \
+                 keep less in shared memory at once"
             ),
             Self::Records { kind, number } => write!(text, "all {number} records of {kind} are taken"),
         }

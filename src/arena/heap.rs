@@ -9,6 +9,7 @@ use super::layout::{
 use super::session::{Arena, Pause};
 use super::tag::{Kind, Tag};
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
+use crate::channel::layout::ChannelBody;
 use crate::sys::headroom;
 use crate::sys::robust_mutex::Guard;
 
@@ -20,6 +21,8 @@ pub struct Heap<'a> {
 
 /// From this size on it is worth looking whether the system has so much memory.
 const LOOK_FROM: u64 = 1 << 20;
+/// The class whose blocks are whole slabs, and give their memory back when they are free.
+const LARGEST_CLASS: usize = CLASSES.len() - 1;
 /// What is left to the rest of the program.
 const HEADROOM_KEPT: u64 = 16 << 20;
 
@@ -78,7 +81,12 @@ impl Heap<'_> {
     /// Make a live block whose body is zeroes. Nothing refers to it yet.
     pub fn allocate(&self, kind: Kind, size: u64) -> Result<u64> {
         let small = size.checked_add(BLOCK_HEADER).ok_or_else(|| self.over_limit(size))?;
-        let class = CLASSES.iter().position(|room| small <= *room);
+        let classes = if kind == Kind::Segment {
+            CLASSES.len()
+        } else {
+            LARGEST_CLASS
+        };
+        let class = CLASSES[..classes].iter().position(|room| small <= *room);
         let spans = if class.is_none() { self.take_spans(size)? } else { 0 };
         let offset = match self.take(class.unwrap_or(0)) {
             Ok(offset) => offset,
@@ -90,7 +98,7 @@ impl Heap<'_> {
             }
         };
         let block = self.arena.block(offset)?;
-        if class.is_some() {
+        if class.is_some() && kind != Kind::Segment {
             self.arena.zero(offset, size)?;
         }
         block.size.store(size, Ordering::Relaxed);
@@ -117,6 +125,18 @@ impl Heap<'_> {
         self.list(offset, block, class);
         match tag.kind() {
             Some(Kind::Name) | None => Ok(()),
+            Some(Kind::Segment) if class == LARGEST_CLASS => {
+                self.arena.file.punch(offset + PAGE, SLAB - PAGE).map_err(Error::from)
+            }
+            Some(Kind::Channel) => {
+                self.free_segments(offset)?;
+                let body: &ChannelBody = self.arena.body(offset)?;
+                self.clear_chain(&body.references)?;
+                if link != 0 {
+                    self.free(link)?;
+                }
+                Ok(())
+            }
             Some(_) if link >= LARGE_AT => self.give_spans(link, size),
             Some(_) if self.arena.is_name_of(link, offset) => self.free(link),
             Some(_) => Ok(()),
@@ -137,6 +157,10 @@ impl Heap<'_> {
             let block = self.arena.block(first)?;
             if self.arena.class_at(first)? != class || Tag(block.tag.load(Ordering::Relaxed)).is_live() {
                 return Err(Error::Corrupt("a free list leads to a block that is not free"));
+            }
+            if class == LARGEST_CLASS {
+                self.look_for_room(0)?;
+                self.arena.file.reserve(first, SLAB)?; // its memory was given back
             }
             header.free[class].store(block.link.load(Ordering::Relaxed), Ordering::Relaxed);
             return Ok(first);

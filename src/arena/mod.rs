@@ -2,6 +2,7 @@
 
 pub mod error;
 pub(crate) mod heap;
+mod holdings;
 pub mod layout;
 pub mod objects;
 mod recovery;

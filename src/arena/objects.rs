@@ -95,6 +95,23 @@ impl Arena {
         Ok(self.block(handle.offset)?.size.load(Ordering::Relaxed))
     }
 
+    /// How long the body of a live block is, in bytes, which must be of this kind and lie where one can.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub(crate) fn size_of_kind(&self, offset: u64, kind: Kind) -> Result<u64> {
+        let class = self.class_at(offset)?;
+        let block = self.block(offset)?;
+        if Tag(block.tag.load(Ordering::Acquire)).kind() != Some(kind) {
+            return Err(Error::Corrupt("an offset leads to a block of another kind"));
+        }
+        let size = block.size.load(Ordering::Relaxed);
+        if size > super::layout::CLASSES[class] - BLOCK_HEADER {
+            return Err(Error::Corrupt("a block is longer than its place"));
+        }
+        Ok(size)
+    }
+
     /// Where the bytes of an object are mapped in this process; a large one's as long as the mapping lives.
     ///
     /// # Errors

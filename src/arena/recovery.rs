@@ -1,10 +1,11 @@
 //! Putting the heap right after its owner died: what follows from what is true (README), made anew.
 
 use super::error::Result;
-use super::layout::{CLASSES, FIRST_SLAB, LARGE_AT, SLAB, SLABS, SPANS};
+use super::layout::{ProcessRecord, CLASSES, FIRST_SLAB, LARGE_AT, SLAB, SLABS, SPANS};
 use super::session::Arena;
 use super::tag::{of_entry, Kind, Tag};
-use crate::atomics::Ordering;
+use crate::atomics::{AtomicU64, Ordering};
+use crate::channel::layout::ChannelBody;
 
 impl Arena {
     /// Make counts, lists and bits anew. Only under the heap's mutex.
@@ -17,6 +18,7 @@ impl Arena {
             arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
             Ok(())
         })?;
+        self.each_block(|arena, offset, _| arena.refer_from_channel(offset))?;
         self.each_block(|arena, offset, _| arena.free_if_unreferenced(offset))?;
         self.clear_spans()?;
         for free in self.header.free.iter().chain(&self.header.fresh) {
@@ -38,6 +40,23 @@ impl Arena {
             }
             Ok(())
         })
+    }
+
+    /// Have refer, what a channel that somebody refers to has: its segments, and the blocks of its messages.
+    fn refer_from_channel(&self, offset: u64) -> Result<()> {
+        let block = self.block(offset)?;
+        let is_channel = Tag(block.tag.load(Ordering::Relaxed)).kind() == Some(Kind::Channel);
+        if is_channel && block.references.load(Ordering::Relaxed) > 0 {
+            let body: &ChannelBody = self.body(offset)?;
+            for segment in self.put_segments_right(body)? {
+                self.block(segment)?.references.store(1, Ordering::Relaxed);
+            }
+            self.each_reference_in(&body.references, |arena, offset| {
+                arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            })?;
+        }
+        Ok(())
     }
 
     /// Store the tag `free` into a live block that nobody refers to.
@@ -94,23 +113,41 @@ impl Arena {
     /// Call for each live block that a process refers to, once for each reference; the blocks of the chains included.
     pub(super) fn each_reference(&self, mut call: impl FnMut(&Self, u64) -> Result<()>) -> Result<()> {
         for index in 0..self.processes_high() {
-            let record = self.process(index)?;
-            if record.state.load(Ordering::Acquire) == 0 {
-                continue;
-            }
-            let mut offset = record.references.load(Ordering::Acquire);
-            let mut circle = Circle::default();
-            while offset != 0 && !circle.is_closed_by(offset) {
-                let Ok(body) = self.references(offset) else { break };
-                call(self, offset)?;
-                for entry in &body.entries {
-                    let (offset, generation) = of_entry(entry.load(Ordering::Relaxed));
-                    if offset != 0 && self.is_live(offset, generation) {
-                        call(self, offset)?;
-                    }
+            self.each_reference_of(self.process(index)?, &mut call)?;
+        }
+        Ok(())
+    }
+
+    /// The same for one process.
+    pub(super) fn each_reference_of(
+        &self,
+        process: &ProcessRecord,
+        mut call: impl FnMut(&Self, u64) -> Result<()>,
+    ) -> Result<()> {
+        if process.state.load(Ordering::Acquire) == 0 {
+            return Ok(());
+        }
+        self.each_reference_in(&process.references, &mut call)
+    }
+
+    /// The same for a chain.
+    pub(super) fn each_reference_in(
+        &self,
+        first: &AtomicU64,
+        mut call: impl FnMut(&Self, u64) -> Result<()>,
+    ) -> Result<()> {
+        let mut offset = first.load(Ordering::Acquire);
+        let mut circle = Circle::default();
+        while offset != 0 && !circle.is_closed_by(offset) {
+            let Ok(body) = self.references(offset) else { break };
+            call(self, offset)?;
+            for entry in &body.entries {
+                let (offset, generation) = of_entry(entry.load(Ordering::Relaxed));
+                if offset != 0 && self.is_live(offset, generation) {
+                    call(self, offset)?;
                 }
-                offset = body.next.load(Ordering::Acquire);
             }
+            offset = body.next.load(Ordering::Acquire);
         }
         Ok(())
     }

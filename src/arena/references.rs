@@ -2,7 +2,7 @@
 
 use super::error::{Error, Result};
 use super::heap::Heap;
-use super::layout::{References, ENTRIES};
+use super::layout::{References, BLOCK_HEADER, ENTRIES};
 use super::session::Arena;
 use super::tag::{entry, of_entry, Kind, Tag};
 use crate::atomics::{AtomicU64, Ordering};
@@ -94,6 +94,58 @@ impl Heap<'_> {
             chain.push(copy);
         }
         Ok(chain)
+    }
+
+    /// A place without an entry in a chain that is no process's; the arena's offset of it.
+    pub(crate) fn vacant_entry(&self, first: &AtomicU64) -> Result<u64> {
+        let mut link = first;
+        for _ in 0..=self.arena.slabs().saturating_mul(64) {
+            let offset = match link.load(Ordering::Acquire) {
+                0 => {
+                    let offset = self.allocate(Kind::References, size_of::<References>() as u64)?;
+                    link.store(offset, Ordering::Release);
+                    self.arena.block(offset)?.references.store(1, Ordering::Relaxed);
+                    offset
+                }
+                offset => offset,
+            };
+            let body = self.arena.references(offset)?;
+            if let Some(index) = body.entries.iter().position(|entry| entry.load(Ordering::Relaxed) == 0) {
+                return Ok(offset + BLOCK_HEADER + 8 * (index as u64 + 1));
+            }
+            link = &body.next;
+        }
+        Err(Error::Corrupt("a chain of references runs in a circle"))
+    }
+
+    /// Refer to a live block from a place that has no entry.
+    pub(crate) fn set_entry(&self, place: u64, entry: u64) -> Result<()> {
+        let (offset, _) = of_entry(entry);
+        self.arena.class_at(offset)?;
+        self.entry_at(place)?.store(entry, Ordering::Release); // README: b
+        self.arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Drop the reference at a place, if it is this one.
+    pub(crate) fn clear_entry(&self, place: u64, entry: u64) -> Result<()> {
+        let is_it = self
+            .entry_at(place)?
+            .compare_exchange(entry, 0, Ordering::AcqRel, Ordering::Relaxed) // README: c
+            .is_ok();
+        if is_it {
+            self.drop_reference(entry)?;
+        }
+        Ok(())
+    }
+
+    fn entry_at(&self, place: u64) -> Result<&'static AtomicU64> {
+        let block = place - place % (BLOCK_HEADER + size_of::<References>() as u64);
+        self.arena.references(block)?;
+        if place < block + BLOCK_HEADER + 8 {
+            return Err(Error::Corrupt("a reference has no place"));
+        }
+        Ok(self.arena.file.at(place)?)
     }
 
     fn drop_reference(&self, entry: u64) -> Result<()> {

@@ -95,6 +95,12 @@ impl Arena {
         self.file.descriptor()
     }
 
+    /// Whether another process is in the session, and none but this one could pass it on.
+    #[must_use]
+    pub fn is_kept_here_only(&self) -> bool {
+        self.file.is_kept_here_only()
+    }
+
     /// This process; 0 before it registered.
     #[must_use]
     pub fn me(&self) -> u32 {
@@ -108,6 +114,11 @@ impl Arena {
         slabs
             .saturating_add(self.header.spans.load(Ordering::Relaxed))
             .saturating_mul(super::layout::SLAB)
+    }
+
+    /// How many slabs there are.
+    pub(crate) fn slabs(&self) -> u64 {
+        self.header.slabs.load(Ordering::Acquire).into()
     }
 
     /// The mutex of a number; 0 is the heap's.

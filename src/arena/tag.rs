@@ -22,10 +22,14 @@ pub enum Kind {
     Event = 8,
     /// `sync::barrier`.
     Barrier = 9,
+    /// `channel`.
+    Channel = 10,
+    /// Where a channel's messages are.
+    Segment = 11,
 }
 
 impl Kind {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::References,
         Self::Name,
         Self::Memory,
@@ -35,6 +39,8 @@ impl Kind {
         Self::Condition,
         Self::Event,
         Self::Barrier,
+        Self::Channel,
+        Self::Segment,
     ];
 
     fn of(number: u8) -> Option<Self> {

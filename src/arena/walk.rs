@@ -6,6 +6,7 @@ use super::recovery::Circle;
 use super::session::{Arena, Pause};
 use super::tag::{Kind, Tag};
 use crate::atomics::Ordering;
+use crate::channel::layout::ChannelBody;
 
 /// What a walk found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,6 +32,7 @@ impl Arena {
         let _heap = self.heap(pause)?;
         let mut found = Account::default();
         let (mut free_blocks, mut counted) = (0u64, 0u64);
+        let (mut segments, mut of_channels, mut by_channels) = (0u64, 0u64, 0u64);
         self.each_block(|arena, offset, class| {
             let block = arena.block(offset)?;
             let tag = Tag(block.tag.load(Ordering::Relaxed));
@@ -45,7 +47,17 @@ impl Arena {
             }
             found.live_blocks += 1;
             let (link, size) = (block.link.load(Ordering::Relaxed), block.size.load(Ordering::Relaxed));
-            if !matches!(tag.kind(), Some(Kind::Name | Kind::References)) {
+            segments += u64::from(tag.kind() == Some(Kind::Segment));
+            if tag.kind() == Some(Kind::Channel) {
+                let body: &ChannelBody = arena.body(offset)?;
+                of_channels += arena.segments_of(body)?.len() as u64;
+                arena.each_reference_in(&body.references, |arena, offset| {
+                    let kind = Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind();
+                    by_channels += u64::from(kind != Some(Kind::References));
+                    Ok(())
+                })?;
+            }
+            if !matches!(tag.kind(), Some(Kind::Name | Kind::References | Kind::Segment)) {
                 found.objects += 1;
                 found.object_bytes = found.object_bytes.saturating_add(size);
                 counted += u64::from(block.references.load(Ordering::Relaxed));
@@ -65,9 +77,10 @@ impl Arena {
         let agree = [
             (listed == free_blocks, "the free lists do not have just the free blocks"),
             (
-                counted == found.references,
-                "the counts of references are not those of the processes",
+                counted == found.references + by_channels,
+                "the counts of references are not those of the processes and channels",
             ),
+            (segments == of_channels, "the segments are not those of the channels"),
             (bits == found.spans, "the span bits are not those of the large blocks"),
             (
                 self.header.spans.load(Ordering::Relaxed) == bits,

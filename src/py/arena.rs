@@ -3,7 +3,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -13,14 +13,16 @@ use super::call::Outcome;
 use crate::arena::heap::go_on;
 use crate::arena::objects::Handle;
 use crate::arena::tag::Kind;
-use crate::arena::{Arena, Error, Pause};
-use crate::registry::processes::Embryo;
+use crate::arena::{Arena, Error, Pause, Shortage};
+use crate::registry::processes::{Embryo, ProcessId};
 use crate::sys::descriptor::take_over;
 use crate::sys::shared::Shared;
 
 static ARENA: OnceLock<Arena> = OnceLock::new();
 /// Children that threads of this process are about to fork. Only with the GIL held.
 static EMBRYOS: Mutex<Vec<(u64, Embryo)>> = Mutex::new(Vec::new());
+/// The last child that each thread has forked. Only with the GIL held.
+static FORKED: Mutex<Vec<(u64, ProcessId)>> = Mutex::new(Vec::new());
 
 /// The arena that this process is in; the first use makes one.
 pub fn arena(py: Python<'_>) -> PyResult<&'static Arena> {
@@ -71,7 +73,25 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
             return super::call::Raised::from(error).into();
         }
     };
-    exception(py, class, (error.to_string(),))
+    let mut text = error.to_string();
+    if let Error::Full(Shortage::Limit { .. } | Shortage::Memory { .. }) = error {
+        text += &holders(py);
+    }
+    exception(py, class, (text,))
+}
+
+/// Say who has most of the memory, as the end of a sentence.
+fn holders(py: Python<'_>) -> String {
+    const NAMED: usize = 3;
+    let holdings = ARENA.get().map(|arena| waiting(py, |pause| arena.holdings(pause)));
+    let Some(Ok(holdings)) = holdings else {
+        return String::new();
+    };
+    if holdings.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = holdings.iter().take(NAMED).map(ToString::to_string).collect();
+    format!(". Objects in it: {}", named.join("; "))
 }
 
 /// An exception of `allcores.errors`.
@@ -119,8 +139,13 @@ impl<B: Shared> Object<B> {
                 waiting(py, |pause| arena.attach(offset, generation, kind, pause))?
             }
         };
+        Ok((Self::of(py, arena, handle)?, address.is_none()))
+    }
+
+    /// That which a handle is to; it is given back with this.
+    pub fn of(py: Python<'_>, arena: &'static Arena, handle: Handle) -> PyResult<Self> {
         let body = arena.body_of(&handle).map_err(|error| raise(py, error))?;
-        Ok((Self { arena, body, handle }, address.is_none()))
+        Ok(Self { arena, body, handle })
     }
 
     pub fn address(&self) -> Address {
@@ -186,12 +211,18 @@ fn arena_descriptor() -> Outcome<Option<RawFd>> {
     })
 }
 
+/// Say whether another process is in the session, and none but this one has the arena's descriptor.
+#[pyfunction]
+fn arena_is_kept_here_only() -> bool {
+    ARENA.get().is_some_and(Arena::is_kept_here_only)
+}
+
 /// Before a fork: enter the child.
 #[pyfunction]
 fn before_fork(py: Python<'_>) -> PyResult<()> {
     if let Some(arena) = ARENA.get() {
         let embryo = waiting(py, |pause| arena.prepare_fork(pause))?;
-        embryos().push((thread(), embryo));
+        held(&EMBRYOS).push((thread(), embryo));
     }
     Ok(())
 }
@@ -199,14 +230,31 @@ fn before_fork(py: Python<'_>) -> PyResult<()> {
 /// After a fork, in the parent.
 #[pyfunction]
 fn after_fork_in_parent() {
-    embryos().retain(|(of, _)| *of != thread());
+    let (mut embryos, mut forked) = (held(&EMBRYOS), held(&FORKED));
+    forked.retain(|(of, _)| *of != thread());
+    if let Some(at) = embryos.iter().position(|(of, _)| *of == thread()) {
+        forked.push((thread(), embryos.swap_remove(at).1.id));
+    }
+}
+
+/// Say which pid the last child has that this thread has forked.
+#[pyfunction]
+#[pyo3(signature = (pid, /))]
+fn name_embryo(py: Python<'_>, pid: u32) -> PyResult<()> {
+    let mut forked = held(&FORKED);
+    let Some(at) = forked.iter().position(|(of, _)| *of == thread()) else {
+        return Ok(());
+    };
+    let (_, id) = forked.swap_remove(at);
+    told(py, |arena| arena.name_embryo(id, pid))
 }
 
 /// After a fork, in the child: be who was entered.
 #[pyfunction]
 fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
     let Some(arena) = ARENA.get() else { return Ok(()) };
-    let mut embryos = embryos();
+    held(&FORKED).clear();
+    let mut embryos = held(&EMBRYOS);
     let own = embryos
         .iter()
         .position(|(of, _)| *of == thread())
@@ -219,8 +267,8 @@ fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
     }
 }
 
-fn embryos() -> std::sync::MutexGuard<'static, Vec<(u64, Embryo)>> {
-    EMBRYOS.lock().unwrap_or_else(PoisonError::into_inner)
+fn held<T>(forks: &'static Mutex<T>) -> MutexGuard<'static, T> {
+    forks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Say that a process of the session has ended, with this wait status if that is known: what it held is given back.
@@ -280,11 +328,13 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(create_arena, module)?)?;
     module.add_function(wrap_pyfunction!(join_arena, module)?)?;
     module.add_function(wrap_pyfunction!(arena_descriptor, module)?)?;
+    module.add_function(wrap_pyfunction!(arena_is_kept_here_only, module)?)?;
     module.add_function(wrap_pyfunction!(before_fork, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_parent, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(process_ended, module)?)?;
     module.add_function(wrap_pyfunction!(end_cleanly, module)?)?;
+    module.add_function(wrap_pyfunction!(name_embryo, module)?)?;
     module.add_function(wrap_pyfunction!(name_process_in_arena, module)?)?;
     module.add_function(wrap_pyfunction!(sweep_arena, module)?)?;
     module.add_function(wrap_pyfunction!(arena_account, module)?)?;

@@ -3,9 +3,11 @@
 mod arena;
 mod call;
 mod caller;
+mod channel;
 mod fast;
 mod locks;
 mod memory;
+mod primitives;
 mod process;
 mod seqpacket;
 mod spare;
@@ -21,6 +23,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     arena::add_to(module)?;
     caller::add_to(module)?;
+    channel::add_to(module)?;
     locks::add_to(module)?;
     memory::add_to(module)?;
     process::add_to(module)?;

@@ -142,6 +142,21 @@ impl Arena {
         Ok(())
     }
 
+    /// In the parent of a forked child, whose pid is known now: should it die before it is born, that can be told.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn name_embryo(&self, id: ProcessId, pid: u32) -> Result<()> {
+        let record = self.process(id.index())?;
+        if id_of(id.index(), record) == id {
+            // The child writes the same.
+            let _ = record
+                .pid
+                .compare_exchange(0, pid, Ordering::Release, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     fn begin(&self, record: &ProcessRecord, name: &str) {
         record.pid.store(std::process::id(), Ordering::Relaxed);
         record.since.store(now_since_boot(), Ordering::Relaxed);
@@ -182,6 +197,12 @@ impl Arena {
             let record = self.process(index)?;
             let state = State::of(record.state.load(Ordering::Acquire));
             if state == State::Free || record.pid.load(Ordering::Acquire) != pid {
+                continue;
+            }
+            if state == State::Embryo {
+                if record.parent.load(Ordering::Relaxed) == self.me() {
+                    self.bury(index, pause)?;
+                }
                 continue;
             }
             if lives(record) {
@@ -301,7 +322,8 @@ impl Arena {
 
 /// A child that is about to be forked.
 pub struct Embryo {
-    id: ProcessId,
+    /// It will have.
+    pub id: ProcessId,
     chain: Vec<u64>,
 }
 
@@ -352,20 +374,19 @@ impl crate::arena::heap::Heap<'_> {
         Ok(Some(high))
     }
 
-    /// Free the records of the dead that no lock names as its owner, and no semaphore that gives back what they had.
+    /// Free the records of the dead that no lock names as its owner, and no semaphore as one who has some of it.
     fn free_the_dead(&self) -> Result<()> {
         let mut named = vec![false; PROCESSES as usize];
         self.arena.each_block(|arena, offset, _| {
+            let mut name = |process: ProcessId| named[process.index() as usize] = true;
             match Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind() {
                 Some(Kind::Lock | Kind::RLock) => {
                     let word: &AtomicU32 = arena.body(offset)?;
-                    named[ProcessId(word.load(Ordering::Relaxed)).index() as usize] = true;
+                    name(ProcessId(word.load(Ordering::Relaxed)));
                 }
                 Some(Kind::Semaphore) => {
                     if let Some(holds) = Holds::of(arena, arena.body(offset)?, offset)? {
-                        holds
-                            .processes()
-                            .for_each(|process| named[process.index() as usize] = true);
+                        holds.holders().for_each(name);
                     }
                 }
                 _ => {}
@@ -401,7 +422,8 @@ fn set_name(record: &ProcessRecord, name: &str) {
     }
 }
 
-fn name_of(record: &ProcessRecord) -> String {
+/// The name of a process, as far as it is one.
+pub(crate) fn name_of(record: &ProcessRecord) -> String {
     let words: Vec<u64> = record.name.iter().map(|word| word.load(Ordering::Relaxed)).collect();
     text_of(&words, NAME_BYTES).trim_end_matches('\0').to_owned()
 }

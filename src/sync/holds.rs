@@ -57,15 +57,16 @@ impl<'a> Holds<'a> {
         }))
     }
 
-    /// The processes that have acquired it, and perhaps not released it.
-    pub fn processes(&self) -> impl Iterator<Item = ProcessId> + 'static {
-        let entries = &self.words[FIRST_ENTRY..];
-        entries.iter().map(|entry| split(entry.load(Ordering::Relaxed)).0)
-    }
-
     /// Begin with a value; nobody else knows of the semaphore yet.
     pub fn begin(&self, value: u32) {
         self.words[BASE].store(u64::from(value), Ordering::Relaxed);
+    }
+
+    /// Who has acquired some of it and not released that, dead or alive.
+    pub fn holders(&self) -> impl Iterator<Item = ProcessId> {
+        let entries = self.words[FIRST_ENTRY..].iter();
+        let split = entries.map(|entry| split(entry.load(Ordering::Relaxed)));
+        split.filter_map(|(process, count)| (count > 0).then_some(process))
     }
 
     /// Acquire it if its value is above zero.
@@ -162,10 +163,14 @@ impl<'a> Holds<'a> {
         change(&self.body.word, SLEEPERS, |_| Some(value));
     }
 
-    /// Free the entry of a process that ended, having said so: what it had it left on purpose.
+    /// Free the entry of a process that ended: what it had is given back if it died, and else it left that on purpose.
     fn take_off_an_entry(&self) -> Result<&'static AtomicU64> {
+        self.reclaim()?;
         for (index, entry) in self.words.iter().enumerate().skip(FIRST_ENTRY) {
             let (process, count) = split(entry.load(Ordering::Relaxed));
+            if process.0 == 0 {
+                return Ok(entry);
+            }
             if !self.arena.runs(process) {
                 let base = self.words[BASE].load(Ordering::Relaxed) as i64;
                 let new_base = base.wrapping_sub(count.into());
@@ -198,4 +203,60 @@ fn split(entry: u64) -> (ProcessId, i32) {
 
 fn join(process: ProcessId, count: i32) -> u64 {
     (u64::from(process.0) << 32) | u64::from(count as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::expect_used, reason = "tests")]
+
+    use super::*;
+    use crate::arena::layout::PROCESSES;
+    use crate::arena::tag::Kind;
+
+    /// A pid that no process has.
+    const NOBODY: u32 = u32::MAX;
+
+    /// What one of two had who died comes back, although each of so many others died since, having done something.
+    fn comes_back(deaths: u32, something: impl Fn(&Holds<'_>)) {
+        let arena = Arena::create(None).expect("an arena");
+        arena.register("", &mut go_on).expect("a record");
+        let made = arena
+            .make(Kind::Semaphore, BODY, None, &mut go_on)
+            .expect("a semaphore");
+        let body: &SemaphoreBody = arena.body_of(&made).expect("its body");
+        body.maximum.store(2, Ordering::Relaxed);
+        body.recovers.store(1, Ordering::Relaxed);
+        body.word.store(2, Ordering::Relaxed);
+        let holds = Holds::of(&arena, body, made.offset).expect("no error").expect("some");
+        holds.begin(2);
+        assert!(holds.try_acquire().expect("no error"));
+        for _ in 0..=deaths {
+            // This process becomes another one, and who it was has died.
+            let record = arena.own_record().expect("a record");
+            record.pid.store(NOBODY, Ordering::Relaxed);
+            record.identity.store(0, Ordering::Relaxed);
+            arena.register("", &mut go_on).expect("a record");
+            arena
+                .attach(made.offset, made.generation, Kind::Semaphore, &mut go_on)
+                .expect("attached");
+            arena.process_ended(NOBODY, Some(9), &mut go_on).expect("buried");
+            something(&holds);
+        }
+        for expected in [true, true, false] {
+            assert_eq!(holds.try_acquire().expect("no error"), expected);
+        }
+    }
+
+    #[test]
+    fn what_one_had_who_died_comes_back_however_many_others_died_since() {
+        comes_back(PROCESSES, |_| ());
+    }
+
+    #[test]
+    fn what_one_had_who_died_comes_back_however_many_others_used_it_since() {
+        comes_back(WORDS as u32, |holds| {
+            assert!(holds.try_acquire().expect("no error"));
+            assert!(holds.release().expect("no error"));
+        });
+    }
 }

@@ -8,4 +8,5 @@ pub mod lock;
 pub mod patience;
 mod section;
 pub mod semaphore;
-mod word;
+pub mod side;
+pub(crate) mod word;

@@ -30,6 +30,11 @@ pub fn change_and_clear(word: &AtomicU32, change: impl Fn(u32) -> Option<u32>) -
     }
 }
 
+/// Clear SLEEPERS and count one more in the bits below; true when it was set.
+pub fn change_and_count(word: &AtomicU32) -> bool {
+    change_and_clear(word, |count| Some(count.wrapping_add(1) & !SLEEPERS)).unwrap_or_default()
+}
+
 /// Set SLEEPERS if the word still is as it was seen; the word to sleep on.
 pub fn announce(word: &AtomicU32, seen: u32) -> Option<u32> {
     let wanted = seen | SLEEPERS;

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use rustix::fs::fstat;
+use rustix::fs::{fstat, Stat};
 use rustix::io::fcntl_dupfd_cloexec;
 
 /// Take over a descriptor that the caller was handed as a number and gives up. `None` for a negative one.
@@ -35,14 +35,27 @@ pub struct Identity {
     inode: u64,
 }
 
+impl Identity {
+    /// That of a file that was looked at.
+    #[must_use]
+    pub fn of(status: &Stat) -> Self {
+        Self {
+            device: status.st_dev,
+            inode: status.st_ino,
+        }
+    }
+
+    /// The number that the kernel shows for it.
+    #[must_use]
+    pub fn inode(self) -> u64 {
+        self.inode
+    }
+}
+
 /// Look at what is open behind a number, if anything is.
 #[must_use]
 pub fn identify(number: RawFd) -> Option<Identity> {
-    let status = fstat(borrow(number).ok()?).ok()?;
-    Some(Identity {
-        device: status.st_dev,
-        inode: status.st_ino,
-    })
+    Some(Identity::of(&fstat(borrow(number).ok()?).ok()?))
 }
 
 /// Move a descriptor that would pass for a standard stream, in a process that has closed one.

@@ -6,13 +6,13 @@
 //! alignment included, and atomics have no invalid values.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
-use rustix::fs::{fallocate, ftruncate, memfd_create, FallocateFlags, MemfdFlags};
+use rustix::fs::{fallocate, ftruncate, memfd_create, stat, FallocateFlags, MemfdFlags};
 use rustix::io::Errno;
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
@@ -129,6 +129,19 @@ impl SharedFile {
         ))
     }
 
+    /// Whether another process has it mapped, and none but this one has it open: without this one, none could pass it on.
+    #[must_use]
+    pub fn is_kept_here_only(&self) -> bool {
+        let Some(identity) = self.identity else { return false };
+        let mut others = (self.holders)(self);
+        others.retain(|(process, _)| *process != std::process::id());
+        let has_it_open = |(process, number): &(u32, RawFd)| {
+            let open = stat(format!("/proc/{process}/fd/{number}"));
+            open.is_ok_and(|status| Identity::of(&status) == identity)
+        };
+        !others.iter().any(has_it_open) && others.iter().any(|(process, _)| maps(*process, identity))
+    }
+
     /// What lies at an offset, if it lies within one window, aligned. The window is mapped if it is not yet.
     ///
     /// # Errors
@@ -164,6 +177,33 @@ impl SharedFile {
             Some(bytes) if bytes <= length - (offset - start) => Ok(unsafe { slice::from_raw_parts(first, count) }),
             _ => Err(out_of_bounds()),
         }
+    }
+
+    /// Copy bytes to an offset. They must lie within one window.
+    ///
+    /// # Errors
+    /// As `at`.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let there = self.words(offset, bytes.len().div_ceil(8))?.as_ptr();
+        // SAFETY: as many words lie there. Nobody has a reference to them but as atomics; who writes them, too, at the
+        // same time, which a lock keeps all from who know what they do, garbles bytes and nothing else.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), there.cast_mut().cast(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Append the bytes at an offset to a buffer. They must lie within one window.
+    ///
+    /// # Errors
+    /// As `at`.
+    pub fn read(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> io::Result<()> {
+        let there = self.words(offset, length.div_ceil(8))?.as_ptr();
+        into.reserve(length);
+        let end = into.spare_capacity_mut();
+        // SAFETY: as many words lie there, and there is room for as many bytes behind the buffer's end.
+        unsafe { ptr::copy_nonoverlapping(there.cast(), end.as_mut_ptr().cast::<u8>(), length) };
+        // SAFETY: they were written just now.
+        unsafe { into.set_len(into.len() + length) };
+        Ok(())
     }
 
     #[cold]
@@ -261,6 +301,17 @@ fn allocate(file: BorrowedFd<'_>, flags: FallocateFlags, offset: u64, length: u6
             done => return Ok(done?),
         }
     }
+}
+
+/// Whether a process has mapped a file without a name.
+fn maps(process: u32, file: Identity) -> bool {
+    let Ok(maps) = File::open(format!("/proc/{process}/maps")) else {
+        return false;
+    };
+    let inode = file.inode().to_string();
+    let mut lines = BufReader::new(maps).lines().map_while(io::Result::ok);
+    // address, permissions, offset, device, inode, name
+    lines.any(|line| line.contains("/memfd:") && line.split_ascii_whitespace().nth(4) == Some(&inode))
 }
 
 /// Which window an offset lies in, where that begins and how long it is. The index is not bounded.

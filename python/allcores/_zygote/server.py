@@ -34,6 +34,8 @@ _FINALIZERS_SECONDS = 2
 """How long finalizers of the main module may take at the end of a session."""
 _ROOT_SECONDS = 0.2
 """How long a root may take from closing its descriptors to its end, if it ends."""
+_KEEPING_SECONDS = 1
+"""How often one that has nothing left to do looks whether it is still needed for the arena's sake."""
 _DEATHS_SECONDS = 2
 """How long children may take to die of SIGKILL."""
 
@@ -129,11 +131,13 @@ class Zygote:
                 if descriptor in self._children:
                     self._reap(self._children[descriptor])
             self._keep_spares()
-            if self._retired and not self._children:
+            if self._retired and not self._children and not _core.arena_is_kept_here_only():
                 self._end()
 
     def _seconds_to_wait(self) -> float | None:
-        if self._retired or not self._prepared:
+        if self._retired:
+            return None if self._children else _KEEPING_SECONDS
+        if not self._prepared:
             return None
         now = time.monotonic()
         waits = [self._keeper.seconds_to_fork(now), self._keeper.seconds_to_shrink(now)]
@@ -260,6 +264,7 @@ class Zygote:
                     self._abandon()
                     birth = spare.Birth(line, bell, self._news_in, paper, self._pid, self._open_files)
                     spare.run(birth, self._main_module, rehearse=rehearse)
+                _core.name_embryo(pid)
                 # Until it is offered nobody can give it work, so it may be killed.
                 undo.callback(os.waitpid, pid, 0)
                 undo.callback(os.kill, pid, signal.SIGKILL)

@@ -108,6 +108,28 @@ impl SharedFile {
         Ok(&[])
     }
 
+    /// Not modelled.
+    #[must_use]
+    pub fn is_kept_here_only(&self) -> bool {
+        false
+    }
+
+    /// Not modelled: bytes.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn write(&self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// As above.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn read(&self, _offset: u64, _length: usize, _into: &mut Vec<u8>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
     /// There is memory behind everything.
     ///
     /// # Errors

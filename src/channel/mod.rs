@@ -1,0 +1,11 @@
+//! Queues of messages in the arena: see the README in this folder.
+
+mod blocks;
+pub mod layout;
+mod position;
+mod segments;
+mod transfer;
+mod wait;
+
+pub use transfer::{Channel, Got, Message, Put};
+pub use wait::{GetWait, PutWait, Until};

@@ -1,0 +1,325 @@
+//! Putting and getting messages (README: truth).
+
+use super::blocks::{begin_receiving, begin_sending, end_receiving, end_sending, finish_receiving, finish_sending};
+use super::layout::{ChannelBody, BLOCK_MESSAGE, IN_BLOCK, LONGEST, MESSAGES_AT, SHUT};
+use super::position::Position;
+use super::segments::Room;
+use crate::arena::heap::go_on;
+use crate::arena::tag::{entry, of_entry, Kind};
+use crate::arena::{Arena, Error, Handle, Result};
+use crate::atomics::{fence, AtomicU32, AtomicU64, Ordering};
+use crate::sync::side::Held;
+use crate::sync::word::{change_and_count, SLEEPERS};
+use crate::sys::futex;
+
+/// A channel, as this process has it.
+#[derive(Clone, Copy)]
+pub struct Channel<'a> {
+    /// Where it is.
+    pub arena: &'a Arena,
+    /// Its body.
+    pub body: &'static ChannelBody,
+    /// Its block.
+    pub offset: u64,
+}
+
+/// What is put: of a kind that is the caller's.
+#[derive(Debug, Clone, Copy)]
+pub enum Message<'a> {
+    /// `LONGEST` at most.
+    Bytes(u8, &'a [u8]),
+    /// A block with a reference of this process's, which it drops when the message was put.
+    Block(u8, &'a Handle),
+}
+
+/// What came of putting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "it was put, or not"]
+pub enum Put {
+    /// It is there.
+    Done,
+    /// There are as many messages as may be.
+    Full,
+    /// Nothing can be put any more.
+    Shut,
+}
+
+/// What came of getting.
+#[derive(Debug)]
+#[must_use = "a message was got, or not"]
+pub enum Got {
+    /// A message of this kind; it was appended to the buffer.
+    Bytes(u8),
+    /// A message of this kind; this process has a reference to the block now.
+    Block(u8, Handle),
+    /// There is none.
+    Empty,
+    /// There is none, and never will be.
+    Shut,
+}
+
+impl<'a> Channel<'a> {
+    /// How many messages it has.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        // The head first: it never is ahead of a tail that is looked at later.
+        let head = position(&self.body.head, Ordering::Acquire);
+        position(&self.body.tail, Ordering::Acquire).messages_since(head)
+    }
+
+    /// Whether there is nothing to get.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether nothing can be put now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let capacity = self.body.capacity.load(Ordering::Relaxed);
+        capacity != 0 && self.len() >= capacity
+    }
+
+    /// Whether nothing can be put any more.
+    #[must_use]
+    pub fn is_shut(&self) -> bool {
+        self.body.flags.load(Ordering::Acquire) & SHUT != 0
+    }
+
+    /// The producers' lock, if it is free.
+    #[inline]
+    #[must_use]
+    pub fn try_producers(&self) -> Option<Held> {
+        Held::try_lock(self.arena, &self.body.put_lock)
+    }
+
+    /// The consumers' lock, if it is free.
+    #[inline]
+    #[must_use]
+    pub fn try_consumers(&self) -> Option<Held> {
+        Held::try_lock(self.arena, &self.body.get_lock)
+    }
+
+    /// Put a message, with the producers' lock. `announce` follows, when the lock is released.
+    ///
+    /// # Errors
+    /// `Full` when there is no memory for it; what the heap says.
+    pub fn put(&self, _producers: &Held, message: Message<'_>) -> Result<Put> {
+        if self.is_shut() {
+            return Ok(Put::Shut);
+        }
+        let body = self.body;
+        let tail = position(&body.tail, Ordering::Relaxed);
+        if body.sending.place.load(Ordering::Relaxed) != 0 {
+            finish_sending(self.arena, body, tail.number())?;
+        }
+        let capacity = body.capacity.load(Ordering::Relaxed);
+        if capacity != 0 && !self.has_room(tail, capacity) {
+            return Ok(Put::Full);
+        }
+        match message {
+            Message::Bytes(kind, bytes) => self.commit(tail, header_of(kind, bytes.len()), bytes)?,
+            Message::Block(kind, block) => {
+                let entry = entry(block.offset, block.generation);
+                // Room first: what follows cannot be refused any more.
+                self.room_for(tail, 1 + BLOCK_MESSAGE as u32 / 8)?;
+                let place = begin_sending(self.arena, body, entry, tail.number())?;
+                let mut bytes = [0; BLOCK_MESSAGE];
+                bytes[..8].copy_from_slice(&place.to_ne_bytes());
+                bytes[8..].copy_from_slice(&entry.to_ne_bytes());
+                self.commit(tail, header_of(kind, BLOCK_MESSAGE) | IN_BLOCK, &bytes)?;
+                end_sending(body);
+            }
+        }
+        Ok(Put::Done)
+    }
+
+    fn commit(&self, tail: Position, header: u64, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > LONGEST {
+            return Err(Error::Corrupt("a message is too long for a channel's segment"));
+        }
+        let units = 1 + bytes.len().div_ceil(8) as u32;
+        let place = self.room_for(tail, units)?;
+        let there: &AtomicU64 = self.arena.file.at(place)?;
+        there.store(header, Ordering::Relaxed);
+        self.arena.file.write(place + 8, bytes)?;
+        self.body.tail.store(tail.after(units).0, Ordering::Release); // README: a
+        Ok(())
+    }
+
+    /// Wake a consumer that sleeps, after a message was put. Not under the lock.
+    #[inline]
+    pub fn announce_arrival(&self) {
+        announce(&self.body.arrivals);
+    }
+
+    /// Wake a producer that sleeps, after a message was got. Not under the lock.
+    #[inline]
+    pub fn announce_departure(&self) {
+        if self.body.capacity.load(Ordering::Relaxed) != 0 {
+            announce(&self.body.departures);
+        }
+    }
+
+    /// Get the message at the head, with the consumers' lock. `announce` follows, when the lock is released.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn get(&self, _consumers: &Held, into: &mut Vec<u8>) -> Result<Got> {
+        let body = self.body;
+        let head = position(&body.head, Ordering::Relaxed);
+        if body.receiving.place.load(Ordering::Relaxed) != 0 {
+            finish_receiving(self.arena, body, head.number())?;
+        }
+        if position(&body.tail_seen, Ordering::Relaxed).number() == head.number() {
+            // Shut first: what was put before that is seen by the look at the tail.
+            let is_shut = self.is_shut();
+            let tail = position(&body.tail, Ordering::Acquire); // README: a
+            body.tail_seen.store(tail.0, Ordering::Relaxed);
+            if tail.number() == head.number() {
+                return Ok(if is_shut { Got::Shut } else { Got::Empty });
+            }
+        }
+        let (place, room) = self.place_of(head)?;
+        let header: &AtomicU64 = self.arena.file.at(place)?;
+        let header = header.load(Ordering::Relaxed);
+        let (kind, length) = of_header(header);
+        let units = 1 + length.div_ceil(8);
+        if length as usize > LONGEST || units > room {
+            return Err(Error::Corrupt("a channel's message is longer than its place"));
+        }
+        if header & IN_BLOCK != 0 {
+            let block = self.begin_to_get_a_block(place, head)?;
+            body.head.store(head.after(units).0, Ordering::Release); // README: b
+            end_receiving(self.arena, body)?;
+            return Ok(Got::Block(kind, block));
+        }
+        self.arena.file.read(place + 8, length as usize, into)?;
+        body.head.store(head.after(units).0, Ordering::Release); // README: b
+        Ok(Got::Bytes(kind))
+    }
+
+    #[cold]
+    fn begin_to_get_a_block(&self, message_at: u64, head: Position) -> Result<Handle> {
+        let words: &[AtomicU64; 3] = self.arena.file.at(message_at)?;
+        let (place, entry) = (words[1].load(Ordering::Relaxed), words[2].load(Ordering::Relaxed));
+        let (offset, generation) = of_entry(entry);
+        let block = self.arena.attach(offset, generation, Kind::Memory, &mut go_on)?;
+        begin_receiving(self.body, place, entry, head.number());
+        Ok(block)
+    }
+
+    /// Have nothing put from now on, with the producers' lock.
+    pub fn shut(&self, _producers: &Held) {
+        self.body.flags.fetch_or(SHUT, Ordering::AcqRel);
+    }
+
+    /// Wake everybody who sleeps, after it was shut.
+    pub fn announce_all(&self) {
+        for word in [&self.body.arrivals, &self.body.departures] {
+            change_and_count(word);
+            futex::wake(word, u32::MAX);
+        }
+    }
+
+    /// How many of the messages that were put were not said to be done with.
+    #[must_use]
+    pub fn unfinished(&self) -> u32 {
+        let done = self.body.tasks_done.load(Ordering::Acquire);
+        position(&self.body.tail, Ordering::Acquire).number().wrapping_sub(done)
+    }
+
+    /// Say that one more is done with; false when all were.
+    #[must_use]
+    pub fn task_done(&self) -> bool {
+        let mut done = self.body.tasks_done.load(Ordering::Acquire);
+        loop {
+            let tail = position(&self.body.tail, Ordering::Acquire).number();
+            if tail == done {
+                return false;
+            }
+            let next = done.wrapping_add(1);
+            match self
+                .body
+                .tasks_done
+                .compare_exchange(done, next, Ordering::AcqRel, Ordering::Acquire)
+            {
+                Err(now) => done = now,
+                Ok(_) => {
+                    if next == tail {
+                        fence(Ordering::SeqCst);
+                        if change_and_count(&self.body.tasks_waited_for) {
+                            futex::wake(&self.body.tasks_waited_for, u32::MAX);
+                        }
+                    }
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn has_room(&self, tail: Position, capacity: u32) -> bool {
+        let seen = position(&self.body.head_seen, Ordering::Relaxed);
+        if tail.messages_since(seen) < capacity {
+            return true;
+        }
+        let head = position(&self.body.head, Ordering::Acquire);
+        self.body.head_seen.store(head.0, Ordering::Relaxed);
+        tail.messages_since(head) < capacity
+    }
+
+    /// Where a message of so many units can be written; the channel grows if need be.
+    fn room_for(&self, tail: Position, units: u32) -> Result<u64> {
+        let mut write = self.body.write.load(Ordering::Relaxed);
+        loop {
+            if write != 0 {
+                let room = Room::at(self.arena, write)?;
+                let before = room.units_before(tail.units())?;
+                if room.units_left(before) >= units {
+                    return Ok(room.offset_of(before));
+                }
+            }
+            write = self.grow(tail)?;
+        }
+    }
+
+    #[cold]
+    fn grow(&self, tail: Position) -> Result<u64> {
+        self.arena.heap(&mut go_on)?.grow_channel(self.body, tail.units())
+    }
+
+    /// Where the message at the head is, and how many units are left there.
+    fn place_of(&self, head: Position) -> Result<(u64, u32)> {
+        loop {
+            let room = Room::at(self.arena, self.body.read.load(Ordering::Acquire))?;
+            let next = room.segment.next.load(Ordering::Acquire);
+            if next == 0 || !Room::at(self.arena, next)?.begins_at(head.units()) {
+                let before = room.units_before(head.units())?;
+                return Ok((room.offset_of(before), room.units_left(before)));
+            }
+            self.arena.heap(&mut go_on)?.move_on(self.body, next)?;
+        }
+    }
+}
+
+#[inline]
+fn announce(sleepers: &AtomicU32) {
+    fence(Ordering::SeqCst); // with the one of who goes to sleep; README: waiting
+    if sleepers.load(Ordering::Relaxed) & SLEEPERS != 0 && change_and_count(sleepers) {
+        futex::wake(sleepers, 1);
+    }
+}
+
+fn position(word: &AtomicU64, order: Ordering) -> Position {
+    Position(word.load(order))
+}
+
+fn header_of(kind: u8, length: usize) -> u64 {
+    u64::from(kind) << 32 | length as u64
+}
+
+fn of_header(header: u64) -> (u8, u32) {
+    ((header >> 32) as u8, header as u32)
+}
+
+const _: () = assert!(MESSAGES_AT % 8 == 0);

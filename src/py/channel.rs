@@ -1,0 +1,247 @@
+//! Channels in Python.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+
+use super::arena::{raise, thread, Address, Object};
+use super::locks::{timeout_of, until_done};
+use super::memory::Memory;
+use super::primitives::{decode, encode};
+use crate::arena::layout::BLOCK_HEADER;
+use crate::arena::tag::Kind;
+use crate::atomics::Ordering::Relaxed;
+use crate::channel::layout::{ChannelBody, LONGEST};
+use crate::channel::{GetWait, Got, Message, Put, PutWait, Until};
+use crate::sync::patience::Patience;
+use crate::sync::side::Held;
+
+/// Of a message that is encoded (`primitives`), and of one that is a pickle.
+const ENCODED: u8 = 0;
+const PICKLED: u8 = 1;
+/// A buffer that became longer than that is not kept.
+const KEPT_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// What a message is put together in, so that this needs no memory each time.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A queue of messages.
+#[pyclass(frozen, subclass, module = "allcores._core")]
+struct Channel(Object<ChannelBody>);
+
+impl Channel {
+    fn face(&self) -> crate::channel::Channel<'static> {
+        crate::channel::Channel {
+            arena: self.0.arena,
+            body: self.0.body,
+            offset: self.0.offset(),
+        }
+    }
+
+    fn try_get(&self, buffer: &mut Vec<u8>) -> crate::arena::Result<Option<Got>> {
+        let face = self.face();
+        let Some(consumers) = face.try_consumers() else {
+            return Ok(None);
+        };
+        let got = face.get(&consumers, buffer)?;
+        drop(consumers);
+        if matches!(got, Got::Bytes(_) | Got::Block(..)) {
+            face.announce_departure();
+        }
+        Ok(Some(got))
+    }
+
+    #[cold]
+    fn wait_and_put(&self, py: Python<'_>, message: Message<'_>, timeout: Option<Duration>) -> PyResult<Put> {
+        let mut wait = PutWait::new(self.face(), thread(), timeout);
+        Ok(until_done(py, || wait.step(message))?.unwrap_or(Put::Full))
+    }
+}
+
+#[pymethods]
+impl Channel {
+    #[new]
+    #[pyo3(signature = (capacity, name=None, address=None))]
+    fn new(py: Python<'_>, capacity: u32, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
+        let size = size_of::<ChannelBody>() as u64;
+        let (object, is_new) = Object::<ChannelBody>::new(py, Kind::Channel, size, name, address)?;
+        if is_new {
+            object.body.capacity.store(capacity, Relaxed);
+        }
+        Ok(Self(object))
+    }
+
+    /// Put an object; queue.Full when there was no room in `timeout` seconds, or at once unless `block`.
+    #[pyo3(signature = (obj, block=true, timeout=None))]
+    fn put(&self, py: Python<'_>, obj: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+        let seconds = if block { timeout } else { Some(0.0) };
+        let mut buffer = BUFFER.with(RefCell::take);
+        buffer.clear();
+        let pickle;
+        let message = if encode(obj, &mut buffer) && buffer.len() <= LONGEST {
+            Message::Bytes(ENCODED, &buffer)
+        } else {
+            pickle = pickled(obj)?;
+            match pickle.cast::<PyBytes>() {
+                Ok(bytes) => Message::Bytes(PICKLED, bytes.as_bytes()),
+                Err(_) => Message::Block(PICKLED, pickle.cast::<Memory>()?.get().handle()),
+            }
+        };
+        let face = self.face();
+        let at_once = match face.try_producers() {
+            Some(producers) => Some(face.put(&producers, message).map_err(|error| raise(py, error))?),
+            None => None,
+        };
+        let put = match at_once {
+            Some(Put::Done) => {
+                face.announce_arrival();
+                Put::Done
+            }
+            Some(Put::Shut) => Put::Shut,
+            Some(Put::Full) if is_at_once(seconds) => Put::Full,
+            _ => self.wait_and_put(py, message, timeout_of(seconds))?,
+        };
+        keep(buffer);
+        match put {
+            Put::Done => Ok(()),
+            Put::Full => Err(of_queue(py, "Full")),
+            Put::Shut => Err(of_queue(py, "ShutDown")),
+        }
+    }
+
+    /// Get an object; queue.Empty when there was none in `timeout` seconds, or at once unless `block`.
+    #[pyo3(signature = (block=true, timeout=None))]
+    fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        let seconds = if block { timeout } else { Some(0.0) };
+        let mut buffer = BUFFER.with(RefCell::take);
+        buffer.clear();
+        let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+        if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
+            let mut wait = GetWait::new(self.face(), thread(), timeout_of(seconds), buffer);
+            got = until_done(py, || wait.step())?;
+            buffer = wait.take();
+        }
+        let object = match got {
+            Some(Got::Bytes(ENCODED)) => decode(py, &buffer),
+            Some(Got::Bytes(_)) => unpickled(py, PyBytes::new(py, &buffer).into_any()),
+            Some(Got::Block(_, block)) => {
+                let memory = Memory::of(py, self.0.arena, block)?;
+                unpickled(py, Bound::new(py, memory)?.into_any())
+            }
+            Some(Got::Shut) => Err(of_queue(py, "ShutDown")),
+            Some(Got::Empty) | None => Err(of_queue(py, "Empty")),
+        };
+        keep(buffer);
+        object
+    }
+
+    /// Wait until there is something to get, or never will be; False when that took longer than `timeout` seconds.
+    #[pyo3(signature = (timeout, /))]
+    fn _poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let mut wait = Until::there_is_a_message(self.face(), thread(), timeout_of(timeout));
+        Ok(until_done(py, || wait.step())?.is_some())
+    }
+
+    /// How many messages there are.
+    fn _length(&self) -> u32 {
+        self.face().len()
+    }
+
+    /// Have nothing put from now on.
+    fn _shut(&self, py: Python<'_>) -> PyResult<()> {
+        let face = self.face();
+        let mut patience = Patience::with_owner(None);
+        let producers = until_done(py, || Held::lock(face.arena, &face.body.put_lock, &mut patience))?;
+        if let Some(producers) = producers {
+            face.shut(&producers);
+        }
+        face.announce_all();
+        Ok(())
+    }
+
+    /// Whether nothing can be put any more.
+    fn _is_shut(&self) -> bool {
+        self.face().is_shut()
+    }
+
+    /// Say that a task is done; False when all were.
+    fn _task_done(&self) -> bool {
+        self.face().task_done()
+    }
+
+    /// How many tasks are not done.
+    fn _unfinished(&self) -> u32 {
+        self.face().unfinished()
+    }
+
+    /// Wait until all tasks are done.
+    fn _join(&self, py: Python<'_>) -> PyResult<()> {
+        let mut wait = Until::tasks_are_done(self.face(), thread());
+        until_done(py, || wait.step())?;
+        Ok(())
+    }
+
+    /// Session, offset and generation, by which every process of the session finds it.
+    fn _address(&self) -> Address {
+        self.0.address()
+    }
+
+    /// The name it was given.
+    fn _name(&self, py: Python<'_>) -> PyResult<Option<String>> {
+        self.0.name(py)
+    }
+
+    /// How many threads wait for it.
+    fn _waiters(&self) -> usize {
+        self.0.arena.waiting(self.0.offset()).count()
+    }
+}
+
+fn is_at_once(seconds: Option<f64>) -> bool {
+    seconds.is_some_and(|seconds| seconds <= 0.0)
+}
+
+/// An exception of `allcores.queues`.
+fn of_queue(py: Python<'_>, class: &str) -> PyErr {
+    let made = py
+        .import("allcores.queues")
+        .and_then(|module| module.getattr(class)?.call0());
+    made.map_or_else(|error| error, PyErr::from_value)
+}
+
+fn keep(buffer: Vec<u8>) {
+    if buffer.capacity() <= KEPT_BYTES {
+        BUFFER.set(buffer);
+    }
+}
+
+static MESSAGES: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
+
+fn messages(py: Python<'_>) -> PyResult<&(Py<PyAny>, Py<PyAny>)> {
+    MESSAGES.get_or_try_init(py, || {
+        let module = py.import("allcores._pickle.messages")?;
+        Ok((module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind()))
+    })
+}
+
+/// The pickle of an object: bytes, or if it is long a block.
+fn pickled<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let (dumps, _) = messages(object.py())?;
+    dumps.bind(object.py()).call1((object, LONGEST))
+}
+
+fn unpickled<'py>(py: Python<'py>, pickle: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let (_, loads) = messages(py)?;
+    loads.bind(py).call1((pickle,))
+}
+
+const _: () = assert!(size_of::<ChannelBody>() as u64 + BLOCK_HEADER <= 512);
+
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Channel>()
+}

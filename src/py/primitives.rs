@@ -1,0 +1,118 @@
+//! None, bool, int, float, str, bytes and tuples of them as bytes, faster than a pickle: objects of exactly these types.
+//!
+//! ```text
+//! N  T  F        None, True, False        s LLLL …   str, as UTF-8, of L bytes
+//! i VVVVVVVV     int                      b LLLL …   bytes
+//! f VVVVVVVV     float                    t LLLL …   a tuple of L of these
+//! ```
+//!
+//! Numbers as this machine has them. What does not fit (long ints, lone surrogates, deep nesting) is not encoded.
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyNone, PyString, PyTuple};
+
+const DEEPEST: usize = 16;
+
+/// Append an object to a buffer; false, with anything appended, when it is none of these.
+pub fn encode(object: &Bound<'_, PyAny>, into: &mut Vec<u8>) -> bool {
+    encode_within(object, into, DEEPEST)
+}
+
+fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, deepest: usize) -> bool {
+    if let Ok(number) = object.cast_exact::<PyInt>() {
+        let Ok(value) = number.extract::<i64>() else {
+            return false;
+        };
+        into.push(b'i');
+        into.extend_from_slice(&value.to_ne_bytes());
+    } else if let Ok(text) = object.cast_exact::<PyString>() {
+        let Ok(text) = text.to_str() else { return false };
+        return append(b's', text.as_bytes(), into);
+    } else if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+        return append(b'b', bytes.as_bytes(), into);
+    } else if let Ok(number) = object.cast_exact::<PyFloat>() {
+        into.push(b'f');
+        into.extend_from_slice(&number.value().to_ne_bytes());
+    } else if let Ok(items) = object.cast_exact::<PyTuple>() {
+        let Ok(length) = u32::try_from(items.len()) else {
+            return false;
+        };
+        if deepest == 0 {
+            return false;
+        }
+        into.push(b't');
+        into.extend_from_slice(&length.to_ne_bytes());
+        return items
+            .iter_borrowed()
+            .all(|item| encode_within(&item, into, deepest - 1));
+    } else if let Ok(truth) = object.cast_exact::<PyBool>() {
+        into.push(if truth.is_true() { b'T' } else { b'F' });
+    } else if object.is_none() {
+        into.push(b'N');
+    } else {
+        return false;
+    }
+    true
+}
+
+fn append(tag: u8, bytes: &[u8], into: &mut Vec<u8>) -> bool {
+    let Ok(length) = u32::try_from(bytes.len()) else {
+        return false;
+    };
+    into.push(tag);
+    into.extend_from_slice(&length.to_ne_bytes());
+    into.extend_from_slice(bytes);
+    true
+}
+
+/// Make the object that was encoded.
+///
+/// # Errors
+/// ValueError for bytes that are no encoding; MemoryError.
+pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let mut rest = bytes;
+    decode_next(py, &mut rest, DEEPEST)
+}
+
+fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match take::<1>(rest)?[0] {
+        b'i' => PyInt::new(py, i64::from_ne_bytes(*take(rest)?)).into_any(),
+        b's' => {
+            let bytes = take_counted(rest)?;
+            let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
+            PyString::new(py, text).into_any()
+        }
+        b'b' => PyBytes::new(py, take_counted(rest)?).into_any(),
+        b'f' => PyFloat::new(py, f64::from_ne_bytes(*take(rest)?)).into_any(),
+        b't' if deepest > 0 => {
+            let length = u32::from_ne_bytes(*take(rest)?) as usize;
+            if length > rest.len() {
+                return Err(damaged()); // each item has a byte at least
+            }
+            let items: PyResult<Vec<_>> = (0..length).map(|_| decode_next(py, rest, deepest - 1)).collect();
+            PyTuple::new(py, items?)?.into_any()
+        }
+        b'T' => PyBool::new(py, true).to_owned().into_any(),
+        b'F' => PyBool::new(py, false).to_owned().into_any(),
+        b'N' => PyNone::get(py).to_owned().into_any(),
+        _ => return Err(damaged()),
+    })
+}
+
+fn take<'b, const N: usize>(rest: &mut &'b [u8]) -> PyResult<&'b [u8; N]> {
+    let (taken, left) = rest.split_first_chunk().ok_or_else(damaged)?;
+    *rest = left;
+    Ok(taken)
+}
+
+fn take_counted<'b>(rest: &mut &'b [u8]) -> PyResult<&'b [u8]> {
+    let length = u32::from_ne_bytes(*take(rest)?) as usize;
+    let (taken, left) = rest.split_at_checked(length).ok_or_else(damaged)?;
+    *rest = left;
+    Ok(taken)
+}
+
+fn damaged() -> PyErr {
+    PyValueError::new_err("a message of a channel is damaged")
+}
