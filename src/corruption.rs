@@ -111,7 +111,7 @@ fn leave_a_dead_process(arena: &Arena, objects: &[(Kind, Handle)], with_the_heap
 }
 
 /// Overwrite some words.
-fn corrupt(arena: &Arena, random: &mut Random) {
+fn corrupt(arena: &Arena, objects: &[(Kind, Handle)], random: &mut Random) {
     let slabs = arena.used() / SLAB - spans_of(arena);
     let places = [
         (0, size_of::<Header>() as u64),
@@ -131,9 +131,14 @@ fn corrupt(arena: &Arena, random: &mut Random) {
     for _ in 0..=random.below(12) {
         let (start, length) = places[random.below(places.len() as u64) as usize];
         let mut offset = start + random.below(length / 8) * 8;
-        if start == FIRST_SLAB * SLAB && random.below(4) > 0 {
-            // Where something is: near the beginning of a slab.
-            offset = start + offset / SLAB % slabs * SLAB + random.below(2048 / 8) * 8;
+        if start == FIRST_SLAB * SLAB {
+            // Mostly where something is: an object, or what lies near the beginning of a slab.
+            let object = &objects[random.below(objects.len() as u64) as usize].1;
+            offset = match random.below(8) {
+                0 => offset,
+                1..3 => start + offset / SLAB % slabs * SLAB + random.below(2048 / 8) * 8,
+                _ => object.offset + random.below(8) * 8,
+            };
         }
         let word: &AtomicU64 = arena.file.at(offset).expect("a word");
         let before = word.load(Ordering::Relaxed);
@@ -264,7 +269,7 @@ fn run(seed: u64) -> End {
         arena.register("fuzzed", &mut go_on).expect("a record");
         let objects = make_objects(&arena);
         leave_a_dead_process(&arena, &objects, false);
-        corrupt(&arena, &mut random);
+        corrupt(&arena, &objects, &mut random);
         exercise(&arena, &objects, &mut random);
         let file = arena.descriptor().expect("open");
         let blocks = rustix::fs::fstat(file).expect("a file").st_blocks as u64;
