@@ -11,6 +11,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Atomics and sleepers are loom's, which goes through what threads and memory can do (src/models.rs).
+LOOM := LOOM_MAX_PREEMPTIONS=2 RUSTFLAGS="--cfg loom"
 
 .PHONY: setup demo test check conformance soak bench docs clean
 
@@ -25,6 +27,7 @@ demo: setup
 
 test: setup
 	cargo test --quiet
+	$(LOOM) cargo test --quiet --lib --target-dir target/loom models
 	$(BIN)/python -m pytest
 	$(BIN)/python tests/soak.py --seconds 30 --rows 3
 	$(BIN)/python tests/stdlib/conformance.py --methods fork,warm --jobs 2
@@ -34,6 +37,7 @@ check: setup
 	cargo fmt --check
 	cargo clippy --quiet --all-targets -- -D warnings
 	cargo clippy --quiet --all-targets --features python -- -D warnings
+	$(LOOM) cargo clippy --quiet --lib --profile test --target-dir target/loom -- -D warnings
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy

@@ -1,3 +1,13 @@
-//! The one door to atomics: shared memory is read and written through these and nothing else.
+//! The one door to atomics and to the mutexes of this process: shared memory is read and written through these and
+//! nothing else. Under `--cfg loom` they are loom's, which goes through what threads and memory can do (`models.rs`).
 
-pub use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
+#[cfg(loom)]
+pub use loom::sync::{
+    atomic::{fence, AtomicU32, AtomicU64, Ordering},
+    Mutex, MutexGuard,
+};
+#[cfg(not(loom))]
+pub use std::sync::{
+    atomic::{fence, AtomicU32, AtomicU64, Ordering},
+    Mutex, MutexGuard,
+};

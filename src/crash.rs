@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::arena::heap::go_on;
+use crate::arena::layout::MUTEXES;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Handle};
 use crate::atomics::Ordering;
 use crate::registry::processes::ProcessId;
 use crate::registry::sites::Site;
-use crate::sync::barrier::{Barrier, BarrierBody, BarrierWait, Passed};
+use crate::sync::barrier::{Barrier, BarrierBody, BarrierWait, Passed, State};
 use crate::sync::condition::{notify, ConditionBody, ConditionWait};
 use crate::sync::event::{EventBody, EventWait};
+use crate::sync::holds::{self, Holds};
 use crate::sync::lock::{LockBody, LockWait, Waited, Who};
 use crate::sync::patience::Step;
 use crate::sync::semaphore::{SemaphoreBody, SemaphoreWait};
@@ -105,13 +107,13 @@ fn attaching_and_releasing_survive_a_kill_at_any_instruction() {
 
 #[test]
 fn releasing_the_last_handle_survives_a_kill_at_any_instruction() {
-    for size in [32, 1 << 20] {
+    for (size, name) in [(32, None), (32, Some("a name")), (1 << 20, None)] {
         let arena = session();
         kill_at_each_instruction(
             || (),
             |()| {
                 enter(&arena);
-                arena.make(Kind::Memory, size, None, &mut go_on).expect("an object")
+                arena.make(Kind::Memory, size, name, &mut go_on).expect("an object")
             },
             |handle| arena.release(&handle, &mut go_on).expect("released"),
             |(), pid| check_heap(&arena, pid, 0),
@@ -449,6 +451,79 @@ fn a_semaphore_survives_a_kill_at_any_instruction_with_a_waiter() {
     );
 }
 
+/// A semaphore that gives back what the dead had, of this value.
+fn recovering_semaphore(arena: &Arena, value: u32) -> (Handle, &'static SemaphoreBody, Holds<'_>) {
+    let handle = arena
+        .make(Kind::Semaphore, holds::BODY, None, &mut go_on)
+        .expect("an object");
+    let body: &SemaphoreBody = arena.body_of(&handle).expect("a body");
+    body.maximum.store(value, Ordering::SeqCst);
+    body.word.store(value, Ordering::SeqCst);
+    body.recovers.store(1, Ordering::SeqCst);
+    let holds = Holds::of(arena, body, handle.offset).expect("a body");
+    let holds = holds.expect("it recovers");
+    holds.begin(value);
+    (handle, body, holds)
+}
+
+#[test]
+fn what_the_dead_had_of_a_semaphore_comes_back_once_whenever_they_are_killed() {
+    let arena = session();
+    let (_handle, body, holds) = recovering_semaphore(&arena, 2);
+    kill_at_each_instruction(
+        || (),
+        |()| enter(&arena),
+        |()| {
+            assert!(holds.try_acquire().expect("no error"));
+            assert!(holds.release().expect("no error"));
+        },
+        |(), pid| {
+            for expected in [true, true, false] {
+                assert_eq!(holds.try_acquire().expect("no error"), expected);
+            }
+            for expected in [true, true, false] {
+                assert_eq!(holds.release().expect("no error"), expected);
+            }
+            assert_eq!(body.value(), 2);
+            check_heap(&arena, pid, 1);
+        },
+    );
+}
+
+#[test]
+fn a_waiter_gets_what_the_dead_had_of_a_semaphore_whenever_they_are_killed() {
+    let arena = session();
+    let (handle, body, holds) = recovering_semaphore(&arena, 1);
+    kill_at_each_instruction(
+        || (),
+        |()| {
+            enter(&arena);
+            assert!(holds.try_acquire().expect("no error"));
+            let waiter = Child::fork(|| {
+                enter(&arena);
+                let mut wait = SemaphoreWait::new(&arena, body, Some(holds), handle.offset, 1, Some(HANG));
+                let acquired = until_done(|| wait.step());
+                drop(wait);
+                assert!(holds.release().expect("no error"));
+                arena.end_cleanly().expect("said");
+                i32::from(acquired.is_none())
+            });
+            wait_until(|| arena.waiting(handle.offset).count() == 1);
+            std::mem::forget(waiter); // it lives on when this one is killed
+        },
+        |()| assert!(holds.release().expect("no error")),
+        |(), _| {
+            wait_until(|| {
+                arena.sweep(&mut go_on).expect("swept");
+                arena.waiting(handle.offset).count() == 0 && body.value() == 1
+            });
+            assert!(holds.try_acquire().expect("no error"));
+            assert!(!holds.try_acquire().expect("no error"), "it came back twice");
+            assert!(holds.release().expect("no error"));
+        },
+    );
+}
+
 #[test]
 fn an_event_survives_a_kill_at_any_instruction_with_a_waiter() {
     let arena = session();
@@ -479,13 +554,16 @@ fn an_event_survives_a_kill_at_any_instruction_with_a_waiter() {
 
 /// A process that waits for a condition, and is notified in the end.
 fn condition_waiter(arena: &Arena, body: &'static ConditionBody, offset: u64) -> Child {
-    let waiting = arena.waiting(offset).count();
     let child = Child::fork(|| {
         enter(arena);
         let mut wait = ConditionWait::new(arena, body, offset, 1, Some(HANG)).expect("a record");
         i32::from(until_done(|| wait.step()).is_none())
     });
-    wait_until(|| arena.waiting(offset).count() > waiting);
+    wait_until(|| {
+        arena
+            .waiting(offset)
+            .any(|waiting| is_of(arena, waiting.process, child.pid()))
+    });
     child
 }
 
@@ -534,6 +612,19 @@ fn a_notification_reaches_a_living_waiter_whenever_another_one_is_killed() {
     );
 }
 
+/// There are fewer mutexes than objects.
+fn barrier_with_the_same_mutex(arena: &Arena, offset: u64) -> Barrier<'_> {
+    let mut others = std::iter::repeat_with(|| make(arena, Kind::Barrier).offset);
+    let offset = others
+        .find(|other| (other - offset) / 64 % (MUTEXES as u64 - 1) == 0)
+        .expect("one of them");
+    Barrier {
+        arena,
+        body: arena.body(offset).expect("a body"),
+        offset,
+    }
+}
+
 #[test]
 fn a_barrier_is_passed_or_broken_whenever_one_of_its_parties_is_killed() {
     let arena = session();
@@ -545,6 +636,7 @@ fn a_barrier_is_passed_or_broken_whenever_one_of_its_parties_is_killed() {
         body,
         offset: handle.offset,
     };
+    let other = barrier_with_the_same_mutex(&arena, handle.offset);
     let (mut passed, mut broken) = (0, 0);
     kill_at_each_instruction(
         || {
@@ -569,6 +661,8 @@ fn a_barrier_is_passed_or_broken_whenever_one_of_its_parties_is_killed() {
             barrier.open(wait.cycle()).expect("no error").expect("opened");
         },
         |waiter, _| {
+            other.reset().expect("reset");
+            assert_eq!(other.state(), State::Filling, "nobody died there");
             // A victim that had not come yet: nobody else will.
             if body.arrived.load(Ordering::SeqCst) == 1 {
                 barrier.abort().expect("aborted");

@@ -18,8 +18,12 @@ pub mod arena;
 mod atomics;
 mod bytes;
 pub mod channel;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
+mod corruption;
+#[cfg(all(test, not(loom)))]
 mod crash;
+#[cfg(all(test, loom))]
+mod models;
 #[cfg(feature = "python")]
 mod py;
 pub mod registry;

@@ -30,9 +30,14 @@ impl Arena {
     /// Take the heap's mutex; after the death of its last owner put the heap right.
     pub(crate) fn heap(&self, pause: Pause<'_>) -> Result<Heap<'_>> {
         let mut guard = self.mutex(0)?.lock(pause)?;
+        let is_unsound = &self.header.is_unsound;
         if guard.is_inconsistent() {
-            self.rebuild()?;
+            is_unsound.store(1, Ordering::Relaxed); // before the mutex forgets it
             guard.put_right();
+        }
+        if is_unsound.load(Ordering::Relaxed) != 0 {
+            self.rebuild()?;
+            is_unsound.store(0, Ordering::Relaxed);
         }
         Ok(Heap {
             arena: self,
@@ -51,6 +56,11 @@ impl Arena {
             class if class <= CLASSES.len() => Ok(Some(class - 1)),
             _ => Err(Error::Corrupt("a slab has no known size class")),
         }
+    }
+
+    /// How long the body of a block at an offset can be.
+    pub(crate) fn room(&self, offset: u64) -> Result<u64> {
+        Ok(CLASSES[self.class_at(offset)?] - BLOCK_HEADER)
     }
 
     /// Look that a block can lie at an offset: that it is one of the places of its slab.
@@ -128,7 +138,7 @@ impl Heap<'_> {
                 Ok(())
             }
             Some(_) if link >= LARGE_AT => self.give_spans(link, size),
-            Some(_) if link != 0 => self.free(link),
+            Some(_) if self.arena.is_name_of(link, offset) => self.free(link),
             Some(_) => Ok(()),
         }
     }
@@ -172,6 +182,9 @@ impl Heap<'_> {
     fn new_slab(&self, class: usize) -> Result<u64> {
         let header = self.arena.header;
         let slab = header.slabs.load(Ordering::Relaxed);
+        if u64::from(slab) < FIRST_SLAB {
+            return Err(Error::Corrupt("the number of slabs is none"));
+        }
         if slab as usize >= SLABS {
             return Err(Error::Full(Shortage::Records {
                 kind: "small blocks (64 KB each)",

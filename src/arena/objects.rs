@@ -132,8 +132,7 @@ impl Arena {
         let block = self.block(handle.offset)?;
         let (size, spans) = (block.size.load(Ordering::Relaxed), block.link.load(Ordering::Relaxed));
         if spans < LARGE_AT {
-            let class = self.class_at(handle.offset)?;
-            if size > super::layout::CLASSES[class] - BLOCK_HEADER {
+            if size > self.room(handle.offset)? {
                 return Err(Error::Corrupt("a block is longer than its place"));
             }
             let position = handle.offset + BLOCK_HEADER;
@@ -187,7 +186,7 @@ impl Arena {
         Ok(self.file.at(offset + BLOCK_HEADER + word * 8)?)
     }
 
-    pub(crate) fn own(&self) -> std::sync::MutexGuard<'_, super::references::Own> {
+    pub(crate) fn own(&self) -> crate::atomics::MutexGuard<'_, super::references::Own> {
         // A panic below cannot leave it half done: each entry is in the arena or not.
         self.own.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

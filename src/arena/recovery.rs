@@ -35,8 +35,7 @@ impl Arena {
             }
             arena.header.live_blocks.fetch_add(1, Ordering::Relaxed);
             let (link, size) = (block.link.load(Ordering::Relaxed), block.size.load(Ordering::Relaxed));
-            if link >= LARGE_AT {
-                let (first, count) = super::heap::spans_of(link, size)?;
+            if let Ok((first, count)) = super::heap::spans_of(link, size) {
                 arena.mark_spans(first, count, true)?;
             }
             Ok(())
@@ -73,12 +72,20 @@ impl Arena {
         let link = block.link.load(Ordering::Relaxed);
         if !is_needed {
             block.tag.store(tag.freed().0, Ordering::Release);
-            if tag.kind() != Some(Kind::Name) && link >= LARGE_AT {
-                let (first, count) = super::heap::spans_of(link, block.size.load(Ordering::Relaxed))?;
+            let spans = super::heap::spans_of(link, block.size.load(Ordering::Relaxed));
+            if let (true, Ok((first, count))) = (tag.kind() != Some(Kind::Name), spans) {
                 let _ = self.file.punch(LARGE_AT + first * SLAB, count * SLAB);
             }
         }
         Ok(())
+    }
+
+    /// Whether a block is live, and the name of another one.
+    pub(super) fn is_name_of(&self, name: u64, offset: u64) -> bool {
+        self.tag_of(name).and_then(Tag::kind) == Some(Kind::Name)
+            && self
+                .block(name)
+                .is_ok_and(|block| block.link.load(Ordering::Relaxed) == offset)
     }
 
     /// Whether a block is live and has that name.
@@ -130,10 +137,8 @@ impl Arena {
         mut call: impl FnMut(&Self, u64) -> Result<()>,
     ) -> Result<()> {
         let mut offset = first.load(Ordering::Acquire);
-        // A chain that runs in a circle ends where it has been: all blocks of a heap are more than any chain has.
-        let mut left = self.header.slabs.load(Ordering::Acquire).saturating_mul(64);
-        while offset != 0 && left > 0 {
-            left -= 1;
+        let mut circle = Circle::default();
+        while offset != 0 && !circle.is_closed_by(offset) {
             let Ok(body) = self.references(offset) else { break };
             call(self, offset)?;
             for entry in &body.entries {
@@ -152,7 +157,7 @@ impl Arena {
         (0..self.header.span_high.load(Ordering::Relaxed).min(SPANS)).step_by(64)
     }
 
-    fn is_live(&self, offset: u64, generation: u32) -> bool {
+    pub(super) fn is_live(&self, offset: u64, generation: u32) -> bool {
         self.class_at(offset).is_ok()
             && self.block(offset).is_ok_and(|block| {
                 let tag = Tag(block.tag.load(Ordering::Relaxed));
@@ -167,5 +172,53 @@ impl Arena {
         self.header.spans.store(0, Ordering::Relaxed);
         self.header.span_hint.store(0, Ordering::Relaxed);
         Ok(())
+    }
+}
+
+/// Notices that a chain runs in a circle (Brent's algorithm): it remembers one link, twice as long each time.
+#[derive(Default)]
+pub(super) struct Circle {
+    remembered: u64,
+    steps: u64,
+    until: u64,
+}
+
+impl Circle {
+    /// Take the next link; true when it has been there before.
+    pub fn is_closed_by(&mut self, offset: u64) -> bool {
+        if offset == self.remembered {
+            return true;
+        }
+        if self.steps == self.until {
+            self.remembered = offset;
+            self.until = self.until * 2 + 1;
+            self.steps = 0;
+        }
+        self.steps += 1;
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_that_runs_in_a_circle_is_noticed_soon() {
+        for (tail, length) in [(0, 1), (5, 1), (7, 100), (100, 7)] {
+            let mut circle = Circle::default();
+            let link = |step| {
+                1 + if step < tail {
+                    step
+                } else {
+                    tail + (step - tail) % length
+                }
+            };
+            let steps = (0..).take_while(|step| !circle.is_closed_by(link(*step))).count() as u64;
+            assert!(
+                (tail..=4 * (tail + length) + 4).contains(&steps),
+                "{tail} {length} {steps}"
+            );
+        }
     }
 }

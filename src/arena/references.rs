@@ -84,12 +84,10 @@ impl Heap<'_> {
             link.store(copy, Ordering::Release);
             for (from, to) in from.entries.iter().zip(&to.entries) {
                 let entry = from.load(Ordering::Relaxed);
-                if entry != 0 {
+                let (offset, generation) = of_entry(entry);
+                if entry != 0 && self.arena.is_live(offset, generation) {
                     to.store(entry, Ordering::Release);
-                    self.arena
-                        .block(of_entry(entry).0)?
-                        .references
-                        .fetch_add(1, Ordering::Relaxed);
+                    self.arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
                 }
             }
             link = &to.next;

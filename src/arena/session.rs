@@ -3,7 +3,6 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
-use std::sync::Mutex;
 
 use super::error::{Error, Result, Shortage};
 use super::layout::{
@@ -11,7 +10,7 @@ use super::layout::{
     MUTEXES_AT, PAGE, PROCESSES, PROCESSES_AT, SITES, SITES_AT, SLAB_TABLE_AT, VERSION, WAITERS, WAITERS_AT,
 };
 use super::references::Own;
-use crate::atomics::{AtomicU32, Ordering};
+use crate::atomics::{AtomicU32, Mutex, Ordering};
 use crate::sys::robust_mutex::RobustMutex;
 use crate::sys::shared::{Shared, SharedFile};
 
@@ -72,8 +71,14 @@ impl Arena {
             header,
             session,
             me: AtomicU32::new(0),
-            own: Mutex::default(),
+            own: Mutex::new(Own::default()),
         })
+    }
+
+    /// The same session as a second process has it.
+    #[cfg(loom)]
+    pub fn of_another_process(&self) -> Result<Self> {
+        Self::of(self.file.clone())
     }
 
     /// Which session it is of.

@@ -2,6 +2,7 @@
 
 use super::error::{Error, Result};
 use super::layout::LARGE_AT;
+use super::recovery::Circle;
 use super::session::{Arena, Pause};
 use super::tag::{Kind, Tag};
 use crate::atomics::Ordering;
@@ -58,7 +59,7 @@ impl Arena {
             }
             if !matches!(tag.kind(), Some(Kind::Name | Kind::References | Kind::Segment)) {
                 found.objects += 1;
-                found.object_bytes += size;
+                found.object_bytes = found.object_bytes.saturating_add(size);
                 counted += u64::from(block.references.load(Ordering::Relaxed));
             }
             if link >= LARGE_AT {
@@ -100,13 +101,14 @@ impl Arena {
         let mut listed = 0;
         for (class, first) in self.header.free.iter().enumerate() {
             let mut offset = first.load(Ordering::Relaxed);
+            let mut circle = Circle::default();
             while offset != 0 {
                 let block = self.block(offset)?;
                 if self.class_at(offset)? != class || Tag(block.tag.load(Ordering::Relaxed)).is_live() {
                     return Err(Error::Corrupt("a free list leads to a block that is not free"));
                 }
                 listed += 1;
-                if listed > super::layout::SLABS as u64 * 1024 {
+                if circle.is_closed_by(offset) {
                     return Err(Error::Corrupt("a free list runs in a circle"));
                 }
                 offset = block.link.load(Ordering::Relaxed);

@@ -147,7 +147,7 @@ fn messages_arrive_in_order_whole_and_once() {
                 assert_eq!(scene.get(), Some(100));
             }
         }
-        assert_eq!(scene.drain(0), []);
+        assert_eq!(scene.drain(0), [0_u8; 0]);
     }
 }
 
@@ -167,8 +167,8 @@ fn a_channel_leaves_nothing() {
 #[test]
 fn a_message_is_put_whole_or_not_wherever_its_producer_is_killed() {
     let arena = session();
-    // In the room there is; where there is none; with a segment of its own at once.
-    for (left, length) in [(2000, 20), (16, 20), (2000, 3000)] {
+    // In the room there is; where there is none.
+    for (left, length) in [(2000, 20), (16, 20)] {
         kill_at_each_instruction(
             || {
                 let scene = Scene::new(&arena);
@@ -194,7 +194,7 @@ fn a_message_is_put_whole_or_not_wherever_its_producer_is_killed() {
 fn a_message_is_got_once_wherever_its_consumer_is_killed() {
     let arena = session();
     // In the middle of a segment; where the next one begins, which makes the old one spare, or frees it.
-    for (before, length) in [(0, 20), (2, 2000), (34, 2000)] {
+    for (before, length) in [(0, 20), (7, 500), (134, 500)] {
         kill_at_each_instruction(
             || {
                 let scene = Scene::new(&arena);

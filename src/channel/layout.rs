@@ -94,6 +94,9 @@ pub const BLOCK_MESSAGE: usize = 16;
 /// In a header: the message lies in a block of its own.
 pub const IN_BLOCK: u64 = 1 << 40;
 
+#[cfg(not(loom))]
 const _: () = assert!((BLOCK_HEADER as usize + std::mem::offset_of!(ChannelBody, put_lock)) % 64 == 0);
+#[cfg(not(loom))]
 const _: () = assert!((BLOCK_HEADER as usize + std::mem::offset_of!(ChannelBody, get_lock)) % 64 == 0);
+#[cfg(not(loom))]
 const _: () = assert!((BLOCK_HEADER as usize + std::mem::offset_of!(ChannelBody, arrivals)) % 64 == 0);

@@ -1,7 +1,7 @@
 //! Queues of messages in the arena: see the README in this folder.
 
 mod blocks;
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod crash;
 pub mod layout;
 mod position;

@@ -148,7 +148,7 @@ impl Arena {
             let record = self.waiter_record(index)?;
             if record.process.load(Ordering::Acquire) == process.0 {
                 let object = record.object.load(Ordering::Acquire);
-                if object != 0 && Grant::of(record.grant.load(Ordering::Acquire)) == Grant::Granted {
+                if object != 0 && close(record) == Grant::Granted {
                     pass_on(self, object);
                 }
                 free(record);
@@ -195,16 +195,7 @@ impl Waiter {
     /// Stop waiting; say what was granted until then, after which nothing will be.
     #[must_use]
     pub fn give_up(&self) -> Grant {
-        let pending = self.pending.get();
-        let refused = pending | Grant::Refused as u32;
-        match self
-            .record
-            .grant
-            .compare_exchange(pending, refused, Ordering::AcqRel, Ordering::Acquire)
-        {
-            Ok(_) => Grant::None,
-            Err(granted) => Grant::of(granted),
-        }
+        close(self.record)
     }
 }
 
@@ -245,6 +236,23 @@ impl Waiting {
     /// Wake it, which was granted something.
     pub fn wake(&self) {
         futex::wake(&self.record.grant, 1);
+    }
+}
+
+/// Refuse what was not granted yet, so that nothing will be; say what was.
+fn close(record: &WaiterRecord) -> Grant {
+    let seen = record.grant.load(Ordering::Acquire);
+    match Grant::of(seen) {
+        Grant::None => {}
+        granted => return granted,
+    }
+    let refused = seen | Grant::Refused as u32;
+    match record
+        .grant
+        .compare_exchange(seen, refused, Ordering::AcqRel, Ordering::Acquire)
+    {
+        Ok(_) => Grant::None,
+        Err(granted) => Grant::of(granted),
     }
 }
 

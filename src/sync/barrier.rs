@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use super::patience::{Patience, Step};
-use crate::arena::heap::go_on;
-use crate::arena::layout::MUTEXES;
+use super::section::Section;
 use crate::arena::{Arena, Result};
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 use crate::registry::processes::ProcessId;
 use crate::registry::waiters::{Grant, Waiter, Waiting};
 use crate::sys::futex;
-use crate::sys::robust_mutex::Guard;
 use crate::sys::shared::shared_struct;
 
 shared_struct! {
@@ -26,6 +24,8 @@ shared_struct! {
         pub state: AtomicU32,
         /// Raised whenever the barrier can be entered again: who came too early sleeps here.
         pub gate: AtomicU32,
+        /// `section.rs`.
+        pub changing: AtomicU32,
     }
 }
 
@@ -83,14 +83,12 @@ impl Barrier<'_> {
     }
 
     /// Take the barrier's mutex. Who died with it broke the barrier.
-    fn lock(&self) -> Result<Guard<'static>> {
-        let index = 1 + (self.offset / 64) as usize % (MUTEXES - 1);
-        let mut guard = self.arena.mutex(index)?.lock(go_on)?;
-        if guard.is_inconsistent() {
+    fn lock(&self) -> Result<Section> {
+        let (section, has_died) = Section::enter(self.arena, self.offset, &self.body.changing)?;
+        if has_died {
             self.settle(State::Broken, Grant::Refused);
-            guard.put_right();
         }
-        Ok(guard)
+        Ok(section)
     }
 
     /// End this cycle with a grant for all who wait in it.
@@ -210,13 +208,7 @@ impl<'a> BarrierWait<'a> {
             granted => return Ok(Step::Done(passed(granted, place))),
         }
         let Some(slice) = self.patience.slice() else {
-            return match self.waiter.give_up() {
-                Grant::None => {
-                    self.barrier.abort()?;
-                    Ok(Step::Done(Passed::Broken(Broken)))
-                }
-                granted => Ok(Step::Done(passed(granted, place))),
-            };
+            return self.give_up(place);
         };
         let slept = self.waiter.sleep(slice);
         if self.patience.note(slept) {
@@ -226,6 +218,19 @@ impl<'a> BarrierWait<'a> {
             Grant::None => Step::GoOn,
             granted => Step::Done(passed(granted, place)),
         })
+    }
+
+    /// The time is over: break the barrier, unless it was passed meanwhile. Under the mutex, so that all pass or none.
+    #[cold]
+    fn give_up(&self, place: Place) -> Result<Step<Passed>> {
+        let _guard = self.barrier.lock()?;
+        Ok(Step::Done(match self.waiter.give_up() {
+            Grant::None => {
+                self.barrier.settle(State::Broken, Grant::Refused);
+                Passed::Broken(Broken)
+            }
+            granted => passed(granted, place),
+        }))
     }
 
     fn enter(&mut self) -> Result<Step<Passed>> {
@@ -273,10 +278,10 @@ impl<'a> BarrierWait<'a> {
     /// What the mutex says.
     pub fn leave(self) -> Result<()> {
         let Some(place) = self.place else { return Ok(()) };
+        let _guard = self.barrier.lock()?;
         if self.waiter.give_up() != Grant::None {
             return Ok(());
         }
-        let _guard = self.barrier.lock()?;
         let body = self.barrier.body;
         if body.cycle.load(Ordering::Relaxed) == place.cycle {
             let arrived = body.arrived.load(Ordering::Relaxed).saturating_sub(1);

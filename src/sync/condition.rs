@@ -53,6 +53,7 @@ pub struct ConditionWait<'a> {
     offset: u64,
     waiter: Waiter,
     patience: Patience,
+    is_over: bool,
 }
 
 impl<'a> ConditionWait<'a> {
@@ -74,6 +75,7 @@ impl<'a> ConditionWait<'a> {
             offset,
             waiter,
             patience: Patience::without_owner(timeout),
+            is_over: false,
         })
     }
 
@@ -83,11 +85,11 @@ impl<'a> ConditionWait<'a> {
     /// What the heap says, when it is swept.
     pub fn step(&mut self) -> Result<Step<()>> {
         if self.waiter.grant() == Grant::Granted {
-            return Ok(Step::Done(()));
+            return Ok(self.notified());
         }
         let Some(slice) = self.patience.slice() else {
             return Ok(match self.waiter.give_up() {
-                Grant::Granted => Step::Done(()),
+                Grant::Granted => self.notified(),
                 _ => Step::TimedOut,
             });
         };
@@ -96,9 +98,14 @@ impl<'a> ConditionWait<'a> {
             self.look_for_the_dead()?;
         }
         Ok(match self.waiter.grant() {
-            Grant::Granted => Step::Done(()),
+            Grant::Granted => self.notified(),
             _ => Step::GoOn,
         })
+    }
+
+    fn notified(&mut self) -> Step<()> {
+        self.is_over = true;
+        Step::Done(())
     }
 
     /// Clear away who died with a grant, so that it is passed on.
@@ -108,5 +115,14 @@ impl<'a> ConditionWait<'a> {
             let _fate = self.arena.fate(waiting.process, &mut go_on)?;
         }
         Ok(())
+    }
+}
+
+impl Drop for ConditionWait<'_> {
+    fn drop(&mut self) {
+        // Interrupted, as an exception does it: what this one was granted it has not heard of, so it is for another one.
+        if !self.is_over && self.waiter.give_up() == Grant::Granted {
+            notify(self.arena, self.offset, 1);
+        }
     }
 }

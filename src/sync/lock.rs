@@ -24,8 +24,8 @@ shared_struct! {
         pub thread: AtomicU64,
         /// 1: it stays locked when its owner dies.
         pub keeps: AtomicU32,
-        /// Nothing yet.
-        pub _unused: AtomicU32,
+        /// The process that `thread` is of: another one, after its death, may have a thread that is called the same.
+        pub process: AtomicU32,
         /// Where it was acquired, and by which process: `Noted`.
         pub noted: AtomicU64,
     }
@@ -94,9 +94,15 @@ impl LockBody {
     pub fn try_acquire(&self, who: Who) -> bool {
         let taken = self.take(who, 0);
         if taken {
-            self.thread.store(who.thread, Ordering::Relaxed);
+            self.belong_to(who);
         }
         taken
+    }
+
+    #[inline]
+    fn belong_to(&self, who: Who) {
+        self.thread.store(who.thread, Ordering::Release);
+        self.process.store(who.process, Ordering::Release); // mark: who reads this process reads no older thread
     }
 
     /// Swap the owner in; who does that notes the thread then.
@@ -136,8 +142,10 @@ impl LockBody {
     /// Whether this thread has it.
     #[inline]
     pub fn is_mine(&self, who: Who) -> bool {
-        // Acquire, as the word was last released: a thread that is a leftover of earlier was cleared before that.
-        self.word.load(Ordering::Acquire) & ID_MASK == who.process && self.thread.load(Ordering::Relaxed) == who.thread
+        // Acquire, as the word was last released: a thread of this process that had it earlier was cleared before that.
+        self.word.load(Ordering::Acquire) & ID_MASK == who.process
+            && self.process.load(Ordering::Acquire) == who.process // mark
+            && self.thread.load(Ordering::Relaxed) == who.thread
     }
 
     /// The process that has it; 0: none.
@@ -265,7 +273,7 @@ impl<'a> LockWait<'a> {
         if let Some(waiter) = &self.waiter {
             waiter.end();
         }
-        self.body.thread.store(self.who.thread, Ordering::Release);
+        self.body.belong_to(self.who);
         self.body.depth.store(1, Ordering::Relaxed);
         if let Some(site) = self.site {
             self.body.note_site(self.who, site);

@@ -6,6 +6,7 @@ pub mod event;
 pub mod holds;
 pub mod lock;
 pub mod patience;
+mod section;
 pub mod semaphore;
 pub mod side;
 pub(crate) mod word;

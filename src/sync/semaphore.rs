@@ -23,6 +23,8 @@ shared_struct! {
         pub maximum: AtomicU32,
         /// 1: it gives back what the dead had, see `holds.rs`.
         pub recovers: AtomicU32,
+        /// `section.rs`, if it does.
+        pub changing: AtomicU32,
     }
 }
 

@@ -1,16 +1,22 @@
-//! Kernel calls behind a safe face: one kernel object a file.
+//! Kernel calls behind a safe face: one kernel object a file. What loom has to see has a model of the same face.
 
 pub mod bell;
 pub mod credentials;
 pub mod descriptor;
+#[cfg_attr(loom, path = "modelled/futex.rs")]
 pub mod futex;
+#[cfg(all(test, loom))]
+#[path = "modelled/guarded.rs"]
+pub mod guarded;
 pub mod headroom;
 pub mod liveness;
 pub mod memfd;
 pub mod poll;
 pub mod process;
+#[cfg_attr(loom, path = "modelled/robust_mutex.rs")]
 pub mod robust_mutex;
 pub mod seqpacket;
+#[cfg_attr(loom, path = "modelled/shared.rs")]
 pub mod shared;
 pub mod signal;
 pub mod state;

@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
 
-use crate::atomics::{AtomicU64, Ordering};
+// No shared memory, hence not by that door: a static of loom's there cannot be.
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The longest name the kernel keeps for a process, in bytes, its closing NUL not counted.
 pub const NAME_MAX_BYTES: usize = 15;

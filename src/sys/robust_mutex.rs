@@ -92,7 +92,8 @@ impl Guard<'_> {
         self.inconsistent
     }
 
-    /// Say that it has been put right. Who gives the mutex back without leaves it unusable for ever.
+    /// Say that it has been put right, before giving it back: else it is unusable for ever, and glibc's trylock locks it
+    /// (instead of saying so every time, only to the first), so that the others hang.
     pub fn put_right(&mut self) {
         // SAFETY: this thread owns the mutex, and its owner before died.
         unsafe { libc::pthread_mutex_consistent(self.mutex.0.get()) };

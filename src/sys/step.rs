@@ -171,6 +171,17 @@ impl Drop for Child {
     }
 }
 
+/// Let this process have at most so much address space.
+pub fn limit_address_space(bytes: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: bytes,
+        rlim_max: bytes,
+    };
+    // SAFETY: the kernel reads the structure, which lives through the call.
+    let status = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+    assert_eq!(status, 0, "{}", io::Error::last_os_error());
+}
+
 /// Let a process do something, and kill it before each of its instructions in turn.
 ///
 /// Each time: `sets_up` in this process, `prepares` in the victim, `does` in it, and `checks` in this one, which is told

@@ -1,0 +1,291 @@
+//! Words of the arena overwritten at random, but for the mutexes: whatever is done then comes to an end, with a result or
+//! an error (arena README: threat model). A panic, a signal or a hang of the process that does it fails the test, which
+//! says its seed.
+
+#![allow(clippy::expect_used, reason = "tests")]
+
+use std::time::Duration;
+
+use crate::arena::heap::go_on;
+use crate::arena::layout::{
+    Header, ProcessRecord, WaiterRecord, BLOCK_HEADER, FIRST_SLAB, LARGE_AT, PROCESSES_AT, SLAB, SLAB_TABLE_AT,
+    SPANS_AT, WAITERS_AT,
+};
+use crate::arena::tag::Kind;
+use crate::arena::{Arena, Handle};
+use crate::atomics::{AtomicU64, Ordering};
+use crate::registry::processes::ProcessId;
+use crate::sync::barrier::{Barrier, BarrierBody, BarrierWait, Passed};
+use crate::sync::condition::{notify, ConditionBody, ConditionWait};
+use crate::sync::event::{EventBody, EventWait};
+use crate::sync::holds::{self, Holds};
+use crate::sync::lock::{LockBody, LockWait, Who};
+use crate::sync::patience::Step;
+use crate::sync::semaphore::{SemaphoreBody, SemaphoreWait};
+use crate::sys::step::{limit_address_space, Child, End};
+
+const SHORT: Option<Duration> = Some(Duration::from_micros(200));
+const HANG_SECONDS: u64 = 5;
+const ADDRESS_SPACE_BYTES: u64 = 16 << 30;
+/// What the arena may have in the end; it has some hundred KB in the beginning.
+const MEMORY_BYTES: u64 = 64 << 20;
+
+/// splitmix64.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+}
+
+/// One object of each kind, some more than once.
+fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
+    let kinds = [
+        (Kind::Lock, 32, Some("a lock")),
+        (Kind::RLock, 32, None),
+        (Kind::Semaphore, 32, Some("a semaphore")),
+        (Kind::Semaphore, holds::BODY, None),
+        (Kind::Condition, 32, None),
+        (Kind::Event, 32, None),
+        (Kind::Barrier, 32, Some("a barrier")),
+        (Kind::Memory, 100, None),
+        (Kind::Memory, 9000, Some("a value")),
+        (Kind::Memory, 200 << 10, None),
+        (Kind::Memory, 20 << 10, None),
+    ];
+    let make = |(kind, size, name)| {
+        let handle = arena.make(kind, size, name, &mut go_on).expect("an object");
+        if size == holds::BODY {
+            semaphore(arena, &handle).recovers.store(1, Ordering::Relaxed);
+        }
+        (kind, handle)
+    };
+    kinds.into_iter().map(make).collect()
+}
+
+fn semaphore(arena: &Arena, handle: &Handle) -> &'static SemaphoreBody {
+    let body: &SemaphoreBody = arena.body_of(handle).expect("a body");
+    body.maximum.store(3, Ordering::Relaxed);
+    body.word.store(1, Ordering::Relaxed);
+    body
+}
+
+/// A process that holds and waits for some of it, and dies; with the heap's mutex, if it is to.
+fn leave_a_dead_process(arena: &Arena, objects: &[(Kind, Handle)], with_the_heap: bool) {
+    let dead = Child::fork(|| {
+        if arena.register("dead", &mut go_on).is_err() {
+            return 0;
+        }
+        for (kind, handle) in objects {
+            let _ = arena
+                .attach(handle.offset, handle.generation, *kind, &mut go_on)
+                .map(std::mem::forget);
+            if let Ok(waiter) = arena.waiter(1) {
+                waiter.begin(handle.offset, 0);
+                std::mem::forget(waiter);
+            }
+        }
+        if let Ok(lock) = arena.body_of::<LockBody>(&objects[0].1) {
+            lock.try_acquire(Who {
+                process: arena.me(),
+                thread: 1,
+            });
+        }
+        if with_the_heap {
+            let heap = arena.heap(&mut go_on);
+            let _half_done = heap.as_ref().map(|heap| heap.allocate(Kind::Memory, 100));
+            std::mem::forget(heap);
+        }
+        0
+    });
+    assert_eq!(dead.join(HANG_SECONDS), End::Exited(0));
+}
+
+/// Overwrite some words.
+fn corrupt(arena: &Arena, objects: &[(Kind, Handle)], random: &mut Random) {
+    let slabs = arena.used() / SLAB - spans_of(arena);
+    let places = [
+        (0, size_of::<Header>() as u64),
+        (SLAB_TABLE_AT + FIRST_SLAB * 4, slabs * 4 + 8),
+        (PROCESSES_AT, 4 * size_of::<ProcessRecord>() as u64),
+        (WAITERS_AT, 16 * size_of::<WaiterRecord>() as u64),
+        (SPANS_AT, 16),
+        (FIRST_SLAB * SLAB, slabs * SLAB),
+    ];
+    let slab_start = |random: &mut Random| (FIRST_SLAB + random.below(slabs)) * SLAB;
+    if random.below(3) == 0 {
+        // The link of a block, or the next one of a chain: back to a block, perhaps the same.
+        let place = slab_start(random) + BLOCK_HEADER - 8 + 8 * random.below(2);
+        let link: &AtomicU64 = arena.file.at(place).expect("a word");
+        link.store(slab_start(random), Ordering::Relaxed);
+    }
+    for _ in 0..=random.below(12) {
+        let (start, length) = places[random.below(places.len() as u64) as usize];
+        let mut offset = start + random.below(length / 8) * 8;
+        if start == FIRST_SLAB * SLAB {
+            // Mostly where something is: an object, or what lies near the beginning of a slab.
+            let object = &objects[random.below(objects.len() as u64) as usize].1;
+            offset = match random.below(8) {
+                0 => offset,
+                1..3 => start + offset / SLAB % slabs * SLAB + random.below(2048 / 8) * 8,
+                _ => object.offset + random.below(8) * 8,
+            };
+        }
+        let word: &AtomicU64 = arena.file.at(offset).expect("a word");
+        let before = word.load(Ordering::Relaxed);
+        let any_block = FIRST_SLAB * SLAB + random.below(slabs * SLAB / 64) * 64;
+        let value = match random.below(9) {
+            0 => random.next(),
+            1 => 0,
+            2 => u64::MAX,
+            3 => before ^ (1 << random.below(64)),
+            4 => any_block,
+            5 => (random.next() << 32) | (any_block / 64),
+            6 => before.wrapping_add(1),
+            7 => LARGE_AT + random.below(8) * SLAB,
+            _ => random.below(16) | (random.below(16) << 32),
+        };
+        word.store(value, Ordering::Relaxed);
+    }
+}
+
+fn spans_of(arena: &Arena) -> u64 {
+    arena.account(&mut go_on).expect("in order").spans
+}
+
+/// Do all that can be done.
+fn exercise(arena: &Arena, objects: &[(Kind, Handle)], random: &mut Random) {
+    for _ in 0..40 {
+        let (kind, handle) = &objects[random.below(objects.len() as u64) as usize];
+        match random.below(10) {
+            0 => drop(arena.make(*kind, 1 << random.below(17), Some("new"), &mut go_on)),
+            1 => drop(arena.attach(handle.offset, handle.generation, *kind, &mut go_on)),
+            2 => drop(arena.release(handle, &mut go_on)),
+            3 => drop(arena.sweep(&mut go_on)),
+            4 => drop(arena.prepare_fork(&mut go_on)),
+            5 => look(arena, handle),
+            6 => leave_a_dead_process(arena, objects, random.below(2) == 0),
+            _ => drop(use_object(arena, *kind, handle)),
+        }
+    }
+    for (kind, handle) in objects {
+        drop(use_object(arena, *kind, handle));
+        look(arena, handle);
+        drop(arena.release(handle, &mut go_on));
+    }
+}
+
+fn look(arena: &Arena, handle: &Handle) {
+    drop(arena.account(&mut go_on));
+    drop(arena.bytes_of(handle, true));
+    drop(arena.size_of(handle));
+    drop(arena.name_of(handle.offset));
+    for waiting in arena.waiting(0) {
+        drop(arena.see(waiting.process));
+        drop(arena.fate(waiting.process, &mut go_on));
+    }
+    drop(arena.process_ended(1 << 22, None, &mut go_on));
+    drop(arena.see(ProcessId(handle.generation)));
+}
+
+fn use_object(arena: &Arena, kind: Kind, handle: &Handle) -> crate::arena::Result<()> {
+    let offset = handle.offset;
+    let who = Who {
+        process: arena.me(),
+        thread: 1,
+    };
+    match kind {
+        Kind::Lock | Kind::RLock => {
+            let body: &LockBody = arena.body_of(handle)?;
+            let mut wait = LockWait::new(arena, body, offset, who, SHORT);
+            until_done(|| wait.step())?;
+            drop(wait);
+            let _ = body.try_acquire_again(who);
+            let _ = body.release_once(who);
+            let _ = body.release();
+        }
+        Kind::Semaphore => {
+            let body: &SemaphoreBody = arena.body_of(handle)?;
+            let holds = Holds::of(arena, body, offset)?;
+            let mut wait = SemaphoreWait::new(arena, body, holds, offset, 1, SHORT);
+            until_done(|| wait.step())?;
+            let _ = body.release();
+            holds.map_or(Ok(true), |holds| holds.release())?;
+        }
+        Kind::Condition => {
+            let body: &ConditionBody = arena.body_of(handle)?;
+            let mut wait = ConditionWait::new(arena, body, offset, 1, SHORT)?;
+            notify(arena, offset, 1);
+            until_done(|| wait.step())?;
+            notify(arena, offset, usize::MAX);
+        }
+        Kind::Event => {
+            let body: &EventBody = arena.body_of(handle)?;
+            let mut wait = EventWait::new(arena, body, offset, 1, SHORT);
+            until_done(|| wait.step())?;
+            body.set();
+            body.clear();
+        }
+        Kind::Barrier => {
+            let body: &BarrierBody = arena.body_of(handle)?;
+            let barrier = Barrier { arena, body, offset };
+            let mut wait = BarrierWait::new(barrier, 1, SHORT)?;
+            if let Some(Passed::Last(_)) = until_done(|| wait.step())? {
+                let _ = barrier.open(wait.cycle())?;
+            }
+            barrier.reset()?;
+            BarrierWait::new(barrier, 1, SHORT)?.leave()?;
+            barrier.abort()?;
+        }
+        _ => drop(arena.bytes_of(handle, true)?),
+    }
+    Ok(())
+}
+
+fn until_done<T>(mut step: impl FnMut() -> crate::arena::Result<Step<T>>) -> crate::arena::Result<Option<T>> {
+    loop {
+        match step()? {
+            Step::Done(done) => return Ok(Some(done)),
+            Step::TimedOut => return Ok(None),
+            Step::GoOn => {}
+        }
+    }
+}
+
+fn run(seed: u64) -> End {
+    let child = Child::fork(|| {
+        limit_address_space(ADDRESS_SPACE_BYTES);
+        let mut random = Random(seed);
+        let arena = Arena::create(Some(MEMORY_BYTES / 2)).expect("an arena");
+        arena.register("fuzzed", &mut go_on).expect("a record");
+        let objects = make_objects(&arena);
+        leave_a_dead_process(&arena, &objects, false);
+        corrupt(&arena, &objects, &mut random);
+        exercise(&arena, &objects, &mut random);
+        let file = arena.descriptor().expect("open");
+        let blocks = rustix::fs::fstat(file).expect("a file").st_blocks as u64;
+        assert!(blocks * 512 <= MEMORY_BYTES, "{blocks} blocks");
+        0
+    });
+    child.join(HANG_SECONDS)
+}
+
+#[test]
+fn a_corrupted_arena_leads_to_errors_and_nothing_worse() {
+    let number = |name: &str, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"));
+    let (first, count) = (number("CORRUPTION_SEED", 1), number("CORRUPTION_COUNT", 200));
+    let failed: Vec<(u64, End)> = (first..first + count)
+        .map(|seed| (seed, run(seed)))
+        .filter(|(_, end)| *end != End::Exited(0))
+        .collect();
+    assert!(failed.is_empty(), "CORRUPTION_SEED: {failed:?}");
+}
