@@ -47,7 +47,7 @@ def test_the_package_has_no_public_name_beside_its_list() -> None:
     assert public - {"SUBDEBUG", "SUBWARNING"} == set(allcores.__all__)  # those two: as in multiprocessing
 
 
-@pytest.mark.parametrize("name", ["popen_fork", "queues", "util", "dummy", "dummy.connection", "resource_tracker"])
+@pytest.mark.parametrize("name", ["popen_fork", "util", "dummy", "dummy.connection", "resource_tracker"])
 def test_what_is_handed_on_is_the_standard_module_itself(name: str) -> None:
     assert importlib.import_module(f"allcores.{name}") is importlib.import_module(f"multiprocessing.{name}")
 
@@ -81,7 +81,7 @@ def test_private_rooms_do_not_import_the_floors_above(path: Path) -> None:
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p not in HANDED_ON], ids=str)
 def test_kernel_calls_that_python_lacks_go_through_the_core(path: Path) -> None:
-    about_ctypes = path.name == "sharedctypes.py"
+    about_ctypes = path.name in {"sharedctypes.py", "_memory_view.py"}
     assert not {"ctypes", "cffi"} & imports_of(path) or about_ctypes
 
 

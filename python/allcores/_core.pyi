@@ -435,6 +435,7 @@ class Channel:
     def _name(self) -> str | None: ...
     def _waiters(self) -> int: ...
 
+@disjoint_base
 class Condition:
     """A place to wait until somebody says that something has changed; ``lock`` belongs to it."""
 

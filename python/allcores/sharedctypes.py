@@ -20,6 +20,7 @@ from typing import Any
 
 from allcores import _arena, _core
 from allcores import context as _context
+from allcores._memory_view import view_of
 
 # Bound now: install() puts ours under these names in the standard module.
 _standard_synchronized = _std.synchronized
@@ -37,9 +38,7 @@ class _Block:
 
     def create_memoryview(self) -> memoryview:
         """Return all of it, as bytes."""
-        view = (ctypes.c_char * self._memory.size).from_address(self._memory.address)
-        view._wrapper = self  # type: ignore[attr-defined]  # it lives as long as the view
-        return memoryview(view)
+        return view_of(self._memory, ctypes.c_char, self)
 
     def __reduce__(self) -> Any:
         address = self._memory._address()

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
 
+use rustix::io::{pread, pwrite};
+
 use super::layout::{ChannelBody, FIRST_SEGMENT, LONGEST};
 use super::{Channel, GetWait, Got, Message, Put};
 use crate::arena::heap::go_on;
@@ -55,8 +57,9 @@ impl<'a> Scene<'a> {
             .make(Kind::Memory, BLOCK_BYTES, None, &mut go_on)
             .expect("memory");
         let bytes = self.arena.bytes_of(&block, true).expect("bytes");
-        // SAFETY: mapped, so long, and nobody else's.
-        unsafe { bytes.start.write_bytes(number, bytes.size as usize) };
+        let file = self.arena.descriptor().expect("open");
+        let written = pwrite(file, &vec![number; bytes.size as usize], bytes.position);
+        assert_eq!(written, Ok(BLOCK_BYTES as usize));
         self.put(Message::Block(0, &block));
         self.arena.release(&block, &mut go_on).expect("released");
     }
@@ -74,8 +77,9 @@ impl<'a> Scene<'a> {
             Got::Bytes(_) => bytes.first().copied(),
             Got::Block(_, block) => {
                 let there = self.arena.bytes_of(&block, true).expect("bytes");
-                // SAFETY: mapped, so long, and nobody writes there.
-                bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(there.start, there.size as usize) });
+                bytes.resize(there.size as usize, 0);
+                let read = pread(self.arena.descriptor().expect("open"), &mut bytes, there.position);
+                assert_eq!(read, Ok(BLOCK_BYTES as usize));
                 self.arena.release(&block, &mut go_on).expect("released");
                 bytes.first().copied()
             }

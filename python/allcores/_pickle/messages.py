@@ -144,9 +144,6 @@ def loads(message: bytes | _core.Memory) -> Any:
 
 
 def _view(memory: _core.Memory) -> memoryview:
-    """Return the bytes of a block, which lives as long as they do."""
-    import ctypes  # only now: few messages are long
+    from allcores._memory_view import view_of  # only now: few messages are long
 
-    array = (ctypes.c_ubyte * memory.size).from_address(memory.address)
-    array._wrapper = memory  # type: ignore[attr-defined]
-    return memoryview(array).cast("B")
+    return view_of(memory).cast("B")
