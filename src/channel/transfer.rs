@@ -276,11 +276,16 @@ impl<'a> Channel<'a> {
             write = body.read.load(Ordering::Relaxed); // README: killed between c and d, for the first one
             body.write.store(write, Ordering::Relaxed);
         }
+        let mut has_gone_on = false;
         loop {
             if write != 0 {
                 let room = Room::at(self.arena, write)?;
                 let next = room.segment.next.load(Ordering::Relaxed);
                 if next != 0 {
+                    if has_gone_on {
+                        return Err(Error::Corrupt("a channel's last segment is not the last one"));
+                    }
+                    has_gone_on = true;
                     write = next; // README: killed between c and d
                     body.write.store(next, Ordering::Relaxed);
                     continue;
