@@ -50,6 +50,11 @@ def test_a_queue_that_has_something_is_readable_from_the_first_look_on() -> None
 def test_a_queue_can_be_waited_for_beside_sockets_and_sentinels() -> None:
     queue: Any = allcores.Queue()
     ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wait_beside(queue, ours, theirs)
+
+
+def wait_beside(queue: Any, ours: socket.socket, theirs: socket.socket) -> None:
     process = allcores.get_context("fork").Process(target=lambda: (theirs.recv(1), queue.put("x"), theirs.recv(1)))
     process.start()
     everything = [queue, ours, process.sentinel]
@@ -60,8 +65,6 @@ def test_a_queue_can_be_waited_for_beside_sockets_and_sentinels() -> None:
     ours.send(b"!")
     assert connection.wait(everything, 30) == [process.sentinel]
     process.join()
-    ours.close()
-    theirs.close()
 
 
 def test_a_thread_in_select_is_woken_by_a_thread_that_puts() -> None:

@@ -26,7 +26,7 @@ from allcores.synchronize import _SEM_VALUE_MAX, _InArena
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 __all__ = ["Empty", "Full", "JoinableQueue", "Queue", "ShutDown", "SimpleQueue"]
@@ -146,6 +146,26 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
     def full(self) -> bool:
         """Tell whether there is no room just now."""
         return self._channel._length() >= self._maxsize
+
+    def put_many(self, objects: Iterable[Any], block: bool = True, timeout: float | None = None) -> None:
+        """Put objects in their order, faster than one by one. What pickling them raises is raised before any is put.
+
+        `queue.Full` when there was no room for all in ``timeout`` seconds, or at once unless ``block``; its first
+        argument says how many were put.
+        """
+        self._assert_open()
+        objects = list(objects)
+        count = self._channel.put_many(objects, block, timeout)
+        if count < len(objects):
+            raise Full(count)
+
+    def get_many(self, most: int | None = None, block: bool = True, timeout: float | None = None) -> list[Any]:
+        """Get what there is, ``most`` objects at most, faster than one by one; waits for the first one as `get`.
+
+        When unpickling one fails, that error is raised, and has the other objects in its attribute ``got``.
+        """
+        self._assert_open()
+        return self._channel.get_many(most, block, timeout)
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when there is something to get: for `select`, `connection.wait`.
