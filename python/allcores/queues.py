@@ -149,14 +149,11 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
     def shutdown(self, immediate: bool = False) -> None:
         """Shut the queue for all processes: `put` raises `ShutDown`, and so does `get` when there is nothing left.
 
-        With ``immediate`` what is there is dropped. As `queue.Queue.shutdown` of Python 3.13.
+        With ``immediate`` what is there is dropped, and so many tasks are done; as `queue.Queue.shutdown` in 3.13.
         """
         self._channel._shut()
-        while immediate and self._channel._length():
-            try:
-                self._channel.get(False)
-            except (Empty, ShutDown):
-                break
+        while immediate and self._channel._drop_message():
+            pass
 
     def close(self) -> None:
         """Say that this process neither puts nor gets any more: that is a ValueError from now on."""
