@@ -62,8 +62,10 @@ class _End:
         return self._queue._closed
 
     def close(self) -> None:
-        """Close the queue in this process."""
-        self._queue.close()
+        """Do nothing: there is no pipe.
+
+        Whoever closes one end, as an executor does when a worker was killed, goes on to use the queue.
+        """
 
     def poll(self, timeout: float | None = 0.0) -> bool:
         """Wait ``timeout`` seconds at most until there is something to get; True when there is."""
@@ -98,7 +100,14 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
 
     def __setstate__(self, state: Any) -> None:
         """Be a handle to the queue that was sent."""
-        self._have(*state)
+        if len(state) == 2:
+            self._have(*state)
+        else:
+            from allcores._queue_of_pipe import PipeChannel  # only now: it is rarely met
+
+            kind = JoinableQueue.__bases__[1] if isinstance(self, JoinableQueue) else Queue.__bases__[0]
+            channel: Any = PipeChannel(kind, state)
+            self._have(state[1], channel)
 
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put an object. `queue.Full` when there was no room in ``timeout`` seconds, or at once unless ``block``.
