@@ -21,11 +21,12 @@ from multiprocessing.queues import SimpleQueue
 from queue import Empty, Full
 
 from allcores import _core
+from allcores._readable import readable
 from allcores.synchronize import _SEM_VALUE_MAX, _InArena
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 __all__ = ["Empty", "Full", "JoinableQueue", "Queue", "ShutDown", "SimpleQueue"]
@@ -66,6 +67,14 @@ class _End:
 
         Whoever closes one end, as an executor does when a worker was killed, goes on to use the queue.
         """
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when there is something to get: see `Queue.fileno`."""
+        return self._queue.fileno()
+
+    def recv(self) -> Any:
+        """Get an object."""
+        return self._queue.get()
 
     def poll(self, timeout: float | None = 0.0) -> bool:
         """Wait ``timeout`` seconds at most until there is something to get; True when there is."""
@@ -146,6 +155,50 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
     def full(self) -> bool:
         """Tell whether there is no room just now."""
         return self._channel._length() >= self._maxsize
+
+    def put_many(self, objects: Iterable[Any], block: bool = True, timeout: float | None = None) -> None:
+        """Put objects in their order, faster than one by one. What pickling them raises is raised before any is put.
+
+        `queue.Full` when there was no room for all in ``timeout`` seconds, or at once unless ``block``; its first
+        argument says how many were put.
+        """
+        self._assert_open()
+        objects = list(objects)
+        count = self._channel.put_many(objects, block, timeout)
+        if count < len(objects):
+            raise Full(count)
+
+    def get_many(self, most: int | None = None, block: bool = True, timeout: float | None = None) -> list[Any]:
+        """Get what there is, ``most`` objects at most, faster than one by one; waits for the first one as `get`.
+
+        When unpickling one fails, that error is raised, and has the other objects in its attribute ``got``.
+        """
+        self._assert_open()
+        return self._channel.get_many(most, block, timeout)
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when there is something to get: for `select`, `connection.wait`.
+
+        It is readable for a moment, too, when another process was faster, or a producer was killed in the middle of
+        `put`: get with ``block=False``. It is this process's; others ask for their own.
+        """
+        return self._channel._listen(False)
+
+    async def aget(self) -> Any:
+        """Get an object; other coroutines run while there is none. No thread, and cancelling it takes nothing."""
+        while True:
+            try:
+                return self.get(False)
+            except Empty:
+                await readable(self._channel._listen(False))
+
+    async def aput(self, obj: Any) -> None:
+        """Put an object; other coroutines run while there is no room. No thread, and cancelling it puts nothing."""
+        while True:
+            try:
+                return self.put(obj, False)
+            except Full:
+                await readable(self._channel._listen(True))
 
     def __iter__(self) -> Iterator[Any]:
         """Get objects until the queue is shut down and empty."""

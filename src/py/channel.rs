@@ -1,8 +1,12 @@
 //! Channels in Python.
 
 use std::cell::RefCell;
-use std::time::Duration;
+use std::ops::Range;
+use std::os::fd::RawFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
@@ -13,10 +17,11 @@ use super::memory::Memory;
 use super::primitives::{decode, encode};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
+use crate::arena::Handle;
 use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::layout::{ChannelBody, LONGEST};
-use crate::channel::{GetWait, Got, Message, Put, PutWait, Until};
+use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
 use crate::sync::patience::Patience;
 use crate::sync::side::Held;
 
@@ -31,17 +36,101 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Whose lock, and who is listened to.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Producers = 0,
+    Consumers = 1,
+}
+
 /// A queue of messages.
 #[pyclass(frozen, subclass, module = "allcores._core")]
-struct Channel(Object<ChannelBody>);
+struct Channel {
+    object: Object<ChannelBody>,
+    /// For messages, and for room. Locked with the GIL held, and never while that is released.
+    listeners: [Mutex<Option<Listener>>; 2],
+}
 
 impl Channel {
     fn face(&self) -> crate::channel::Channel<'static> {
         crate::channel::Channel {
-            arena: self.0.arena,
-            body: self.0.body,
-            offset: self.0.offset(),
+            arena: self.object.arena,
+            body: self.object.body,
+            offset: self.object.offset(),
         }
+    }
+
+    /// The object that a message says.
+    fn object_of<'py>(
+        &self,
+        py: Python<'py>,
+        kind: u8,
+        bytes: &[u8],
+        block: Option<Handle>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match block {
+            Some(block) => unpickled(
+                py,
+                Bound::new(py, Memory::of(py, self.object.arena, block)?)?.into_any(),
+            ),
+            None if kind == ENCODED => decode(py, bytes),
+            None => unpickled(py, PyBytes::new(py, bytes).into_any()),
+        }
+    }
+
+    fn listener(&self, of: Side) -> MutexGuard<'_, Option<Listener>> {
+        self.listeners[of as usize]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock of a side, however long that takes.
+    fn lock(&self, py: Python<'_>, side: Side) -> PyResult<Held> {
+        let face = self.face();
+        let word = match side {
+            Side::Producers => &face.body.put_lock,
+            Side::Consumers => &face.body.get_lock,
+        };
+        let mut patience = Patience::with_owner(None);
+        let held = until_done(py, || Held::lock(face.arena, word, &mut patience))?;
+        held.ok_or_else(|| PyRuntimeError::new_err("a lock without a time limit was not acquired"))
+    }
+
+    /// Have the descriptor for messages, if there is one, not be readable if there are none, unless somebody puts just now.
+    fn silence_arrivals(&self) {
+        let face = self.face();
+        if let Some(listener) = self.listener(Side::Producers).as_ref().filter(|_| face.is_empty()) {
+            if let Some(producers) = face.try_producers() {
+                face.silence_arrivals(&producers, listener);
+            }
+        }
+    }
+
+    /// The same for room.
+    fn silence_departures(&self) {
+        let face = self.face();
+        if let Some(listener) = self.listener(Side::Consumers).as_ref().filter(|_| face.is_full()) {
+            if let Some(consumers) = face.try_consumers() {
+                face.silence_departures(&consumers, listener);
+            }
+        }
+    }
+
+    /// Where there is a descriptor for messages, and no message: whoever has rung, and is about to put one, is waited for.
+    /// True when there is one now.
+    fn waits_for_producers(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.listener(Side::Producers).is_some() {
+            drop(self.lock(py, Side::Producers)?);
+        }
+        Ok(!self.face().is_empty())
+    }
+
+    /// The same where there is no room; true when there is some now.
+    fn waits_for_consumers(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.listener(Side::Consumers).is_some() {
+            drop(self.lock(py, Side::Consumers)?);
+        }
+        Ok(!self.face().is_full())
     }
 
     fn try_get(&self, buffer: &mut Vec<u8>) -> crate::arena::Result<Option<Got>> {
@@ -62,11 +151,15 @@ impl Channel {
         let mut buffer = BUFFER.with(RefCell::take);
         buffer.clear();
         let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+        if matches!(got, Some(Got::Empty)) && is_at_once(seconds) && self.waits_for_producers(py)? {
+            got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+        }
         if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
             let mut wait = GetWait::new(self.face(), thread(), timeout_of(seconds), buffer);
             got = until_done(py, || wait.step())?;
             buffer = wait.take();
         }
+        self.silence_arrivals();
         Ok((got, buffer))
     }
 
@@ -88,7 +181,10 @@ impl Channel {
         if is_new {
             object.body.capacity.store(capacity, Relaxed);
         }
-        Ok(Self(object))
+        Ok(Self {
+            object,
+            listeners: Default::default(),
+        })
     }
 
     /// Put an object; queue.Full when there was no room in `timeout` seconds, or at once unless `block`.
@@ -102,10 +198,7 @@ impl Channel {
             Message::Bytes(ENCODED, &buffer)
         } else {
             pickle = pickled(obj)?;
-            match pickle.cast::<PyBytes>() {
-                Ok(bytes) => Message::Bytes(PICKLED, bytes.as_bytes()),
-                Err(_) => Message::Block(PICKLED, pickle.cast::<Memory>()?.get().handle()),
-            }
+            message_of(&pickle)?
         };
         let face = self.face();
         let at_once = match face.try_producers() {
@@ -118,10 +211,11 @@ impl Channel {
                 Put::Done
             }
             Some(Put::Shut) => Put::Shut,
-            Some(Put::Full) if is_at_once(seconds) => Put::Full,
+            Some(Put::Full) if is_at_once(seconds) && !self.waits_for_consumers(py)? => Put::Full,
             _ => self.wait_and_put(py, message, timeout_of(seconds))?,
         };
         keep(buffer);
+        self.silence_departures();
         match put {
             Put::Done => Ok(()),
             Put::Full => Err(of_queue(py, "Full")),
@@ -134,17 +228,130 @@ impl Channel {
     fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         let (got, buffer) = self.take(py, if block { timeout } else { Some(0.0) })?;
         let object = match got {
-            Some(Got::Bytes(ENCODED)) => decode(py, &buffer),
-            Some(Got::Bytes(_)) => unpickled(py, PyBytes::new(py, &buffer).into_any()),
-            Some(Got::Block(_, block)) => {
-                let memory = Memory::of(py, self.0.arena, block)?;
-                unpickled(py, Bound::new(py, memory)?.into_any())
-            }
+            Some(Got::Bytes(kind)) => self.object_of(py, kind, &buffer, None),
+            Some(Got::Block(kind, block)) => self.object_of(py, kind, &[], Some(block)),
             Some(Got::Shut) => Err(of_queue(py, "ShutDown")),
             Some(Got::Empty) | None => Err(of_queue(py, "Empty")),
         };
         keep(buffer);
         object
+    }
+
+    /// Put objects, in their order and with one lock as far as there is room; the number of those that were put, which
+    /// is less than all when there was no room in `timeout` seconds, or at once unless `block`.
+    #[pyo3(signature = (objects, block=true, timeout=None))]
+    fn put_many(
+        &self,
+        py: Python<'_>,
+        objects: &Bound<'_, PyAny>,
+        block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<usize> {
+        let seconds = if block { timeout } else { Some(0.0) };
+        let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
+        // All of them first: what cannot be pickled is an error before anything is put.
+        let mut bytes = Vec::new();
+        let mut parts = Vec::new();
+        for object in objects.try_iter()? {
+            let (object, start) = (object?, bytes.len());
+            if encode(&object, &mut bytes, LONGEST) {
+                parts.push(Part::Encoded(start..bytes.len()));
+            } else {
+                bytes.truncate(start);
+                parts.push(Part::Pickled(pickled(&object)?.unbind()));
+            }
+        }
+        let messages: PyResult<Vec<Message<'_>>> = parts.iter().map(|part| part.message(py, &bytes)).collect();
+        let (messages, face, mut put) = (messages?, self.face(), 0);
+        while put < messages.len() {
+            let before = put;
+            let producers = self.lock(py, Side::Producers)?;
+            let mut outcome = Put::Done;
+            while put < messages.len() && outcome == Put::Done {
+                outcome = match face.put(&producers, messages[put]) {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        drop(producers);
+                        face.announce_arrival();
+                        return Err(raise(py, error));
+                    }
+                };
+                put += usize::from(outcome == Put::Done);
+            }
+            drop(producers);
+            if put > before {
+                face.announce_arrival();
+            }
+            if outcome == Put::Full {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                if left.is_some_and(|left| left.is_zero()) {
+                    break;
+                }
+                outcome = self.wait_and_put(py, messages[put], left)?;
+                put += usize::from(outcome == Put::Done);
+                if outcome == Put::Full {
+                    break;
+                }
+            }
+            if outcome == Put::Shut {
+                return Err(of_queue(py, "ShutDown"));
+            }
+        }
+        self.silence_departures();
+        Ok(put)
+    }
+
+    /// Get what there is, `most` objects at most and with one lock, when there is something; queue.Empty as for `get`.
+    ///
+    /// What unpickling one of them raises is raised when all were tried; its attribute `got` has the others.
+    #[pyo3(signature = (most=None, block=true, timeout=None))]
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        most: Option<usize>,
+        block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let most = most.unwrap_or(usize::MAX);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let mut objects = vec![self.get(py, block, timeout)?];
+        let face = self.face();
+        if objects.len() == most || face.is_empty() {
+            return Ok(objects);
+        }
+        let (mut bytes, mut got) = (Vec::new(), Vec::new());
+        let consumers = self.lock(py, Side::Consumers)?;
+        let mut error = None;
+        while objects.len() + got.len() < most {
+            let start = bytes.len();
+            match face.get(&consumers, &mut bytes) {
+                Ok(Got::Bytes(kind)) => got.push((kind, start..bytes.len(), None)),
+                Ok(Got::Block(kind, block)) => got.push((kind, 0..0, Some(block))),
+                Ok(Got::Empty | Got::Shut) => break,
+                Err(wrong) => {
+                    error = Some(raise(py, wrong));
+                    break;
+                }
+            }
+        }
+        drop(consumers);
+        face.announce_departure();
+        self.silence_arrivals();
+        for (kind, range, block) in got {
+            match self.object_of(py, kind, &bytes[range], block) {
+                Ok(object) => objects.push(object),
+                Err(wrong) => error = error.or(Some(wrong)),
+            }
+        }
+        match error {
+            None => Ok(objects),
+            Some(error) => {
+                error.value(py).setattr("got", objects)?;
+                Err(error)
+            }
+        }
     }
 
     /// Wait until there is something to get, or never will be; False when that took longer than `timeout` seconds.
@@ -161,13 +368,11 @@ impl Channel {
 
     /// Have nothing put from now on.
     fn _shut(&self, py: Python<'_>) -> PyResult<()> {
-        let face = self.face();
-        let mut patience = Patience::with_owner(None);
-        let producers = until_done(py, || Held::lock(face.arena, &face.body.put_lock, &mut patience))?;
-        if let Some(producers) = producers {
-            face.shut(&producers);
-        }
-        face.announce_all();
+        let producers = self.lock(py, Side::Producers)?;
+        let consumers = self.lock(py, Side::Consumers)?;
+        self.face().shut(&producers, &consumers);
+        drop((producers, consumers));
+        self.face().announce_all();
         Ok(())
     }
 
@@ -177,11 +382,33 @@ impl Channel {
         keep(buffer);
         match got {
             Some(Got::Bytes(_)) => {}
-            Some(Got::Block(_, block)) => drop(Object::<AtomicU64>::of(py, self.0.arena, block)?),
+            Some(Got::Block(_, block)) => drop(Object::<AtomicU64>::of(py, self.object.arena, block)?),
             Some(Got::Empty | Got::Shut) | None => return Ok(false),
         }
         let _ = self.face().task_done(); // false when more were said to be done than were got
         Ok(true)
+    }
+
+    /// Return a descriptor that is readable when there may be a message (or room, if `for_room`), and is this object's.
+    #[pyo3(signature = (for_room, /))]
+    fn _listen(&self, py: Python<'_>, for_room: bool) -> PyResult<RawFd> {
+        let side = if for_room { Side::Consumers } else { Side::Producers };
+        let descriptor = |listener: &Option<Listener>| listener.as_ref()?.descriptor(self.object.arena);
+        if let Some(descriptor) = descriptor(&self.listener(side)) {
+            return Ok(descriptor);
+        }
+        let held = self.lock(py, side)?;
+        let listener = match side {
+            Side::Producers => self.face().listen_for_arrivals(&held),
+            Side::Consumers => self.face().listen_for_departures(&held),
+        };
+        drop(held);
+        let listener = listener.map_err(|error| raise(py, error))?;
+        let mut kept = self.listener(side);
+        if descriptor(&kept).is_none() {
+            *kept = Some(listener); // or else another thread was faster
+        }
+        descriptor(&kept).ok_or_else(|| PyRuntimeError::new_err("the descriptor was closed at once"))
     }
 
     /// Whether nothing can be put any more.
@@ -208,17 +435,42 @@ impl Channel {
 
     /// Session, offset and generation, by which every process of the session finds it.
     fn _address(&self) -> Address {
-        self.0.address()
+        self.object.address()
     }
 
     /// The name it was given.
     fn _name(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        self.0.name(py)
+        self.object.name(py)
     }
 
     /// How many threads wait for it.
     fn _waiters(&self) -> usize {
-        self.0.arena.waiting(self.0.offset()).count()
+        self.object.arena.waiting(self.object.offset()).count()
+    }
+}
+
+/// A message that is put with others.
+enum Part {
+    /// These bytes of a buffer.
+    Encoded(Range<usize>),
+    /// `pickled`.
+    Pickled(Py<PyAny>),
+}
+
+impl Part {
+    fn message<'a>(&'a self, py: Python<'a>, bytes: &'a [u8]) -> PyResult<Message<'a>> {
+        match self {
+            Self::Encoded(range) => Ok(Message::Bytes(ENCODED, &bytes[range.clone()])),
+            Self::Pickled(pickle) => message_of(pickle.bind(py)),
+        }
+    }
+}
+
+/// The message that a pickle is.
+fn message_of<'a>(pickle: &'a Bound<'_, PyAny>) -> PyResult<Message<'a>> {
+    match pickle.cast::<PyBytes>() {
+        Ok(bytes) => Ok(Message::Bytes(PICKLED, bytes.as_bytes())),
+        Err(_) => Ok(Message::Block(PICKLED, pickle.cast::<Memory>()?.get().handle())),
     }
 }
 
