@@ -58,7 +58,7 @@ class _End:
         self._channel, self.closed = channel, False
 
     def close(self) -> None:
-        """Note that this process does not use it any more."""
+        """Note that this process does not use this end any more; the queue it still may."""
         self.closed = True
 
     def fileno(self) -> int:
@@ -108,7 +108,14 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
 
     def __setstate__(self, state: Any) -> None:
         """Be a handle to the queue that was sent."""
-        self._have(*state)
+        if len(state) == 2:
+            self._have(*state)
+        else:
+            from allcores._queue_of_pipe import PipeChannel  # only now: it is rarely met
+
+            kind = JoinableQueue.__bases__[1] if isinstance(self, JoinableQueue) else Queue.__bases__[0]
+            channel: Any = PipeChannel(kind, state)
+            self._have(state[1], channel)
 
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put an object. `queue.Full` when there was no room in ``timeout`` seconds, or at once unless ``block``.
@@ -203,14 +210,11 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
     def shutdown(self, immediate: bool = False) -> None:
         """Shut the queue for all processes: `put` raises `ShutDown`, and so does `get` when there is nothing left.
 
-        With ``immediate`` what is there is dropped. As `queue.Queue.shutdown` of Python 3.13.
+        With ``immediate`` what is there is dropped, and so many tasks are done; as `queue.Queue.shutdown` in 3.13.
         """
         self._channel._shut()
-        while immediate and self._channel._length():
-            try:
-                self._channel.get(False)
-            except (Empty, ShutDown):
-                break
+        while immediate and self._channel._drop_message():
+            pass
 
     def close(self) -> None:
         """Say that this process neither puts nor gets any more: that is a ValueError from now on."""

@@ -18,6 +18,7 @@ use super::primitives::{decode, encode};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::arena::Handle;
+use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::layout::{ChannelBody, LONGEST};
 use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
@@ -145,6 +146,23 @@ impl Channel {
         Ok(Some(got))
     }
 
+    /// Take a message, and the buffer that it is in.
+    fn take(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<(Option<Got>, Vec<u8>)> {
+        let mut buffer = BUFFER.with(RefCell::take);
+        buffer.clear();
+        let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+        if matches!(got, Some(Got::Empty)) && is_at_once(seconds) && self.waits_for_producers(py)? {
+            got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+        }
+        if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
+            let mut wait = GetWait::new(self.face(), thread(), timeout_of(seconds), buffer);
+            got = until_done(py, || wait.step())?;
+            buffer = wait.take();
+        }
+        self.silence_arrivals();
+        Ok((got, buffer))
+    }
+
     #[cold]
     fn wait_and_put(&self, py: Python<'_>, message: Message<'_>, timeout: Option<Duration>) -> PyResult<Put> {
         let mut wait = PutWait::new(self.face(), thread(), timeout);
@@ -157,6 +175,7 @@ impl Channel {
     #[new]
     #[pyo3(signature = (capacity, name=None, address=None))]
     fn new(py: Python<'_>, capacity: u32, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
+        messages(py)?; // a signal handler that puts should not find the module half imported
         let size = size_of::<ChannelBody>() as u64;
         let (object, is_new) = Object::<ChannelBody>::new(py, Kind::Channel, size, name, address)?;
         if is_new {
@@ -175,7 +194,7 @@ impl Channel {
         let mut buffer = BUFFER.with(RefCell::take);
         buffer.clear();
         let pickle;
-        let message = if encode(obj, &mut buffer) && buffer.len() <= LONGEST {
+        let message = if encode(obj, &mut buffer, LONGEST) {
             Message::Bytes(ENCODED, &buffer)
         } else {
             pickle = pickled(obj)?;
@@ -207,19 +226,7 @@ impl Channel {
     /// Get an object; queue.Empty when there was none in `timeout` seconds, or at once unless `block`.
     #[pyo3(signature = (block=true, timeout=None))]
     fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        let seconds = if block { timeout } else { Some(0.0) };
-        let mut buffer = BUFFER.with(RefCell::take);
-        buffer.clear();
-        let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
-        if matches!(got, Some(Got::Empty)) && is_at_once(seconds) && self.waits_for_producers(py)? {
-            got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
-        }
-        if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
-            let mut wait = GetWait::new(self.face(), thread(), timeout_of(seconds), buffer);
-            got = until_done(py, || wait.step())?;
-            buffer = wait.take();
-        }
-        self.silence_arrivals();
+        let (got, buffer) = self.take(py, if block { timeout } else { Some(0.0) })?;
         let object = match got {
             Some(Got::Bytes(kind)) => self.object_of(py, kind, &buffer, None),
             Some(Got::Block(kind, block)) => self.object_of(py, kind, &[], Some(block)),
@@ -247,7 +254,7 @@ impl Channel {
         let mut parts = Vec::new();
         for object in objects.try_iter()? {
             let (object, start) = (object?, bytes.len());
-            if encode(&object, &mut bytes) && bytes.len() - start <= LONGEST {
+            if encode(&object, &mut bytes, LONGEST) {
                 parts.push(Part::Encoded(start..bytes.len()));
             } else {
                 bytes.truncate(start);
@@ -369,6 +376,19 @@ impl Channel {
         Ok(())
     }
 
+    /// Drop a message, as a task that is done, and make nothing of it; False when there is none.
+    fn _drop_message(&self, py: Python<'_>) -> PyResult<bool> {
+        let (got, buffer) = self.take(py, Some(0.0))?;
+        keep(buffer);
+        match got {
+            Some(Got::Bytes(_)) => {}
+            Some(Got::Block(_, block)) => drop(Object::<AtomicU64>::of(py, self.object.arena, block)?),
+            Some(Got::Empty | Got::Shut) | None => return Ok(false),
+        }
+        let _ = self.face().task_done(); // false when more were said to be done than were got
+        Ok(true)
+    }
+
     /// Return a descriptor that is readable when there may be a message (or room, if `for_room`), and is this object's.
     #[pyo3(signature = (for_room, /))]
     fn _listen(&self, py: Python<'_>, for_room: bool) -> PyResult<RawFd> {
@@ -475,10 +495,13 @@ fn keep(buffer: Vec<u8>) {
 static MESSAGES: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
 
 fn messages(py: Python<'_>) -> PyResult<&(Py<PyAny>, Py<PyAny>)> {
-    MESSAGES.get_or_try_init(py, || {
-        let module = py.import("allcores._pickle.messages")?;
-        Ok((module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind()))
-    })
+    if let Some(found) = MESSAGES.get(py) {
+        return Ok(found);
+    }
+    // Nothing of Python's runs while the cell is being filled: a signal handler that puts, too, would wait for itself.
+    let module = py.import("allcores._pickle.messages")?;
+    let found = (module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind());
+    Ok(MESSAGES.get_or_init(py, || found))
 }
 
 /// The pickle of an object: bytes, or if it is long a block.

@@ -14,12 +14,18 @@ use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyNone, PyString, PyTuple};
 
 const DEEPEST: usize = 16;
 
-/// Append an object to a buffer; false, with anything appended, when it is none of these.
-pub fn encode(object: &Bound<'_, PyAny>, into: &mut Vec<u8>) -> bool {
-    encode_within(object, into, DEEPEST)
+/// Append an object to a buffer; false, with anything appended, when it is none of these, or would be longer than
+/// `longest`.
+pub fn encode(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usize) -> bool {
+    let end = into.len() + longest;
+    encode_within(object, into, end, DEEPEST) && into.len() <= end
 }
 
-fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, deepest: usize) -> bool {
+fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, end: usize, deepest: usize) -> bool {
+    // Here, and not at the end only: tuples that have one another many times are much longer than they are large.
+    if into.len() > end {
+        return false;
+    }
     if let Ok(number) = object.cast_exact::<PyInt>() {
         let Ok(value) = number.extract::<i64>() else {
             return false;
@@ -28,9 +34,9 @@ fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, deepest: usize) 
         into.extend_from_slice(&value.to_ne_bytes());
     } else if let Ok(text) = object.cast_exact::<PyString>() {
         let Ok(text) = text.to_str() else { return false };
-        return append(b's', text.as_bytes(), into);
+        return append(b's', text.as_bytes(), into, end);
     } else if let Ok(bytes) = object.cast_exact::<PyBytes>() {
-        return append(b'b', bytes.as_bytes(), into);
+        return append(b'b', bytes.as_bytes(), into, end);
     } else if let Ok(number) = object.cast_exact::<PyFloat>() {
         into.push(b'f');
         into.extend_from_slice(&number.value().to_ne_bytes());
@@ -45,7 +51,7 @@ fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, deepest: usize) 
         into.extend_from_slice(&length.to_ne_bytes());
         return items
             .iter_borrowed()
-            .all(|item| encode_within(&item, into, deepest - 1));
+            .all(|item| encode_within(&item, into, end, deepest - 1));
     } else if let Ok(truth) = object.cast_exact::<PyBool>() {
         into.push(if truth.is_true() { b'T' } else { b'F' });
     } else if object.is_none() {
@@ -56,9 +62,10 @@ fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, deepest: usize) 
     true
 }
 
-fn append(tag: u8, bytes: &[u8], into: &mut Vec<u8>) -> bool {
-    let Ok(length) = u32::try_from(bytes.len()) else {
-        return false;
+fn append(tag: u8, bytes: &[u8], into: &mut Vec<u8>, end: usize) -> bool {
+    let length = match u32::try_from(bytes.len()) {
+        Ok(length) if into.len() + bytes.len() <= end => length,
+        _ => return false,
     };
     into.push(tag);
     into.extend_from_slice(&length.to_ne_bytes());

@@ -39,8 +39,8 @@ class _Reducers(dict[type, "Callable[[Any], Any]"]):
         return registered[kind] if kind in registered else copyreg.dispatch_table[kind]
 
 
-class _Pickler(threading.local):
-    """This thread's pickler, and where it writes; free unless it is at work (reducers may put something, too)."""
+class _Pickler:
+    """A pickler, and where it writes."""
 
     def __init__(self) -> None:
         self.file, self.buffers = io.BytesIO(), list[memoryview]()
@@ -63,40 +63,42 @@ class _Pickler(threading.local):
         try:
             self.pickler.dump(obj)
             if self.buffers or self.file.tell() > longest:
-                return _in_block(self.file.getbuffer(), self.buffers)
+                # Closed at once: the traceback of an error would keep it, and the file cannot be truncated then.
+                with self.file.getbuffer() as pickled:
+                    return _in_block(pickled, self.buffers)
             return self.file.getvalue()
         finally:
             self.pickler.clear_memo()
             self.buffers.clear()
 
 
-_own = _Pickler()
+class _OfThread(threading.local):
+    """The pickler that a thread uses again."""
+
+    def __init__(self) -> None:
+        self.pickler = _Pickler()
+
+
+_of_thread = _OfThread()
 
 
 def dumps(obj: Any, longest: int) -> bytes | _core.Memory:
     """Pickle an object: by name, or by value what cannot be by name. Raises what pickling it by name raises."""
-    own = _own
-    if own.is_busy:
-        return _by_name(obj, longest)
-    own.is_busy = True
+    pickler = _of_thread.pickler
+    if pickler.is_busy:
+        pickler = _Pickler()  # a reducer puts something, too
+    pickler.is_busy = True
     try:
-        return own.dump(obj, longest)
+        return pickler.dump(obj, longest)
     except PICKLING_ERRORS as error:
         return _by_value(obj, longest, error)
     finally:
-        if own.file.tell() > _KEPT_BYTES:
-            own.__init__()  # type: ignore[misc]
+        if pickler.file.tell() > _KEPT_BYTES:
+            _of_thread.pickler = _Pickler()
         else:
-            own.file.seek(0)
-            own.file.truncate()
-            own.is_busy = False
-
-
-def _by_name(obj: Any, longest: int) -> bytes | _core.Memory:
-    """Pickle an object while another one is being pickled."""
-    other = object.__new__(_Pickler)
-    other.__init__()  # type: ignore[misc]
-    return other.dump(obj, longest)
+            pickler.file.seek(0)
+            pickler.file.truncate()
+            pickler.is_busy = False
 
 
 def _by_value(obj: Any, longest: int, error: Exception) -> bytes | _core.Memory:
