@@ -154,7 +154,7 @@ def report_round_trips(title: str, owed: dict[str, float]) -> None:
     print(f"{title:32}{ours * 1e6:9.1f} us   " + "   ".join(peers), flush=True)
 
 
-def array_copies(array: Any, _: None, times: int) -> float:
+def array_copies(array: Any, _context: Any, times: int) -> float:
     """Copy an array to memory that is there already."""
     there = numpy.zeros_like(array)
     began = time.perf_counter()
