@@ -14,6 +14,8 @@ use crate::arena::layout::{
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Handle};
 use crate::atomics::{AtomicU64, Ordering};
+use crate::channel::layout::ChannelBody;
+use crate::channel::{Channel, GetWait, Got, Message, Put, PutWait};
 use crate::registry::processes::ProcessId;
 use crate::sync::barrier::{Barrier, BarrierBody, BarrierWait, Passed};
 use crate::sync::condition::{notify, ConditionBody, ConditionWait};
@@ -57,6 +59,7 @@ fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
         (Kind::Condition, 32, None),
         (Kind::Event, 32, None),
         (Kind::Barrier, 32, Some("a barrier")),
+        (Kind::Channel, size_of::<ChannelBody>() as u64, Some("a channel")),
         (Kind::Memory, 100, None),
         (Kind::Memory, 9000, Some("a value")),
         (Kind::Memory, 200 << 10, None),
@@ -64,12 +67,36 @@ fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
     ];
     let make = |(kind, size, name)| {
         let handle = arena.make(kind, size, name, &mut go_on).expect("an object");
+        if kind == Kind::Channel {
+            let channel = channel(arena, &handle).expect("a body");
+            for length in [1, 100, 3000, 9000] {
+                let mut wait = PutWait::new(channel, 1, None);
+                let put = until_done(|| wait.step(Message::Bytes(0, &[1; 9000][..length])));
+                assert_eq!(put.expect("no error"), Some(Put::Done));
+            }
+            put_block(arena, channel).expect("no error");
+        }
         if size == holds::BODY {
             semaphore(arena, &handle).recovers.store(1, Ordering::Relaxed);
         }
         (kind, handle)
     };
     kinds.into_iter().map(make).collect()
+}
+
+fn channel<'a>(arena: &'a Arena, handle: &Handle) -> crate::arena::Result<Channel<'a>> {
+    Ok(Channel {
+        arena,
+        body: arena.body_of(handle)?,
+        offset: handle.offset,
+    })
+}
+
+fn put_block(arena: &Arena, channel: Channel<'_>) -> crate::arena::Result<()> {
+    let block = arena.make(Kind::Memory, 20 << 10, None, &mut go_on)?;
+    let mut wait = PutWait::new(channel, 1, SHORT);
+    until_done(|| wait.step(Message::Block(0, &block)))?;
+    arena.release(&block, &mut go_on)
 }
 
 fn semaphore(arena: &Arena, handle: &Handle) -> &'static SemaphoreBody {
@@ -135,11 +162,13 @@ fn corrupt(arena: &Arena, objects: &[(Kind, Handle)], random: &mut Random) {
         let mut offset = start + random.below(length / 8) * 8;
         if start == FIRST_SLAB * SLAB {
             // Mostly where something is: an object, or what lies near the beginning of a slab.
-            let object = &objects[random.below(objects.len() as u64) as usize].1;
+            let (kind, object) = &objects[random.below(objects.len() as u64) as usize];
+            let words = if *kind == Kind::Channel { 40 } else { 8 };
             offset = match random.below(8) {
                 0 => offset,
                 1..3 => start + offset / SLAB % slabs * SLAB + random.below(2048 / 8) * 8,
-                _ => object.offset + random.below(8) * 8,
+                3 => start_of_a_segment(arena, object, *kind) + random.below(60) * 8,
+                _ => object.offset + random.below(words) * 8,
             };
         }
         let word: &AtomicU64 = arena.file.at(offset).expect("a word");
@@ -157,6 +186,20 @@ fn corrupt(arena: &Arena, objects: &[(Kind, Handle)], random: &mut Random) {
             _ => random.below(16) | (random.below(16) << 32),
         };
         word.store(value, Ordering::Relaxed);
+    }
+}
+
+/// Of a channel the segment that is read, if that is within the arena; else the object itself.
+fn start_of_a_segment(arena: &Arena, object: &Handle, kind: Kind) -> u64 {
+    let read = match (kind, channel(arena, object)) {
+        (Kind::Channel, Ok(channel)) => channel.body.read.load(Ordering::Relaxed),
+        _ => 0,
+    };
+    let is_one = arena.tag_of(read).is_some() && read % 64 == 0;
+    if is_one {
+        read
+    } else {
+        object.offset
     }
 }
 
@@ -247,6 +290,22 @@ fn use_object(arena: &Arena, kind: Kind, handle: &Handle) -> crate::arena::Resul
             barrier.reset()?;
             BarrierWait::new(barrier, 1, SHORT)?.leave()?;
             barrier.abort()?;
+        }
+        Kind::Channel => {
+            let channel = channel(arena, handle)?;
+            let mut wait = PutWait::new(channel, 1, SHORT);
+            until_done(|| wait.step(Message::Bytes(0, &[1; 200])))?;
+            drop(wait);
+            put_block(arena, channel)?;
+            for _ in 0..4 {
+                let mut wait = GetWait::new(channel, 1, SHORT, Vec::new());
+                if let Some(Got::Block(_, block)) = until_done(|| wait.step())? {
+                    let bytes = arena.bytes_of(&block, true);
+                    arena.release(&block, &mut go_on)?;
+                    drop(bytes?);
+                }
+            }
+            let _ = channel.task_done();
         }
         _ => drop(arena.bytes_of(handle, true)?),
     }

@@ -21,6 +21,7 @@ from multiprocessing.queues import SimpleQueue
 from queue import Empty, Full
 
 from allcores import _core
+from allcores._readable import readable
 from allcores.synchronize import _SEM_VALUE_MAX, _InArena
 
 TYPE_CHECKING = False
@@ -64,6 +65,14 @@ class _End:
     def close(self) -> None:
         """Close the queue in this process."""
         self._queue.close()
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when there is something to get: see `Queue.fileno`."""
+        return self._queue.fileno()
+
+    def recv(self) -> Any:
+        """Get an object."""
+        return self._queue.get()
 
     def poll(self, timeout: float | None = 0.0) -> bool:
         """Wait ``timeout`` seconds at most until there is something to get; True when there is."""
@@ -137,6 +146,30 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
     def full(self) -> bool:
         """Tell whether there is no room just now."""
         return self._channel._length() >= self._maxsize
+
+    def fileno(self) -> int:
+        """Return a descriptor that is readable when there is something to get: for `select`, `connection.wait`.
+
+        It is readable for a moment, too, when another process was faster, or a producer was killed in the middle of
+        `put`: get with ``block=False``. It is this process's; others ask for their own.
+        """
+        return self._channel._listen(False)
+
+    async def aget(self) -> Any:
+        """Get an object; other coroutines run while there is none. No thread, and cancelling it takes nothing."""
+        while True:
+            try:
+                return self.get(False)
+            except Empty:
+                await readable(self._channel._listen(False))
+
+    async def aput(self, obj: Any) -> None:
+        """Put an object; other coroutines run while there is no room. No thread, and cancelling it puts nothing."""
+        while True:
+            try:
+                return self.put(obj, False)
+            except Full:
+                await readable(self._channel._listen(True))
 
     def __iter__(self) -> Iterator[Any]:
         """Get objects until the queue is shut down and empty."""

@@ -12,6 +12,8 @@ use crate::arena::{Arena, Handle};
 use crate::crash::{enter, session, until_done, wait_until, HANG, HANG_SECONDS};
 use crate::sync::patience::Patience;
 use crate::sync::side::Held;
+use crate::sys::descriptor::borrow;
+use crate::sys::poll::readable;
 use crate::sys::step::{kill_at_each_instruction, Child, End};
 
 const SIZE: u64 = size_of::<ChannelBody>() as u64;
@@ -337,4 +339,44 @@ fn a_stopped_owner_is_waited_for_and_a_dead_one_is_not() {
     let mut patience = Patience::with_owner(Some(HANG));
     let mut steps = || Held::lock(scene.arena, &face.body.put_lock, &mut patience);
     assert!(until_done(&mut steps).is_some());
+}
+
+#[test]
+fn who_listens_hears_of_what_comes_wherever_a_producer_is_killed() {
+    let arena = session();
+    kill_at_each_instruction(
+        || {
+            let scene = Scene::new(&arena);
+            let face = scene.face();
+            let producers = face.try_producers().expect("free");
+            let listener = face.listen_for_arrivals(&producers).expect("a box");
+            (scene, listener)
+        },
+        |(scene, _)| {
+            enter(scene.arena);
+            scene.face()
+        },
+        |face| put(face, Message::Bytes(0, &[1; 20])),
+        |(scene, listener), pid| {
+            let is_heard = || {
+                let number = listener.descriptor(&arena).expect("open");
+                readable(borrow(number).expect("a number"), Some(std::time::Duration::ZERO)).expect("no error")
+            };
+            assert!(is_heard() || scene.face().is_empty());
+            let numbers: Vec<u8> = std::iter::from_fn(|| scene.get()).collect();
+            assert!(numbers == [1] || numbers == [0_u8; 0], "{numbers:?}");
+            let silence = || {
+                let face = scene.face();
+                let mut patience = Patience::with_owner(None);
+                let producers = until_done(|| Held::lock(&arena, &face.body.put_lock, &mut patience));
+                face.silence_arrivals(&producers.expect("the lock"), &listener);
+            };
+            silence();
+            assert!(!is_heard(), "there is nothing");
+            scene.put_number(2, 20);
+            silence();
+            assert!(is_heard(), "there is something");
+            assert_eq!(scene.end(pid), [2]);
+        },
+    );
 }

@@ -23,7 +23,8 @@ shared_struct! {
 
         /// The producers' lock: `sync::side`.
         pub put_lock: AtomicU32,
-        pub _unused_put: AtomicU32,
+        /// Whether to ring before a message is put: `channel::bells`.
+        pub put_bells: AtomicU32,
         /// `Position` of the next message that is put.
         pub tail: AtomicU64,
         /// The segment that is written; 0: there is none yet.
@@ -36,7 +37,8 @@ shared_struct! {
 
         /// The consumers' lock.
         pub get_lock: AtomicU32,
-        pub _unused_get: AtomicU32,
+        /// Whether to ring before a message is got.
+        pub get_bells: AtomicU32,
         /// `Position` of the next message that is got.
         pub head: AtomicU64,
         /// The segment that is read; 0: there is none yet.
@@ -52,6 +54,23 @@ shared_struct! {
         pub arrivals: AtomicU32,
         pub departures: AtomicU32,
         pub _rest: [AtomicU64; 7],
+
+        /// Those of who waits for messages, and of who waits for room.
+        pub arrival_bells: Bells,
+        pub departure_bells: Bells,
+    }
+}
+
+/// How many processes can wait for one side of a channel by a descriptor.
+pub const LISTENERS: usize = 15;
+
+shared_struct! {
+    /// Who waits by a descriptor.
+    pub struct Bells {
+        /// Process and serial number: the box's name says both; 0: nobody.
+        pub listeners: [AtomicU64; LISTENERS],
+        /// How often somebody has begun to.
+        pub serial: AtomicU64,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Queues of messages in the arena: see the README in this folder.
 
+mod bells;
 mod blocks;
 #[cfg(all(test, not(loom)))]
 mod crash;
@@ -9,5 +10,6 @@ mod segments;
 mod transfer;
 mod wait;
 
+pub use bells::Listener;
 pub use transfer::{Channel, Got, Message, Put};
 pub use wait::{GetWait, PutWait, Until};

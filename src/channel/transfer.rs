@@ -1,5 +1,6 @@
 //! Putting and getting messages (README: truth).
 
+use super::bells::{Listener, Ringer};
 use super::blocks::{begin_receiving, begin_sending, end_receiving, end_sending, finish_receiving, finish_sending};
 use super::layout::{ChannelBody, BLOCK_MESSAGE, IN_BLOCK, LONGEST, MESSAGES_AT, SHUT};
 use super::position::Position;
@@ -143,6 +144,7 @@ impl<'a> Channel<'a> {
         let there: &AtomicU64 = self.arena.file.at(place)?;
         there.store(header, Ordering::Relaxed);
         self.arena.file.write(place + 8, bytes)?;
+        self.arrival_bells().ring();
         self.body.tail.store(tail.after(units).0, Ordering::Release); // README: a
         Ok(())
     }
@@ -190,11 +192,13 @@ impl<'a> Channel<'a> {
         }
         if header & IN_BLOCK != 0 {
             let block = self.begin_to_get_a_block(place, head)?;
+            self.departure_bells().ring();
             body.head.store(head.after(units).0, Ordering::Release); // README: b
             end_receiving(self.arena, body)?;
             return Ok(Got::Block(kind, block));
         }
         self.arena.file.read(place + 8, length as usize, into)?;
+        self.departure_bells().ring();
         body.head.store(head.after(units).0, Ordering::Release); // README: b
         Ok(Got::Bytes(kind))
     }
@@ -209,8 +213,10 @@ impl<'a> Channel<'a> {
         Ok(block)
     }
 
-    /// Have nothing put from now on, with the producers' lock.
-    pub fn shut(&self, _producers: &Held) {
+    /// Have nothing put from now on, with the locks of both sides.
+    pub fn shut(&self, _producers: &Held, _consumers: &Held) {
+        self.arrival_bells().ring();
+        self.departure_bells().ring();
         self.body.flags.fetch_or(SHUT, Ordering::AcqRel);
     }
 
@@ -219,6 +225,64 @@ impl<'a> Channel<'a> {
         for word in [&self.body.arrivals, &self.body.departures] {
             change_and_count(word);
             futex::wake(word, u32::MAX);
+        }
+    }
+
+    /// Listen for messages, with the producers' lock.
+    ///
+    /// # Errors
+    /// `Full` when as many listen as can; the kernel's.
+    pub fn listen_for_arrivals(&self, producers: &Held) -> Result<Listener> {
+        let listener = self.arrival_bells().listen()?;
+        self.silence_arrivals(producers, &listener);
+        if !self.is_empty() || self.is_shut() {
+            self.arrival_bells().ring();
+        }
+        Ok(listener)
+    }
+
+    /// Have a listener be silent if there is no message, with the producers' lock: so none is about to be put.
+    pub fn silence_arrivals(&self, _producers: &Held, listener: &Listener) {
+        if self.is_empty() && !self.is_shut() {
+            self.arrival_bells().silence(listener);
+        }
+    }
+
+    /// Listen for room, with the consumers' lock.
+    ///
+    /// # Errors
+    /// `Full` when as many listen as can; the kernel's.
+    pub fn listen_for_departures(&self, consumers: &Held) -> Result<Listener> {
+        let listener = self.departure_bells().listen()?;
+        self.silence_departures(consumers, &listener);
+        if !self.is_full() || self.is_shut() {
+            self.departure_bells().ring();
+        }
+        Ok(listener)
+    }
+
+    /// Have a listener be silent if there is no room, with the consumers' lock.
+    pub fn silence_departures(&self, _consumers: &Held, listener: &Listener) {
+        if self.is_full() && !self.is_shut() {
+            self.departure_bells().silence(listener);
+        }
+    }
+
+    fn arrival_bells(&self) -> Ringer<'a> {
+        Ringer {
+            arena: self.arena,
+            state: &self.body.put_bells,
+            bells: &self.body.arrival_bells,
+            place: self.offset,
+        }
+    }
+
+    fn departure_bells(&self) -> Ringer<'a> {
+        Ringer {
+            arena: self.arena,
+            state: &self.body.get_bells,
+            bells: &self.body.departure_bells,
+            place: self.offset + 1,
         }
     }
 
@@ -276,11 +340,16 @@ impl<'a> Channel<'a> {
             write = body.read.load(Ordering::Relaxed); // README: killed between c and d, for the first one
             body.write.store(write, Ordering::Relaxed);
         }
+        let mut has_gone_on = false;
         loop {
             if write != 0 {
                 let room = Room::at(self.arena, write)?;
                 let next = room.segment.next.load(Ordering::Relaxed);
                 if next != 0 {
+                    if has_gone_on {
+                        return Err(Error::Corrupt("a channel's last segment is not the last one"));
+                    }
+                    has_gone_on = true;
                     write = next; // README: killed between c and d
                     body.write.store(next, Ordering::Relaxed);
                     continue;

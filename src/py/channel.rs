@@ -1,8 +1,11 @@
 //! Channels in Python.
 
 use std::cell::RefCell;
+use std::os::fd::RawFd;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
@@ -15,7 +18,7 @@ use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::layout::{ChannelBody, LONGEST};
-use crate::channel::{GetWait, Got, Message, Put, PutWait, Until};
+use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
 use crate::sync::patience::Patience;
 use crate::sync::side::Held;
 
@@ -30,17 +33,68 @@ thread_local! {
     static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Whose lock, and who is listened to.
+#[derive(Debug, Clone, Copy)]
+enum Side {
+    Producers = 0,
+    Consumers = 1,
+}
+
 /// A queue of messages.
 #[pyclass(frozen, subclass, module = "allcores._core")]
-struct Channel(Object<ChannelBody>);
+struct Channel {
+    object: Object<ChannelBody>,
+    /// For messages, and for room. Locked with the GIL held, and never while that is released.
+    listeners: [Mutex<Option<Listener>>; 2],
+}
 
 impl Channel {
     fn face(&self) -> crate::channel::Channel<'static> {
         crate::channel::Channel {
-            arena: self.0.arena,
-            body: self.0.body,
-            offset: self.0.offset(),
+            arena: self.object.arena,
+            body: self.object.body,
+            offset: self.object.offset(),
         }
+    }
+
+    fn listener(&self, of: Side) -> MutexGuard<'_, Option<Listener>> {
+        self.listeners[of as usize]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The lock of a side, however long that takes.
+    fn lock(&self, py: Python<'_>, side: Side) -> PyResult<Held> {
+        let face = self.face();
+        let word = match side {
+            Side::Producers => &face.body.put_lock,
+            Side::Consumers => &face.body.get_lock,
+        };
+        let mut patience = Patience::with_owner(None);
+        let held = until_done(py, || Held::lock(face.arena, word, &mut patience))?;
+        held.ok_or_else(|| PyRuntimeError::new_err("a lock without a time limit was not acquired"))
+    }
+
+    /// Have the descriptor for messages, if there is one, not be readable if there are none.
+    fn silence_arrivals(&self, py: Python<'_>) -> PyResult<()> {
+        if self.listener(Side::Producers).is_some() && self.face().is_empty() {
+            let producers = self.lock(py, Side::Producers)?;
+            if let Some(listener) = self.listener(Side::Producers).as_ref() {
+                self.face().silence_arrivals(&producers, listener);
+            }
+        }
+        Ok(())
+    }
+
+    /// Have the descriptor for room, if there is one, not be readable if there is none.
+    fn silence_departures(&self, py: Python<'_>) -> PyResult<()> {
+        if self.listener(Side::Consumers).is_some() && self.face().is_full() {
+            let consumers = self.lock(py, Side::Consumers)?;
+            if let Some(listener) = self.listener(Side::Consumers).as_ref() {
+                self.face().silence_departures(&consumers, listener);
+            }
+        }
+        Ok(())
     }
 
     fn try_get(&self, buffer: &mut Vec<u8>) -> crate::arena::Result<Option<Got>> {
@@ -73,7 +127,10 @@ impl Channel {
         if is_new {
             object.body.capacity.store(capacity, Relaxed);
         }
-        Ok(Self(object))
+        Ok(Self {
+            object,
+            listeners: Default::default(),
+        })
     }
 
     /// Put an object; queue.Full when there was no room in `timeout` seconds, or at once unless `block`.
@@ -107,6 +164,7 @@ impl Channel {
             _ => self.wait_and_put(py, message, timeout_of(seconds))?,
         };
         keep(buffer);
+        self.silence_departures(py)?;
         match put {
             Put::Done => Ok(()),
             Put::Full => Err(of_queue(py, "Full")),
@@ -126,11 +184,12 @@ impl Channel {
             got = until_done(py, || wait.step())?;
             buffer = wait.take();
         }
+        self.silence_arrivals(py)?;
         let object = match got {
             Some(Got::Bytes(ENCODED)) => decode(py, &buffer),
             Some(Got::Bytes(_)) => unpickled(py, PyBytes::new(py, &buffer).into_any()),
             Some(Got::Block(_, block)) => {
-                let memory = Memory::of(py, self.0.arena, block)?;
+                let memory = Memory::of(py, self.object.arena, block)?;
                 unpickled(py, Bound::new(py, memory)?.into_any())
             }
             Some(Got::Shut) => Err(of_queue(py, "ShutDown")),
@@ -154,14 +213,34 @@ impl Channel {
 
     /// Have nothing put from now on.
     fn _shut(&self, py: Python<'_>) -> PyResult<()> {
-        let face = self.face();
-        let mut patience = Patience::with_owner(None);
-        let producers = until_done(py, || Held::lock(face.arena, &face.body.put_lock, &mut patience))?;
-        if let Some(producers) = producers {
-            face.shut(&producers);
-        }
-        face.announce_all();
+        let producers = self.lock(py, Side::Producers)?;
+        let consumers = self.lock(py, Side::Consumers)?;
+        self.face().shut(&producers, &consumers);
+        drop((producers, consumers));
+        self.face().announce_all();
         Ok(())
+    }
+
+    /// Return a descriptor that is readable when there may be a message (or room, if `for_room`), and is this object's.
+    #[pyo3(signature = (for_room, /))]
+    fn _listen(&self, py: Python<'_>, for_room: bool) -> PyResult<RawFd> {
+        let side = if for_room { Side::Consumers } else { Side::Producers };
+        let descriptor = |listener: &Option<Listener>| listener.as_ref()?.descriptor(self.object.arena);
+        if let Some(descriptor) = descriptor(&self.listener(side)) {
+            return Ok(descriptor);
+        }
+        let held = self.lock(py, side)?;
+        let listener = match side {
+            Side::Producers => self.face().listen_for_arrivals(&held),
+            Side::Consumers => self.face().listen_for_departures(&held),
+        };
+        drop(held);
+        let listener = listener.map_err(|error| raise(py, error))?;
+        let mut kept = self.listener(side);
+        if descriptor(&kept).is_none() {
+            *kept = Some(listener); // or else another thread was faster
+        }
+        descriptor(&kept).ok_or_else(|| PyRuntimeError::new_err("the descriptor was closed at once"))
     }
 
     /// Whether nothing can be put any more.
@@ -188,17 +267,17 @@ impl Channel {
 
     /// Session, offset and generation, by which every process of the session finds it.
     fn _address(&self) -> Address {
-        self.0.address()
+        self.object.address()
     }
 
     /// The name it was given.
     fn _name(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        self.0.name(py)
+        self.object.name(py)
     }
 
     /// How many threads wait for it.
     fn _waiters(&self) -> usize {
-        self.0.arena.waiting(self.0.offset()).count()
+        self.object.arena.waiting(self.object.offset()).count()
     }
 }
 

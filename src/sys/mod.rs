@@ -12,6 +12,7 @@ pub mod headroom;
 pub mod liveness;
 pub mod memfd;
 pub mod poll;
+pub mod post;
 pub mod process;
 #[cfg_attr(loom, path = "modelled/robust_mutex.rs")]
 pub mod robust_mutex;
