@@ -38,12 +38,13 @@ FIFO_BYTES = 64 << 20
 """faster-fifo's queues have a fixed size; this one is seldom full."""
 ARRAYS_AT_ONCE = 4
 """What of large arrays may be in a queue, or the producer's memory would be what is measured."""
+OURS: Any = allcores.get_context("fork")
 FORK: Any = multiprocessing.get_context("fork")
 
 Make = Callable[[], Any]
 """Makes a queue."""
 
-MAKERS: dict[str, Make] = {"ours": allcores.get_context("fork").Queue, "theirs": FORK.Queue}
+MAKERS: dict[str, Make] = {"ours": OURS.Queue, "theirs": FORK.Queue}
 if faster_fifo is not None:
     MAKERS["faster-fifo"] = partial(faster_fifo.Queue, FIFO_BYTES)
 
@@ -166,7 +167,7 @@ def array_copies(array: Any, _context: Any, times: int) -> float:
 def report_arrays() -> None:
     """Measure and print arrays of 8 MB, one to one."""
     array = numpy.ones(1_000_000)
-    makers = {"ours": partial(MAKERS["ours"], ARRAYS_AT_ONCE), "theirs": partial(FORK.Queue, ARRAYS_AT_ONCE)}
+    makers = {"ours": partial(OURS.Queue, ARRAYS_AT_ONCE), "theirs": partial(FORK.Queue, ARRAYS_AT_ONCE)}
     contestants = {
         name: calibrated(partial(transfers, array, 1, 1), make, ROUND_SECONDS) for name, make in makers.items()
     }
@@ -190,7 +191,7 @@ def arena_bytes() -> int:
 
 def report_memory() -> None:
     """Print what memory a queue has that nobody gets from, and what of it is given back."""
-    queue, message = MAKERS["ours"](), bytes(100)
+    queue, message = OURS.Queue(), bytes(100)
     queue.put(message)
     queue.get()
     gc.collect()
