@@ -59,6 +59,7 @@ bench: setup
 	$(BIN)/python benchmarks/fresh.py
 	$(BIN)/python benchmarks/idle.py
 	$(BIN)/python benchmarks/locks.py
+	$(BIN)/python benchmarks/queues.py
 	$(BIN)/python benchmarks/arrays.py
 
 docs: setup

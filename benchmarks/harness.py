@@ -10,10 +10,15 @@ import os
 import platform
 import statistics
 import subprocess
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-__all__ = ["Contest", "machine", "measure"]
+__all__ = ["Contest", "Loop", "calibrated", "machine", "measure", "together"]
+
+Loop = Callable[[Any, int], float]
+"""Does something so many times with the objects of a context, and returns how long that took, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,43 @@ def measure(contestants: Mapping[str, Callable[[], float]], rounds: int) -> Cont
             name = names[(turn + step) % len(names)]
             seconds[name].append(contestants[name]())
     return Contest(seconds)
+
+
+def together(context: Any, first: Callable[[], object], *others: Callable[[], object]) -> float:
+    """Run one function here and each other in a child that waits to begin; return how long all took, in seconds."""
+    pipes, processes = [], []
+    for other in others:
+        ours, theirs = context.Pipe()
+
+        def child(end: Any = theirs, call: Callable[[], object] = other) -> None:
+            end.send("ready")
+            end.recv()
+            call()
+            end.send("done")
+
+        processes.append(context.Process(target=child))
+        processes[-1].start()
+        ours.recv()
+        pipes.append(ours)
+    began = time.perf_counter()
+    for pipe in pipes:
+        pipe.send("begin")
+    first()
+    for pipe in pipes:
+        pipe.recv()
+    seconds = time.perf_counter() - began
+    for process in processes:
+        process.join()
+    return seconds
+
+
+def calibrated(loop: Loop, context: Any, turn_seconds: float) -> Callable[[], float]:
+    """Return a contestant whose turns take about so long, and which returns the seconds of one repetition."""
+    times = 50
+    while (seconds := loop(context, times)) < turn_seconds / 5:
+        times *= 4
+    count = max(1, round(times * turn_seconds / seconds))
+    return lambda: loop(context, count) / count
 
 
 def machine() -> str:

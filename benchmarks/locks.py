@@ -20,7 +20,7 @@ from functools import partial
 from typing import Any
 
 import allcores
-from harness import machine, measure
+from harness import Loop, calibrated, machine, measure, together
 
 QUICK = "--quick" in sys.argv
 ROUNDS = 3 if QUICK else 7
@@ -33,9 +33,6 @@ GIVE_UP_SECONDS = 5.0
 OURS: Any = allcores.get_context("fork")
 THEIRS: Any = multiprocessing.get_context("fork")
 CONTEXTS = {"ours": OURS, "theirs": THEIRS}
-
-Loop = Callable[[Any, int], float]
-"""Does something so many times with the objects of a context, and returns how long that took, in seconds."""
 
 
 def pairs_by_call(kind: str, context: Any, times: int) -> float:
@@ -64,28 +61,6 @@ def lifetimes(context: Any, times: int) -> float:
     for _ in range(times):
         context.Lock()
     return time.perf_counter() - began
-
-
-def together(context: Any, first: Callable[[], object], second: Callable[[], object]) -> float:
-    """Run one function here and one in a child that waits to begin; return how long both took, in seconds."""
-    ours, theirs = context.Pipe()
-
-    def child() -> None:
-        theirs.send("ready")
-        theirs.recv()
-        second()
-        theirs.send("done")
-
-    process = context.Process(target=child)
-    process.start()
-    ours.recv()
-    began = time.perf_counter()
-    ours.send("begin")
-    first()
-    ours.recv()
-    seconds = time.perf_counter() - began
-    process.join()
-    return seconds
 
 
 def round_trips(context: Any, times: int) -> float:
@@ -131,15 +106,6 @@ def barrier_cycles(context: Any, times: int) -> float:
             barrier.wait()
 
     return together(context, meet, meet)
-
-
-def calibrated(loop: Loop, context: Any) -> Callable[[], float]:
-    """Return a contestant whose turns take about ROUND_SECONDS, and which returns the seconds of one repetition."""
-    times = 50
-    while (seconds := loop(context, times)) < ROUND_SECONDS / 5:
-        times *= 4
-    count = max(1, round(times * ROUND_SECONDS / seconds))
-    return lambda: loop(context, count) / count
 
 
 def increments(context: Any, shares: list[float]) -> float:
@@ -269,7 +235,7 @@ def main() -> int:
         "Barrier(2), cycle of two processes": barrier_cycles,
     }
     for title, loop in loops.items():
-        report(title, {name: calibrated(loop, context) for name, context in CONTEXTS.items()})
+        report(title, {name: calibrated(loop, context, ROUND_SECONDS) for name, context in CONTEXTS.items()})
     report("Event, set() until one that slept runs", {n: partial(wake_seconds, c) for n, c in CONTEXTS.items()})
     shares: dict[str, list[float]] = {name: [] for name in CONTEXTS}
     counting = {name: partial(increments, context, shares[name]) for name, context in CONTEXTS.items()}

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::arena::heap::go_on;
+use crate::arena::heap::{go_on, Content};
 use crate::arena::layout::{
     Header, ProcessRecord, WaiterRecord, BLOCK_HEADER, FIRST_SLAB, LARGE_AT, PROCESSES_AT, SLAB, SLAB_TABLE_AT,
     SPANS_AT, WAITERS_AT,
@@ -129,7 +129,9 @@ fn leave_a_dead_process(arena: &Arena, objects: &[(Kind, Handle)], with_the_heap
         }
         if with_the_heap {
             let heap = arena.heap(&mut go_on);
-            let _half_done = heap.as_ref().map(|heap| heap.allocate(Kind::Memory, 100));
+            let _half_done = heap
+                .as_ref()
+                .map(|heap| heap.allocate(Kind::Memory, 100, Content::Zeroes));
             std::mem::forget(heap);
         }
         0

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::arena::heap::go_on;
+use crate::arena::heap::{go_on, Content};
 use crate::arena::layout::MUTEXES;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Handle};
@@ -200,7 +200,7 @@ fn sweeping_and_rebuilding_survive_a_kill_at_any_instruction() {
                 enter(&arena);
                 let _object = arena.make(Kind::Lock, 32, Some("lost"), &mut go_on);
                 let heap = arena.heap(&mut go_on).expect("the heap");
-                let _half_done = heap.allocate(Kind::Memory, 200 << 10);
+                let _half_done = heap.allocate(Kind::Memory, 200 << 10, Content::Zeroes);
                 std::process::abort();
             });
             let pid = dead.pid();

@@ -519,9 +519,11 @@ def acquire_site(text: str, /) -> int:
 
 @final
 class Memory:
-    """Zeroed memory that every process of the session may have."""
+    """Memory that every process of the session may have; anything may be in it unless it is ``zeroed``."""
 
-    def __new__(cls, size: int, address: _Address | None = None, writable: bool = True) -> Self: ...
+    def __new__(
+        cls, size: int, address: _Address | None = None, writable: bool = True, zeroed: bool = True
+    ) -> Self: ...
     @property
     def address(self) -> int:
         """Where it begins in this process, as long as this object lives; to be read only, unless it is writable."""

@@ -3,12 +3,10 @@
 use std::ops::ControlFlow;
 
 use super::error::{Error, Result, Shortage};
-use super::layout::{
-    BlockHeader, BLOCK_HEADER, CLASSES, FIRST_SLAB, LARGE_AT, PAGE, SLAB, SLABS, SLAB_TABLE_AT, SPANS, SPANS_AT,
-};
+use super::layout::{BlockHeader, BLOCK_HEADER, CLASSES, FIRST_SLAB, LARGE_AT, PAGE, SLAB, SLABS, SLAB_TABLE_AT};
 use super::session::{Arena, Pause};
 use super::tag::{Kind, Tag};
-use crate::atomics::{AtomicU32, AtomicU64, Ordering};
+use crate::atomics::{AtomicU32, Ordering};
 use crate::channel::layout::ChannelBody;
 use crate::sys::headroom;
 use crate::sys::robust_mutex::Guard;
@@ -19,10 +17,19 @@ pub struct Heap<'a> {
     _guard: Guard<'a>,
 }
 
+/// What is in a block that is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Zeroes.
+    Zeroes,
+    /// What was there before: whoever makes it writes all of it.
+    Anything,
+}
+
 /// From this size on it is worth looking whether the system has so much memory.
 const LOOK_FROM: u64 = 1 << 20;
 /// The class whose blocks are whole slabs, and give their memory back when they are free.
-const LARGEST_CLASS: usize = CLASSES.len() - 1;
+pub(super) const LARGEST_CLASS: usize = CLASSES.len() - 1;
 /// What is left to the rest of the program.
 const HEADROOM_KEPT: u64 = 16 << 20;
 
@@ -78,8 +85,17 @@ impl Arena {
 }
 
 impl Heap<'_> {
-    /// Make a live block whose body is zeroes. Nothing refers to it yet.
-    pub fn allocate(&self, kind: Kind, size: u64) -> Result<u64> {
+    /// Make a live block. Nothing refers to it yet.
+    pub fn allocate(&self, kind: Kind, size: u64, content: Content) -> Result<u64> {
+        loop {
+            match self.allocate_once(kind, size, content) {
+                Err(Error::Full(_) | Error::Kernel(_)) if self.give_back_one()? => {} // it is kept for better times
+                result => return result,
+            }
+        }
+    }
+
+    fn allocate_once(&self, kind: Kind, size: u64, content: Content) -> Result<u64> {
         let small = size.checked_add(BLOCK_HEADER).ok_or_else(|| self.over_limit(size))?;
         let classes = if kind == Kind::Segment {
             CLASSES.len()
@@ -87,7 +103,10 @@ impl Heap<'_> {
             LARGEST_CLASS
         };
         let class = CLASSES[..classes].iter().position(|room| small <= *room);
-        let spans = if class.is_none() { self.take_spans(size)? } else { 0 };
+        let spans = match class {
+            None => self.take_spans(size, content)?,
+            Some(_) => 0,
+        };
         let offset = match self.take(class.unwrap_or(0)) {
             Ok(offset) => offset,
             Err(error) => {
@@ -98,7 +117,7 @@ impl Heap<'_> {
             }
         };
         let block = self.arena.block(offset)?;
-        if class.is_some() && kind != Kind::Segment {
+        if class.is_some() && content == Content::Zeroes {
             self.arena.zero(offset, size)?;
         }
         block.size.store(size, Ordering::Relaxed);
@@ -122,12 +141,12 @@ impl Heap<'_> {
         let (size, link) = (block.size.load(Ordering::Relaxed), block.link.load(Ordering::Relaxed));
         block.tag.store(tag.freed().0, Ordering::Release); // README: d
         self.arena.header.live_blocks.fetch_sub(1, Ordering::Relaxed);
+        if class == LARGEST_CLASS {
+            return self.keep_slab(offset);
+        }
         self.list(offset, block, class);
         match tag.kind() {
             Some(Kind::Name) | None => Ok(()),
-            Some(Kind::Segment) if class == LARGEST_CLASS => {
-                self.arena.file.punch(offset + PAGE, SLAB - PAGE).map_err(Error::from)
-            }
             Some(Kind::Channel) => {
                 self.free_segments(offset)?;
                 let body: &ChannelBody = self.arena.body(offset)?;
@@ -151,6 +170,11 @@ impl Heap<'_> {
     }
 
     fn take(&self, class: usize) -> Result<u64> {
+        if class == LARGEST_CLASS {
+            if let Some(slab) = self.take_kept_slab()? {
+                return Ok(slab);
+            }
+        }
         let header = self.arena.header;
         let first = header.free[class].load(Ordering::Relaxed);
         if first != 0 {
@@ -203,62 +227,15 @@ impl Heap<'_> {
         Ok(offset)
     }
 
-    /// Take memory of the large area; return where it begins.
-    fn take_spans(&self, size: u64) -> Result<u64> {
-        let count = size.div_ceil(SLAB);
-        if count > SPANS {
-            return Err(self.over_limit(size));
-        }
-        self.look_for_room(count * SLAB)?;
-        let hint = self.arena.header.span_hint.load(Ordering::Relaxed).min(SPANS);
-        let first = match self.find_run(hint, count)? {
-            Some(first) => first,
-            None => self.find_run(0, count)?.ok_or_else(|| self.over_limit(size))?,
-        };
-        let offset = LARGE_AT + first * SLAB;
-        if let Err(error) = self.arena.file.reserve(offset, count * SLAB) {
-            let _ = self.arena.file.punch(offset, count * SLAB); // what of it was reserved
-            return match error.raw_os_error() {
-                Some(number) if headroom::is_shortage(number) => Err(Error::Full(Shortage::Memory {
-                    asked: size,
-                    left: headroom::left_bytes(),
-                })),
-                _ => Err(error.into()),
-            };
-        }
-        self.arena.mark_spans(first, count, true)?;
-        self.arena.header.span_hint.store(first + count, Ordering::Relaxed);
-        Ok(offset)
-    }
-
-    /// Give memory of the large area back to the system.
-    fn give_spans(&self, offset: u64, size: u64) -> Result<()> {
-        let (first, count) = spans_of(offset, size)?;
-        self.arena.file.punch(offset, count * SLAB)?;
-        self.arena.mark_spans(first, count, false)?;
-        self.arena.header.span_hint.fetch_min(first, Ordering::Relaxed);
-        Ok(())
-    }
-
-    fn find_run(&self, from: u64, count: u64) -> Result<Option<u64>> {
-        let high = self.arena.header.span_high.load(Ordering::Relaxed).min(SPANS);
-        let (mut start, mut at) = (from, from);
-        while at - start < count && at < high {
-            let (word, bit) = self.arena.span_word(at)?;
-            let ahead = word.load(Ordering::Relaxed) >> bit;
-            if ahead & 1 != 0 {
-                at += u64::from((!ahead).trailing_zeros().min(64 - bit));
-                start = at;
-            } else {
-                at += u64::from(ahead.trailing_zeros().min(64 - bit));
-            }
-        }
-        Ok((start + count <= SPANS).then_some(start))
-    }
-
-    fn look_for_room(&self, asked: u64) -> Result<()> {
+    pub(super) fn look_for_room(&self, asked: u64) -> Result<()> {
         let limit = self.arena.header.limit.load(Ordering::Relaxed);
-        if self.arena.used().saturating_add(asked) > limit {
+        if self
+            .arena
+            .used()
+            .saturating_add(self.kept_bytes())
+            .saturating_add(asked)
+            > limit
+        {
             return Err(self.over_limit(asked));
         }
         if asked >= LOOK_FROM {
@@ -270,7 +247,7 @@ impl Heap<'_> {
         Ok(())
     }
 
-    fn over_limit(&self, asked: u64) -> Error {
+    pub(super) fn over_limit(&self, asked: u64) -> Error {
         Error::Full(Shortage::Limit {
             asked,
             used: self.arena.used(),
@@ -280,56 +257,11 @@ impl Heap<'_> {
 }
 
 impl Arena {
-    /// Mark spans as used or free.
-    pub(super) fn mark_spans(&self, first: u64, count: u64, used: bool) -> Result<()> {
-        if used {
-            let (from, to) = (first / 8 / PAGE, (first + count - 1) / 8 / PAGE);
-            self.file.reserve(SPANS_AT + from * PAGE, (to - from + 1) * PAGE)?;
-            self.header.span_high.fetch_max(first + count, Ordering::Relaxed);
-        }
-        let mut at = first;
-        while at < first + count {
-            let (word, bit) = self.span_word(at)?;
-            let here = (first + count - at).min(u64::from(64 - bit));
-            let mask = (u64::MAX >> (64 - here)) << bit;
-            let before = word.load(Ordering::Relaxed);
-            word.store(if used { before | mask } else { before & !mask }, Ordering::Relaxed);
-            at += here;
-        }
-        let spans = &self.header.spans;
-        let before = spans.load(Ordering::Relaxed);
-        let after = if used {
-            before.saturating_add(count)
-        } else {
-            before.saturating_sub(count)
-        };
-        spans.store(after, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// The word that has a span's bit, and which one.
-    pub(super) fn span_word(&self, span: u64) -> Result<(&'static AtomicU64, u32)> {
-        if span >= SPANS {
-            return Err(Error::Corrupt("there is no such span"));
-        }
-        Ok((self.file.at(SPANS_AT + span / 64 * 8)?, (span % 64) as u32))
-    }
-
     fn zero(&self, offset: u64, size: u64) -> Result<()> {
         for word in self.file.words(offset + BLOCK_HEADER, size.div_ceil(8) as usize)? {
             word.store(0, Ordering::Relaxed);
         }
         Ok(())
-    }
-}
-
-/// First and number of the spans of a large block, checked.
-pub(super) fn spans_of(offset: u64, size: u64) -> Result<(u64, u64)> {
-    let (first, count) = (offset.wrapping_sub(LARGE_AT) / SLAB, size.div_ceil(SLAB));
-    let fits = offset >= LARGE_AT && offset % SLAB == 0 && count > 0;
-    match first.checked_add(count) {
-        Some(end) if fits && end <= SPANS => Ok((first, count)),
-        _ => Err(Error::Corrupt("a block has spans that are none")),
     }
 }
 

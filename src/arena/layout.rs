@@ -10,7 +10,7 @@ use crate::sys::shared::{shared_struct, WINDOWS_END};
 /// "allcores", as a number that tells byte order too.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"allcores");
 /// Of this layout; processes of one session have the same allcores, unless it was updated while they ran.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The unit of memory that a class of blocks, or a large block, gets.
 pub const SLAB: u64 = 64 << 10;
@@ -28,6 +28,8 @@ pub const WAITERS: u32 = 16384;
 pub const SPANS_AT: u64 = WAITERS_AT + (1 << 20);
 /// One bit for each span of the large area.
 pub const SPANS: u64 = 4 << 20;
+/// How many free runs of spans can have their memory kept.
+pub const KEPT_RUNS: usize = 16;
 pub const SITES_AT: u64 = SPANS_AT + (1 << 20);
 pub const SITES: u32 = 2048;
 pub const FIRST_SLAB: u64 = (SITES_AT + (512 << 10)) / SLAB;
@@ -65,10 +67,17 @@ shared_struct! {
         pub sites_high: AtomicU32,
         /// 1: the heap's last owner died, and what follows from what is true was not made anew yet.
         pub is_unsound: AtomicU32,
-        pub _unused: AtomicU32,
+        /// How many slabs the list of `kept_slabs` has.
+        pub kept_slabs_number: AtomicU32,
         /// Per class: the first free block; the first one that was never used. 0: none.
         pub free: [AtomicU64; CLASSES.len()],
         pub fresh: [AtomicU64; CLASSES.len()],
+        /// The first free slab whose memory is kept: `arena::kept`.
+        pub kept_slabs: AtomicU64,
+        /// Free runs of spans whose memory is kept: the first one, and how many (the low half); 0: none.
+        pub kept_runs: [AtomicU64; KEPT_RUNS],
+        /// How often kept memory was used.
+        pub kept_uses: AtomicU64,
     }
 }
 

@@ -3,11 +3,14 @@
 pub mod error;
 pub(crate) mod heap;
 mod holdings;
+mod kept;
 pub mod layout;
+mod mappings;
 pub mod objects;
 mod recovery;
 mod references;
 pub mod session;
+mod spans;
 pub mod tag;
 mod walk;
 

@@ -1,6 +1,7 @@
 //! Objects: blocks that processes have handles to.
 
 use super::error::{Error, Result};
+use super::heap::Content;
 use super::layout::{BlockHeader, BLOCK_HEADER, LARGE_AT};
 use super::references::Place;
 use super::session::{Arena, Pause};
@@ -34,14 +35,26 @@ pub struct Bytes {
 pub const NAME_MAX_BYTES: usize = 224;
 
 impl Arena {
-    /// Make an object whose body is zeroes, and have `begin` set it up before anybody can know of it.
+    /// Make an object whose body is zeroes.
     ///
     /// # Errors
     /// `Full` and what else the heap says.
     pub fn make(&self, kind: Kind, size: u64, name: Option<&str>, pause: Pause<'_>) -> Result<Handle> {
+        self.make_of(kind, size, Content::Zeroes, name, pause)
+    }
+
+    /// Make an object in whose body there may be anything.
+    ///
+    /// # Errors
+    /// `Full` and what else the heap says.
+    pub fn make_to_write(&self, kind: Kind, size: u64, pause: Pause<'_>) -> Result<Handle> {
+        self.make_of(kind, size, Content::Anything, None, pause)
+    }
+
+    fn make_of(&self, kind: Kind, size: u64, content: Content, name: Option<&str>, pause: Pause<'_>) -> Result<Handle> {
         let mut own = self.own();
         let heap = self.heap(pause)?;
-        let offset = heap.allocate(kind, size)?;
+        let offset = heap.allocate(kind, size, content)?;
         let name = name.map(|name| heap.name(offset, name)).transpose();
         let place = name.and_then(|_| heap.refer(&mut own, offset));
         let place = match place {
@@ -143,8 +156,8 @@ impl Arena {
                 mapping: None,
             });
         }
-        super::heap::spans_of(spans, size)?;
-        let mapping = self.file.map(spans, size as usize, writable)?;
+        super::spans::spans_of(spans, size)?;
+        let mapping = self.mapping(spans, size as usize, writable)?;
         Ok(Bytes {
             start: mapping.address(),
             size,
@@ -199,7 +212,7 @@ impl super::heap::Heap<'_> {
             return Err(Error::OtherKind);
         }
         let name = cut(name, NAME_MAX_BYTES);
-        let link = self.allocate(Kind::Name, name.len() as u64)?;
+        let link = self.allocate(Kind::Name, name.len() as u64, Content::Zeroes)?;
         for (index, word) in words_of(name).enumerate() {
             self.arena.name_word(link, index as u64)?.store(word, Ordering::Relaxed);
         }

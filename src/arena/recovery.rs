@@ -1,6 +1,7 @@
 //! Putting the heap right after its owner died: what follows from what is true (README), made anew.
 
 use super::error::Result;
+use super::heap::LARGEST_CLASS;
 use super::layout::{ProcessRecord, CLASSES, FIRST_SLAB, LARGE_AT, SLAB, SLABS, SPANS};
 use super::session::Arena;
 use super::tag::{of_entry, Kind, Tag};
@@ -25,17 +26,26 @@ impl Arena {
             free.store(0, Ordering::Relaxed);
         }
         self.header.live_blocks.store(0, Ordering::Relaxed);
+        self.header.kept_slabs.store(0, Ordering::Relaxed);
+        self.header.kept_slabs_number.store(0, Ordering::Relaxed);
         self.each_block(|arena, offset, class| {
             let block = arena.block(offset)?;
             if !Tag(block.tag.load(Ordering::Relaxed)).is_live() {
-                let first = &arena.header.free[class];
+                // A free slab whose size is not 0 has its memory.
+                let is_kept = class == LARGEST_CLASS && block.size.load(Ordering::Relaxed) != 0;
+                let first = if is_kept {
+                    arena.header.kept_slabs_number.fetch_add(1, Ordering::Relaxed);
+                    &arena.header.kept_slabs
+                } else {
+                    &arena.header.free[class]
+                };
                 block.link.store(first.load(Ordering::Relaxed), Ordering::Relaxed);
                 first.store(offset, Ordering::Relaxed);
                 return Ok(());
             }
             arena.header.live_blocks.fetch_add(1, Ordering::Relaxed);
             let (link, size) = (block.link.load(Ordering::Relaxed), block.size.load(Ordering::Relaxed));
-            if let Ok((first, count)) = super::heap::spans_of(link, size) {
+            if let Ok((first, count)) = super::spans::spans_of(link, size) {
                 arena.mark_spans(first, count, true)?;
             }
             Ok(())
@@ -72,7 +82,7 @@ impl Arena {
         let link = block.link.load(Ordering::Relaxed);
         if !is_needed {
             block.tag.store(tag.freed().0, Ordering::Release);
-            let spans = super::heap::spans_of(link, block.size.load(Ordering::Relaxed));
+            let spans = super::spans::spans_of(link, block.size.load(Ordering::Relaxed));
             if let (true, Ok((first, count))) = (tag.kind() != Some(Kind::Name), spans) {
                 let _ = self.file.punch(LARGE_AT + first * SLAB, count * SLAB);
             }

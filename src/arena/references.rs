@@ -1,7 +1,7 @@
 //! Which handles a process has: entries in a chain of blocks that belongs to its record (README: truth, 2).
 
 use super::error::{Error, Result};
-use super::heap::Heap;
+use super::heap::{Content, Heap};
 use super::layout::{References, BLOCK_HEADER, ENTRIES};
 use super::session::Arena;
 use super::tag::{entry, of_entry, Kind, Tag};
@@ -79,7 +79,7 @@ impl Heap<'_> {
         let mut chain = Vec::with_capacity(own.chain.len());
         let mut link = first;
         for offset in &own.chain {
-            let copy = self.allocate(Kind::References, size_of::<References>() as u64)?;
+            let copy = self.allocate(Kind::References, size_of::<References>() as u64, Content::Zeroes)?;
             let (from, to) = (self.arena.references(*offset)?, self.arena.references(copy)?);
             link.store(copy, Ordering::Release);
             for (from, to) in from.entries.iter().zip(&to.entries) {
@@ -102,7 +102,7 @@ impl Heap<'_> {
         for _ in 0..=self.arena.slabs().saturating_mul(64) {
             let offset = match link.load(Ordering::Acquire) {
                 0 => {
-                    let offset = self.allocate(Kind::References, size_of::<References>() as u64)?;
+                    let offset = self.allocate(Kind::References, size_of::<References>() as u64, Content::Zeroes)?;
                     link.store(offset, Ordering::Release);
                     self.arena.block(offset)?.references.store(1, Ordering::Relaxed);
                     offset
@@ -167,7 +167,7 @@ impl Heap<'_> {
         if let Some(place) = own.vacant.pop() {
             return Ok(place);
         }
-        let offset = self.allocate(Kind::References, size_of::<References>() as u64)?;
+        let offset = self.allocate(Kind::References, size_of::<References>() as u64, Content::Zeroes)?;
         let link = match own.chain.last() {
             Some(last) => &self.arena.references(*last)?.next,
             None => &self.arena.own_record()?.references,

@@ -9,6 +9,7 @@ use super::layout::{
     BlockHeader, Header, ProcessRecord, SiteRecord, WaiterRecord, BLOCK_HEADER, FIRST_SLAB, LENGTH, MAGIC, MUTEXES,
     MUTEXES_AT, PAGE, PROCESSES, PROCESSES_AT, SITES, SITES_AT, SLAB_TABLE_AT, VERSION, WAITERS, WAITERS_AT,
 };
+use super::mappings::Mappings;
 use super::references::Own;
 use crate::atomics::{AtomicU32, Mutex, Ordering};
 use crate::sys::robust_mutex::RobustMutex;
@@ -26,6 +27,7 @@ pub struct Arena {
     pub(crate) me: AtomicU32,
     /// This process's references. Only with the GIL held, so that no fork finds it locked.
     pub(super) own: Mutex<Own>,
+    pub(super) mappings: Mappings,
 }
 
 impl Arena {
@@ -72,6 +74,7 @@ impl Arena {
             session,
             me: AtomicU32::new(0),
             own: Mutex::new(Own::default()),
+            mappings: Mappings::default(),
         })
     }
 

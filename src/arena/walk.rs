@@ -1,6 +1,7 @@
 //! Walking the whole heap, to compare it with what its counters, lists and bits say.
 
 use super::error::{Error, Result};
+use super::heap::LARGEST_CLASS;
 use super::layout::LARGE_AT;
 use super::recovery::Circle;
 use super::session::{Arena, Pause};
@@ -29,7 +30,7 @@ impl Arena {
     /// # Errors
     /// `Corrupt`, saying what does not agree.
     pub fn account(&self, pause: Pause<'_>) -> Result<Account> {
-        let _heap = self.heap(pause)?;
+        let heap = self.heap(pause)?;
         let mut found = Account::default();
         let (mut free_blocks, mut counted) = (0u64, 0u64);
         let (mut segments, mut of_channels, mut by_channels) = (0u64, 0u64, 0u64);
@@ -63,7 +64,7 @@ impl Arena {
                 counted += u64::from(block.references.load(Ordering::Relaxed));
             }
             if link >= LARGE_AT {
-                found.spans += super::heap::spans_of(link, size)?.1;
+                found.spans += super::spans::spans_of(link, size)?.1;
             }
             Ok(())
         })?;
@@ -81,6 +82,7 @@ impl Arena {
                 "the counts of references are not those of the processes and channels",
             ),
             (segments == of_channels, "the segments are not those of the channels"),
+            (heap.kept_runs_are_free()?, "memory is kept as free that is in use"),
             (bits == found.spans, "the span bits are not those of the large blocks"),
             (
                 self.header.spans.load(Ordering::Relaxed) == bits,
@@ -99,7 +101,8 @@ impl Arena {
 
     fn listed_blocks(&self) -> Result<u64> {
         let mut listed = 0;
-        for (class, first) in self.header.free.iter().enumerate() {
+        let kept = (LARGEST_CLASS, &self.header.kept_slabs);
+        for (class, first) in self.header.free.iter().enumerate().chain([kept]) {
             let mut offset = first.load(Ordering::Relaxed);
             let mut circle = Circle::default();
             while offset != 0 {

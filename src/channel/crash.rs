@@ -56,7 +56,7 @@ impl<'a> Scene<'a> {
     fn put_block(&self, number: u8) {
         let block = self
             .arena
-            .make(Kind::Memory, BLOCK_BYTES, None, &mut go_on)
+            .make_to_write(Kind::Memory, BLOCK_BYTES, &mut go_on)
             .expect("memory");
         let bytes = self.arena.bytes_of(&block, true).expect("bytes");
         let file = self.arena.descriptor().expect("open");
@@ -235,7 +235,7 @@ fn a_block_is_put_whole_or_not_wherever_its_producer_is_killed() {
             enter(scene.arena);
             let block = scene
                 .arena
-                .make(Kind::Memory, BLOCK_BYTES, None, &mut go_on)
+                .make_to_write(Kind::Memory, BLOCK_BYTES, &mut go_on)
                 .expect("memory");
             (scene.face(), block)
         },
@@ -246,7 +246,9 @@ fn a_block_is_put_whole_or_not_wherever_its_producer_is_killed() {
         |scene, pid| {
             scene.put_block(2);
             let numbers = scene.end(pid);
-            assert!(numbers == [0, 2] || numbers == [2], "{numbers:?}");
+            // The victim's block was not written: what is in it is of before.
+            let is_all = numbers.len() <= 2 && numbers.last() == Some(&2);
+            assert!(is_all, "{numbers:?}");
         },
     );
 }

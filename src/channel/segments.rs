@@ -1,7 +1,7 @@
 //! Which segments a channel has. All of this happens under the heap's mutex (README).
 
 use super::layout::{ChannelBody, Segment, FIRST_SEGMENT, MESSAGES_AT, OTHER_SEGMENT};
-use crate::arena::heap::Heap;
+use crate::arena::heap::{Content, Heap};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Error, Result};
@@ -71,7 +71,7 @@ impl Heap<'_> {
         let offset = match body.spare.swap(0, Ordering::Relaxed) {
             0 => {
                 let size = if write == 0 { FIRST_SEGMENT } else { OTHER_SEGMENT };
-                self.allocate(Kind::Segment, size)?
+                self.allocate(Kind::Segment, size, Content::Anything)?
             }
             spare => spare,
         };

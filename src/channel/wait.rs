@@ -56,8 +56,12 @@ impl<'a> Sleeper<'a> {
         if let Some(asleep) = announce(self.word, seen) {
             fence(Ordering::SeqCst); // with the one of who announces; README: waiting
             if !has_come() {
+                let uses = self.channel.arena.kept_uses();
                 let slept = futex::sleep(self.word, asleep, slice);
-                self.patience.note(slept);
+                if self.patience.note(slept) {
+                    // A failure leaves the memory kept, and whoever needs the heap has it then.
+                    let _ = self.channel.arena.give_back_idle(uses);
+                }
             }
         }
         true

@@ -2,21 +2,31 @@
 
 use pyo3::prelude::*;
 
-use super::arena::{raise, Address, Object};
+use super::arena::{arena, raise, waiting, Address, Object};
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Handle};
 use crate::atomics::AtomicU64;
 use crate::sys::shared::Mapping;
 
-/// Zeroed memory that every process of the session may have.
+/// Memory that every process of the session may have; anything may be in it unless it is `zeroed`.
 #[pyclass(frozen, module = "allcores._core")]
 pub struct Memory {
     object: Object<AtomicU64>,
     address: usize,
     size: u64,
     position: u64,
+    writable: bool,
     /// Of a large one, in this process.
-    _mapping: Option<Mapping>,
+    mapping: Option<Mapping>,
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if let Some(mapping) = self.mapping.take() {
+            let arena = self.object.arena;
+            arena.keep_mapping(self.position, self.size as usize, self.writable, mapping);
+        }
+    }
 }
 
 impl Memory {
@@ -33,7 +43,8 @@ impl Memory {
             address: bytes.start as usize,
             size: bytes.size,
             position: bytes.position,
-            _mapping: bytes.mapping,
+            writable,
+            mapping: bytes.mapping,
         })
     }
 
@@ -46,8 +57,13 @@ impl Memory {
 #[pymethods]
 impl Memory {
     #[new]
-    #[pyo3(signature = (size, address=None, writable=true))]
-    fn new(py: Python<'_>, size: u64, address: Option<Address>, writable: bool) -> PyResult<Self> {
+    #[pyo3(signature = (size, address=None, writable=true, zeroed=true))]
+    fn new(py: Python<'_>, size: u64, address: Option<Address>, writable: bool, zeroed: bool) -> PyResult<Self> {
+        if address.is_none() && !zeroed {
+            let arena = arena(py)?;
+            let handle = waiting(py, |pause| arena.make_to_write(Kind::Memory, size.max(1), pause))?;
+            return Self::of(py, arena, handle);
+        }
         let (object, _) = Object::<AtomicU64>::new(py, Kind::Memory, size.max(1), None, address)?;
         Self::open(py, object, writable)
     }

@@ -120,7 +120,7 @@ def _in_block(pickled: memoryview, buffers: Sequence[memoryview]) -> _core.Memor
         at += -at % _ALIGNMENT
         places.append(slice(at, at + part.nbytes))
         at += part.nbytes
-    memory = _core.Memory(at)
+    memory = _core.Memory(at, zeroed=False)
     view = _view(memory)
     for index, part in enumerate(parts):
         view[8 * index : 8 * index + 8] = part.nbytes.to_bytes(8, "little")
