@@ -3,9 +3,8 @@
     python tests/soak.py [--seconds 30] [--rows 200]
 
 `make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200; five times as
-often a child multiplies matrices, fifty times as often one is killed among locks, and
-one among queues, by each start method that is fast.
-Prints what was done; ends with what went wrong otherwise.
+often a child multiplies matrices, fifty times as often one is killed among locks, and one among queues, by each start
+method that is fast. Prints what was done; ends with what went wrong otherwise.
 """
 
 from __future__ import annotations

@@ -11,15 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from multiprocessing import connection
-from typing import Any
+from typing import Any, ClassVar
 
 from allcores import _core
 
 __all__ = ["HANG_LIMIT_SECONDS", "Workers", "blocks"]
 
 HANG_LIMIT_SECONDS = 30
-MEAN_PAUSE_SECONDS = {"fork": 0.002, "warm": 0.002, "forkserver": 0.01, "spawn": 0.1}
-"""Between two kills: a process should have begun to do something before it is killed."""
 
 
 def _work(step: Callable[[Any, int], None], things: Any, place: int) -> None:
@@ -37,6 +35,9 @@ class Workers:
     ``step`` is a function of ``things``, which all of them share, and a place. ``things.progress`` has how many steps
     were made in each place.
     """
+
+    mean_pause_seconds: ClassVar = {"fork": 0.002, "warm": 0.002, "forkserver": 0.01, "spawn": 0.1}
+    """Between two kills: a process should have begun to do something before it is killed."""
 
     def __init__(self, method: str, step: Callable[[Any, int], None], things: Any) -> None:
         self.method, self.step, self.things = method, step, things
@@ -68,7 +69,7 @@ class Workers:
         """Kill and replace so many, at random times."""
         for _ in range(kills):
             sentinels = [process.sentinel for process in self.processes]
-            dead = connection.wait(sentinels, random.expovariate(1 / MEAN_PAUSE_SECONDS[self.method]))
+            dead = connection.wait(sentinels, random.expovariate(1 / self.mean_pause_seconds[self.method]))
             assert not dead, f"ended by itself: {[p.exit_reason for p in self.processes if p.sentinel in dead]}"
             self.look()
             place = random.randrange(len(self.processes))

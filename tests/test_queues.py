@@ -208,6 +208,7 @@ def test_the_end_of_the_pipe_can_be_polled_as_programs_do(make: Any) -> None:
     queue.put(1)
     assert queue._reader.poll() and queue._reader.poll(None)
     queue._writer.close()
+    assert (queue._reader.closed, queue._writer.closed) == (False, True)
     queue._reader.close()
     assert queue._reader.closed and queue.get() == 1, "as executors count on when a worker was killed"
     queue.close()
