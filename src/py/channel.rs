@@ -187,10 +187,10 @@ impl Channel {
         self.silence_arrivals(py)?;
         let object = match got {
             Some(Got::Bytes(ENCODED)) => decode(py, &buffer),
-            Some(Got::Bytes(_)) => unpickled(py, PyBytes::new(py, &buffer).into_any()),
+            Some(Got::Bytes(_)) => unpickled(py, &buffer),
             Some(Got::Block(_, block)) => {
                 let memory = Memory::of(py, self.object.arena, block)?;
-                unpickled(py, Bound::new(py, memory)?.into_any())
+                unpickled_block(py, memory)
             }
             Some(Got::Shut) => Err(of_queue(py, "ShutDown")),
             Some(Got::Empty) | None => Err(of_queue(py, "Empty")),
@@ -299,24 +299,39 @@ fn keep(buffer: Vec<u8>) {
     }
 }
 
-static MESSAGES: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
+/// What makes pickles, and objects of them.
+struct Pickling {
+    dumps: Py<PyAny>,
+    /// Of bytes.
+    loads: Py<PyAny>,
+    /// Of a block.
+    loads_block: Py<PyAny>,
+}
 
-fn messages(py: Python<'_>) -> PyResult<&(Py<PyAny>, Py<PyAny>)> {
-    MESSAGES.get_or_try_init(py, || {
+static PICKLING: PyOnceLock<Pickling> = PyOnceLock::new();
+
+fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
+    PICKLING.get_or_try_init(py, || {
         let module = py.import("allcores._pickle.messages")?;
-        Ok((module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind()))
+        Ok(Pickling {
+            dumps: module.getattr("dumps")?.unbind(),
+            loads: py.import("pickle")?.getattr("loads")?.unbind(),
+            loads_block: module.getattr("loads")?.unbind(),
+        })
     })
 }
 
 /// The pickle of an object: bytes, or if it is long a block.
 fn pickled<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let (dumps, _) = messages(object.py())?;
-    dumps.bind(object.py()).call1((object, LONGEST))
+    pickling(object.py())?.dumps.bind(object.py()).call1((object, LONGEST))
 }
 
-fn unpickled<'py>(py: Python<'py>, pickle: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let (_, loads) = messages(py)?;
-    loads.bind(py).call1((pickle,))
+fn unpickled<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    pickling(py)?.loads.bind(py).call1((PyBytes::new(py, pickle),))
+}
+
+fn unpickled_block<'py>(py: Python<'py>, block: Memory) -> PyResult<Bound<'py, PyAny>> {
+    pickling(py)?.loads_block.bind(py).call1((Bound::new(py, block)?,))
 }
 
 const _: () = assert!(size_of::<ChannelBody>() as u64 + BLOCK_HEADER <= 512);
