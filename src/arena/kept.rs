@@ -8,8 +8,8 @@ use super::session::Arena;
 use super::tag::Tag;
 use crate::atomics::{AtomicU64, Ordering};
 
-/// How many free slabs are kept at most, and spans: 2 MB, and 64 MB.
-const KEPT_SLABS: u32 = 32;
+/// How many free slabs are kept at most, and spans: 16 MB, and 64 MB.
+const KEPT_SLABS: u32 = 256;
 const KEPT_SPANS: u64 = 1024;
 
 /// A run of spans.

@@ -69,12 +69,9 @@ impl Channel {
         block: Option<Handle>,
     ) -> PyResult<Bound<'py, PyAny>> {
         match block {
-            Some(block) => unpickled(
-                py,
-                Bound::new(py, Memory::of(py, self.object.arena, block)?)?.into_any(),
-            ),
+            Some(block) => unpickled_block(py, Memory::of(py, self.object.arena, block)?),
             None if kind == ENCODED => decode(py, bytes),
-            None => unpickled(py, PyBytes::new(py, bytes).into_any()),
+            None => unpickled(py, bytes),
         }
     }
 
@@ -175,7 +172,7 @@ impl Channel {
     #[new]
     #[pyo3(signature = (capacity, name=None, address=None))]
     fn new(py: Python<'_>, capacity: u32, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
-        messages(py)?; // a signal handler that puts should not find the module half imported
+        pickling(py)?; // a signal handler that puts should not find the module half imported
         let size = size_of::<ChannelBody>() as u64;
         let (object, is_new) = Object::<ChannelBody>::new(py, Kind::Channel, size, name, address)?;
         if is_new {
@@ -492,27 +489,42 @@ fn keep(buffer: Vec<u8>) {
     }
 }
 
-static MESSAGES: PyOnceLock<(Py<PyAny>, Py<PyAny>)> = PyOnceLock::new();
+/// What makes pickles, and objects of them.
+struct Pickling {
+    dumps: Py<PyAny>,
+    /// Of bytes.
+    loads: Py<PyAny>,
+    /// Of a block.
+    loads_block: Py<PyAny>,
+}
 
-fn messages(py: Python<'_>) -> PyResult<&(Py<PyAny>, Py<PyAny>)> {
-    if let Some(found) = MESSAGES.get(py) {
+static PICKLING: PyOnceLock<Pickling> = PyOnceLock::new();
+
+fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
+    if let Some(found) = PICKLING.get(py) {
         return Ok(found);
     }
     // Nothing of Python's runs while the cell is being filled: a signal handler that puts, too, would wait for itself.
     let module = py.import("allcores._pickle.messages")?;
-    let found = (module.getattr("dumps")?.unbind(), module.getattr("loads")?.unbind());
-    Ok(MESSAGES.get_or_init(py, || found))
+    let found = Pickling {
+        dumps: module.getattr("dumps")?.unbind(),
+        loads: py.import("pickle")?.getattr("loads")?.unbind(),
+        loads_block: module.getattr("loads")?.unbind(),
+    };
+    Ok(PICKLING.get_or_init(py, || found))
 }
 
 /// The pickle of an object: bytes, or if it is long a block.
 fn pickled<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let (dumps, _) = messages(object.py())?;
-    dumps.bind(object.py()).call1((object, LONGEST))
+    pickling(object.py())?.dumps.bind(object.py()).call1((object, LONGEST))
 }
 
-fn unpickled<'py>(py: Python<'py>, pickle: Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let (_, loads) = messages(py)?;
-    loads.bind(py).call1((pickle,))
+fn unpickled<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    pickling(py)?.loads.bind(py).call1((PyBytes::new(py, pickle),))
+}
+
+fn unpickled_block<'py>(py: Python<'py>, block: Memory) -> PyResult<Bound<'py, PyAny>> {
+    pickling(py)?.loads_block.bind(py).call1((Bound::new(py, block)?,))
 }
 
 const _: () = assert!(size_of::<ChannelBody>() as u64 + BLOCK_HEADER <= 512);

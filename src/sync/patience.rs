@@ -1,6 +1,7 @@
 //! How long to wait: a moment of spinning, then sleep in slices, each followed by a look around.
 
 use std::hint;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::sys::futex::Slept;
@@ -25,10 +26,18 @@ pub struct Patience {
     longest_slice: Duration,
 }
 
-// The single-step tests go through each of them, and let an owner die at each.
-const SPINS: u32 = if cfg!(test) { 2 } else { 100 };
+// About a microsecond: who shares the CPU comes only when it is given away. The single-step tests go through each of
+// them, and let an owner die at each.
+const SPINS: u32 = if cfg!(test) { 2 } else { 20 };
 const SLICE_WITH_OWNER: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 50 });
 const YIELDS_FOR: Duration = Duration::from_micros(20);
+/// A yield that takes so long has given the CPU to somebody who keeps it: the next waits sleep at once, since who is woken
+/// has the CPU before who computes.
+const LONG_YIELD: Duration = Duration::from_micros(60);
+const WAITS_WITHOUT_YIELDS: u32 = 256;
+
+/// How many waits of this process's threads are still to be without yields. Whether one is lost does not matter.
+static WITHOUT_YIELDS: AtomicU32 = AtomicU32::new(0);
 
 impl Patience {
     /// For a lock, whose owner has to be looked at.
@@ -89,9 +98,20 @@ pub fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
         }
         hint::spin_loop();
     }
+    let without = WITHOUT_YIELDS.load(Ordering::Relaxed);
+    if without > 0 {
+        WITHOUT_YIELDS.store(without - 1, Ordering::Relaxed);
+        return None;
+    }
     let start = Instant::now();
-    while start.elapsed() < YIELDS_FOR {
+    let mut before = Duration::ZERO;
+    while before < YIELDS_FOR {
         rustix::thread::sched_yield();
+        let now = start.elapsed();
+        if now - before > LONG_YIELD {
+            WITHOUT_YIELDS.store(WAITS_WITHOUT_YIELDS, Ordering::Relaxed);
+        }
+        before = now;
         if let Some(done) = attempt() {
             return Some(done);
         }

@@ -24,8 +24,6 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = ["dumps", "loads"]
 
-_KEPT_BYTES = 1 << 20
-"""A pickler's buffer that became longer than that is not kept."""
 _LARGE_BYTES = 1 << 14
 """A buffer of this length goes beside the pickle."""
 _ALIGNMENT = 64
@@ -39,14 +37,25 @@ class _Reducers(dict[type, "Callable[[Any], Any]"]):
         return registered[kind] if kind in registered else copyreg.dispatch_table[kind]
 
 
+class _Pieces:
+    """What a pickler takes for a file: whatever it writes is appended to a list, short pickles as one piece."""
+
+    __slots__ = ("write",)
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self.write = pieces.append
+
+
 class _Pickler:
-    """A pickler, and where it writes."""
+    """A thread's pickler, and what it writes; free unless it is at work (reducers may put something, too)."""
+
+    __slots__ = ("buffers", "clear_memo", "is_busy", "pickle", "pieces")
 
     def __init__(self) -> None:
-        self.file, self.buffers = io.BytesIO(), list[memoryview]()
-        self.pickler = pickle.Pickler(self.file, pickle.HIGHEST_PROTOCOL, buffer_callback=self._take)
-        self.pickler.dispatch_table = _Reducers()
-        self.is_busy = False
+        self.pieces, self.buffers = list[bytes](), list[memoryview]()
+        pickler = pickle.Pickler(_Pieces(self.pieces), pickle.HIGHEST_PROTOCOL, buffer_callback=self._take)
+        pickler.dispatch_table = _Reducers()
+        self.pickle, self.clear_memo, self.is_busy = pickler.dump, pickler.clear_memo, False
 
     def _take(self, buffer: pickle.PickleBuffer) -> bool:
         """Take a large buffer beside the pickle; True leaves it in there."""
@@ -60,45 +69,33 @@ class _Pickler:
         return False
 
     def dump(self, obj: Any, longest: int) -> bytes | _core.Memory:
+        self.is_busy = True
+        pieces = self.pieces
         try:
-            self.pickler.dump(obj)
-            if self.buffers or self.file.tell() > longest:
-                # Closed at once: the traceback of an error would keep it, and the file cannot be truncated then.
-                with self.file.getbuffer() as pickled:
-                    return _in_block(pickled, self.buffers)
-            return self.file.getvalue()
+            self.pickle(obj)
+            if len(pieces) == 1 and not self.buffers and len(pieces[0]) <= longest:
+                return pieces[0]
+            return _whole(pieces, self.buffers, longest)
         finally:
-            self.pickler.clear_memo()
+            self.clear_memo()
+            pieces.clear()
             self.buffers.clear()
+            self.is_busy = False
 
 
-class _OfThread(threading.local):
-    """The pickler that a thread uses again."""
-
-    def __init__(self) -> None:
-        self.pickler = _Pickler()
-
-
-_of_thread = _OfThread()
+_threads = threading.local()
 
 
 def dumps(obj: Any, longest: int) -> bytes | _core.Memory:
     """Pickle an object: by name, or by value what cannot be by name. Raises what pickling it by name raises."""
-    pickler = _of_thread.pickler
-    if pickler.is_busy:
-        pickler = _Pickler()  # a reducer puts something, too
-    pickler.is_busy = True
     try:
-        return pickler.dump(obj, longest)
+        own: _Pickler = _threads.pickler
+    except AttributeError:
+        own = _threads.pickler = _Pickler()
+    try:
+        return (_Pickler() if own.is_busy else own).dump(obj, longest)
     except PICKLING_ERRORS as error:
         return _by_value(obj, longest, error)
-    finally:
-        if pickler.file.tell() > _KEPT_BYTES:
-            _of_thread.pickler = _Pickler()
-        else:
-            pickler.file.seek(0)
-            pickler.file.truncate()
-            pickler.is_busy = False
 
 
 def _by_value(obj: Any, longest: int, error: Exception) -> bytes | _core.Memory:
@@ -109,7 +106,12 @@ def _by_value(obj: Any, longest: int, error: Exception) -> bytes | _core.Memory:
         dump_by_value(obj, file, main_is_importable=True)
     except PICKLING_ERRORS:
         raise error from None
-    return file.getvalue() if file.tell() <= longest else _in_block(file.getbuffer(), [])
+    return _whole([file.getvalue()], [], longest)
+
+
+def _whole(pieces: list[bytes], buffers: Sequence[memoryview], longest: int) -> bytes | _core.Memory:
+    pickled = b"".join(pieces)
+    return _in_block(memoryview(pickled), buffers) if buffers or len(pickled) > longest else pickled
 
 
 def _in_block(pickled: memoryview, buffers: Sequence[memoryview]) -> _core.Memory:
@@ -129,10 +131,8 @@ def _in_block(pickled: memoryview, buffers: Sequence[memoryview]) -> _core.Memor
     return memory
 
 
-def loads(message: bytes | _core.Memory) -> Any:
-    """Make the object that was pickled; its large buffers are the message's block itself, and can be written to."""
-    if isinstance(message, bytes):
-        return pickle.loads(message)
+def loads(message: _core.Memory) -> Any:
+    """Make the object of a long message; its large buffers are the block itself, and can be written to."""
     view = _view(message)
     lengths: list[int] = []
     while length := int.from_bytes(view[8 * len(lengths) : 8 * len(lengths) + 8], "little"):
