@@ -41,8 +41,9 @@ check: setup
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/stdlib/conformance.py \
-		tests/stepping.py tests/stepped_operations.py tests/survivors.py tests/single_step.py
+	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/channel_soak.py \
+		tests/soak_workers.py tests/stdlib/conformance.py tests/stepping.py tests/stepped_operations.py \
+		tests/survivors.py tests/single_step.py
 
 conformance: setup
 	$(BIN)/python tests/stdlib/conformance.py --jobs 2 --docs

@@ -10,24 +10,17 @@ everything can be acquired, and the arena has exactly the blocks that it had bef
 from __future__ import annotations
 
 import faulthandler
-import gc
-import os
 import pickle
 import random
 import signal
 import sys
 import threading
-import time
-from multiprocessing import connection
 from typing import Any
 
 import allcores as mp
-from allcores import _core
+from soak_workers import HANG_LIMIT_SECONDS, Workers, blocks
 
 WORKERS = 4
-HANG_LIMIT_SECONDS = 30
-MEAN_PAUSE_SECONDS = {"fork": 0.002, "warm": 0.002, "forkserver": 0.01, "spawn": 0.1}
-"""Between two kills: a process should have begun to do something before it is killed."""
 LOCKS = ("Lock", "RLock", "Value")
 
 
@@ -112,36 +105,13 @@ def attempt(things: Things, place: int) -> None:
             raise
 
 
-def work(things: Things, place: int) -> None:
-    """Do so for ever."""
-    faulthandler.register(signal.SIGUSR1)
-    random.seed()
-    while True:
-        attempt(things, place)
-        things.progress[place] += 1
-
-
-class Workers:
-    """Those that live, each in its place, and how far each of them was at a time."""
-
-    def __init__(self, context: Any, things: Things) -> None:
-        self.context, self.things = context, things
-        self.processes = [self.start(place) for place in range(WORKERS)]
-        self.seen = [(0, time.monotonic())] * WORKERS
-
-    def start(self, place: int) -> Any:
-        process = self.context.Process(target=work, args=(self.things, place), daemon=True)
-        process.start()
-        return process
+class LockWorkers(Workers):
+    """Workers of whom the rooms know who is condemned."""
 
     def kill(self, place: int) -> None:
         """Kill one, wherever it is."""
-        process = self.processes[place]
         self.things.condemned[place] = 1
-        process.kill()
-        process.join(HANG_LIMIT_SECONDS)
-        assert process.exitcode == -signal.SIGKILL, f"it ended before it was killed: {process.exit_reason}"
-        process.close()
+        super().kill(place)
 
     def replace(self, place: int) -> None:
         """Have another one in the place of one that was killed."""
@@ -149,27 +119,7 @@ class Workers:
         for room in self.things.rooms.values():
             room.inside[place] = 0
         self.things.condemned[place] = 0
-        self.processes[place] = self.start(place)
-        self.seen[place] = (self.things.progress[place], time.monotonic())
-
-    def look(self) -> None:
-        """See that nobody stands still."""
-        now = time.monotonic()
-        for place, (progress, since) in enumerate(self.seen):
-            if self.things.progress[place] != progress:
-                self.seen[place] = (self.things.progress[place], now)
-            elif now - since > HANG_LIMIT_SECONDS:
-                for process in self.processes:
-                    os.kill(process.pid, signal.SIGUSR1)
-                time.sleep(1)  # they write their stacks
-                sys.exit(f"the worker in place {place} has stood still for {HANG_LIMIT_SECONDS} s")
-
-
-def blocks() -> tuple[int, ...]:
-    """Walk the heap: live blocks, objects, their bytes, large spans. Raises when the arena's own say otherwise."""
-    gc.collect()
-    _core.sweep_arena()
-    return tuple(_core.arena_account()[:4])
+        super().replace(place)
 
 
 def main(method: str, kills: int) -> None:
@@ -180,15 +130,8 @@ def main(method: str, kills: int) -> None:
     warm_up.join()
     things = Things(context)
     before = blocks()
-    workers = Workers(context, things)
-    for _ in range(kills):
-        sentinels = [process.sentinel for process in workers.processes]
-        dead = connection.wait(sentinels, random.expovariate(1 / MEAN_PAUSE_SECONDS[method]))
-        assert not dead, f"ended by itself: {[p.exit_reason for p in workers.processes if p.sentinel in dead]}"
-        workers.look()
-        place = random.randrange(WORKERS)
-        workers.kill(place)
-        workers.replace(place)
+    workers = LockWorkers(method, attempt, things)
+    workers.shoot(kills)
     for place in range(WORKERS):
         workers.kill(place)
     for what in (*things.locks.values(), things.semaphore, things.semaphore, things.condition):

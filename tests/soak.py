@@ -3,8 +3,8 @@
     python tests/soak.py [--seconds 30] [--rows 200]
 
 `make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200; five times as
-often a child multiplies matrices, fifty times as often one is killed among locks, by each start method that is fast.
-Prints what was done; ends with what went wrong otherwise.
+often a child multiplies matrices, fifty times as often one is killed among locks, and one among queues, by each start
+method that is fast. Prints what was done; ends with what went wrong otherwise.
 """
 
 from __future__ import annotations
@@ -127,11 +127,11 @@ def matrices(folder: Path, times: int) -> None:
     subprocess.run([sys.executable, str(program), str(times)], check=True, timeout=times + HANG_LIMIT_SECONDS)
 
 
-def locks(kills: int) -> None:
-    """Kill processes that use locks, at random; those that take long to start less often."""
-    program = Path(__file__).with_name("lock_soak.py")
+def under_fire(program: str, kills: int) -> None:
+    """Kill processes of a program at random; those that take long to start less often."""
+    path = Path(__file__).with_name(program)
     for method, count in (("fork", kills), ("warm", kills), ("forkserver", kills // 10), ("spawn", kills // 50)):
-        command = [sys.executable, str(program), method, str(count)]
+        command = [sys.executable, str(path), method, str(count)]
         subprocess.run(command, check=True, start_new_session=True, timeout=0.1 * kills + 4 * HANG_LIMIT_SECONDS)
 
 
@@ -185,7 +185,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows(Path(folder), arguments.rows)
         matrices(Path(folder), 5 * arguments.rows)
-        locks(50 * arguments.rows)
+        for program in ("lock_soak.py", "channel_soak.py"):
+            under_fire(program, 50 * arguments.rows)
         starts_under_fire(Path(folder), arguments.seconds)
     left = {name for name in set(os.listdir("/dev/shm")) - before if "allcores" in name}
     assert not left, f"left in /dev/shm: {left}"

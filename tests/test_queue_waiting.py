@@ -50,6 +50,11 @@ def test_a_queue_that_has_something_is_readable_from_the_first_look_on() -> None
 def test_a_queue_can_be_waited_for_beside_sockets_and_sentinels() -> None:
     queue: Any = allcores.Queue()
     ours, theirs = socket.socketpair()
+    with ours, theirs:
+        wait_beside(queue, ours, theirs)
+
+
+def wait_beside(queue: Any, ours: socket.socket, theirs: socket.socket) -> None:
     process = allcores.get_context("fork").Process(target=lambda: (theirs.recv(1), queue.put("x"), theirs.recv(1)))
     process.start()
     everything = [queue, ours, process.sentinel]
@@ -60,8 +65,6 @@ def test_a_queue_can_be_waited_for_beside_sockets_and_sentinels() -> None:
     ours.send(b"!")
     assert connection.wait(everything, 30) == [process.sentinel]
     process.join()
-    ours.close()
-    theirs.close()
 
 
 def test_a_thread_in_select_is_woken_by_a_thread_that_puts() -> None:
@@ -251,3 +254,38 @@ for number in range(100):
 print("heard of all")
 """
     assert prints(tmp_path, definitions, main) == "heard of all\n"
+
+
+def test_a_simple_queue_has_the_few_methods_and_its_ends_close_apart() -> None:
+    queue: Any = allcores.SimpleQueue()
+    assert queue.empty()
+    queue.put([1])
+    assert connection.wait([queue._reader], 30)
+    assert not queue.empty() and queue.get() == [1]
+    queue._writer.close()
+    with pytest.raises(OSError, match="handle is closed"):
+        queue._writer.send(1)
+    queue.close()
+    for call in (queue.get, queue.empty, lambda: queue.put(1)):
+        with pytest.raises(OSError, match="handle is closed"):
+            call()
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_simple_queue_travels(method: str, tmp_path: Path) -> None:
+    definitions = """
+def work(one, other):
+    while (number := one.get()) is not None:
+        other.put(number + 1)
+"""
+    main = """
+one, other = context.SimpleQueue(), context.SimpleQueue()
+process = context.Process(target=work, args=(one, other))
+process.start()
+for number in range(100):
+    one.put(number)
+one.put(None)
+print(sum(other.get() for _ in range(100)), one)
+process.join()
+"""
+    assert prints(tmp_path, definitions, main, method).startswith("5050 <SimpleQueue size=")

@@ -1,6 +1,6 @@
 """The face of the native core, written by hand; ``tests/test_house_rules.py`` compares it with the binary."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self, final
 
 from typing_extensions import disjoint_base
@@ -424,9 +424,16 @@ class Channel:
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Get an object; queue.Empty when there was none in ``timeout`` seconds, or at once unless ``block``."""
 
+    def put_many(self, objects: Iterable[Any], block: bool = True, timeout: float | None = None) -> int:
+        """Put objects, in their order; return how many were put, less than all when there was no room in time."""
+
+    def get_many(self, most: int | None = None, block: bool = True, timeout: float | None = None) -> list[Any]:
+        """Get what there is, ``most`` objects at most, when there is something; queue.Empty as for `get`."""
+
     def _poll(self, timeout: float | None, /) -> bool: ...
     def _length(self) -> int: ...
     def _shut(self) -> None: ...
+    def _drop_message(self) -> bool: ...
     def _listen(self, for_room: bool, /) -> int: ...
     def _is_shut(self) -> bool: ...
     def _task_done(self) -> bool: ...

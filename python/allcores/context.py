@@ -304,6 +304,12 @@ class _OwnFactories(BaseContext):
 
         return JoinableQueue(maxsize, ctx=self.get_context(), name=name)
 
+    def SimpleQueue(self, *, name: str | None = None) -> queues.SimpleQueue:
+        """Return a queue of any number of objects, with few methods."""
+        from allcores.queues import SimpleQueue
+
+        return SimpleQueue(ctx=self.get_context(), name=name)
+
     def RawValue(self, typecode_or_type: Any, *args: Any) -> Any:
         """Return a ctypes object in shared memory, without a lock."""
         from allcores.sharedctypes import RawValue

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from multiprocessing import pool as _std
+from multiprocessing import queues
 from typing import Any
 
 from allcores import context as _context
@@ -15,6 +16,9 @@ from allcores._cpus import usable_cpus
 from allcores._pickle.dump import dumps
 
 __all__ = ["Pool", "ThreadPool"]
+
+# Bound now: install() puts ours under this name in the standard module.
+_PipeQueue: Any = queues.SimpleQueue
 
 
 class Pool(_std.Pool):
@@ -39,9 +43,13 @@ class Pool(_std.Pool):
 
     def _setup_queues(self) -> None:
         """Let tasks travel as a process's arguments do: lambdas and what a notebook defines go by value."""
-        super()._setup_queues()  # type: ignore[misc]  # not in the type stubs
-        if self._ctx.get_start_method() != "fork":  # type: ignore[attr-defined]
-            writer = self._inqueue._writer  # type: ignore[attr-defined]
+        # Pipes, whose messages are the pool's own affair.
+        context = self._ctx  # type: ignore[attr-defined]  # not in the type stubs
+        self._inqueue, self._outqueue = _PipeQueue(ctx=context), _PipeQueue(ctx=context)
+        self._quick_put = self._inqueue._writer.send
+        self._quick_get = self._outqueue._reader.recv
+        if context.get_start_method() != "fork":
+            writer = self._inqueue._writer
             self._quick_put = lambda task: writer.send_bytes(dumps(task))
 
 

@@ -1,6 +1,6 @@
 """``allcores.queues``: Queue, JoinableQueue and SimpleQueue.
 
-Queue and JoinableQueue are channels in the session's shared memory (``src/channel/README.md``). There is no thread
+They are channels in the session's shared memory (``src/channel/README.md``). There is no thread
 behind them: `put` pickles its argument itself, so what cannot be pickled is an error there, and what was put is there
 for everybody when it returns. Nothing is lost or stuck when a process is killed, whatever it was doing. Large buffers,
 such as arrays, are copied once. The semantics are else those of ``multiprocessing.queues``, whose classes these are
@@ -16,8 +16,8 @@ subclasses of.
 from __future__ import annotations
 
 import queue as _threads_queue
+import threading
 from multiprocessing import queues as _std
-from multiprocessing.queues import SimpleQueue
 from queue import Empty, Full
 
 from allcores import _core
@@ -26,7 +26,7 @@ from allcores.synchronize import _SEM_VALUE_MAX, _InArena
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Any
 
 __all__ = ["Empty", "Full", "JoinableQueue", "Queue", "ShutDown", "SimpleQueue"]
@@ -54,29 +54,35 @@ class _Channel(_InArena, _core.Channel):
 class _End:
     """One end of a queue, as far as programs look at the pipe that the standard library's queues have."""
 
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-
-    @property
-    def closed(self) -> bool:
-        """Whether the queue was closed in this process."""
-        return self._queue._closed
+    def __init__(self, channel: _Channel) -> None:
+        self._channel, self.closed = channel, False
 
     def close(self) -> None:
-        """Close the queue in this process."""
-        self._queue.close()
+        """Note that this process does not use this end any more; the queue it still may."""
+        self.closed = True
 
     def fileno(self) -> int:
         """Return a descriptor that is readable when there is something to get: see `Queue.fileno`."""
-        return self._queue.fileno()
+        return self._channel._listen(False)
+
+    def send(self, obj: Any) -> None:
+        """Put an object."""
+        self._assert_open()
+        self._channel.put(obj)
 
     def recv(self) -> Any:
         """Get an object."""
-        return self._queue.get()
+        self._assert_open()
+        return self._channel.get()
 
     def poll(self, timeout: float | None = 0.0) -> bool:
         """Wait ``timeout`` seconds at most until there is something to get; True when there is."""
-        return self._queue._poll(timeout)
+        self._assert_open()
+        return self._channel._poll(timeout) and self._channel._length() > 0
+
+    def _assert_open(self) -> None:
+        if self.closed:
+            raise OSError("handle is closed")
 
 
 class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
@@ -91,15 +97,10 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
 
     def _have(self, maxsize: int, channel: _Channel) -> None:
         self._maxsize, self._channel, self._closed = maxsize, channel, False
+        self._reader, self._writer = _End(channel), _End(channel)
         if all(getattr(type(self), name) is vars(Queue)[name] for name in ("put", "get", "_on_queue_feeder_error")):
             # Without a frame of Python's in between. They would hide what a subclass has instead of them.
             vars(self).update(put=channel.put, get=channel.get)
-
-    @property
-    def _reader(self) -> _End:
-        return _End(self)
-
-    _writer = _reader
 
     def __getstate__(self) -> Any:
         """Travel to any process of the session, through a queue, too."""
@@ -107,7 +108,14 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
 
     def __setstate__(self, state: Any) -> None:
         """Be a handle to the queue that was sent."""
-        self._have(*state)
+        if len(state) == 2:
+            self._have(*state)
+        else:
+            from allcores._queue_of_pipe import PipeChannel  # only now: it is rarely met
+
+            kind = JoinableQueue.__bases__[1] if isinstance(self, JoinableQueue) else Queue.__bases__[0]
+            channel: Any = PipeChannel(kind, state)
+            self._have(state[1], channel)
 
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put an object. `queue.Full` when there was no room in ``timeout`` seconds, or at once unless ``block``.
@@ -147,6 +155,26 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
         """Tell whether there is no room just now."""
         return self._channel._length() >= self._maxsize
 
+    def put_many(self, objects: Iterable[Any], block: bool = True, timeout: float | None = None) -> None:
+        """Put objects in their order, faster than one by one. What pickling them raises is raised before any is put.
+
+        `queue.Full` when there was no room for all in ``timeout`` seconds, or at once unless ``block``; its first
+        argument says how many were put.
+        """
+        self._assert_open()
+        objects = list(objects)
+        count = self._channel.put_many(objects, block, timeout)
+        if count < len(objects):
+            raise Full(count)
+
+    def get_many(self, most: int | None = None, block: bool = True, timeout: float | None = None) -> list[Any]:
+        """Get what there is, ``most`` objects at most, faster than one by one; waits for the first one as `get`.
+
+        When unpickling one fails, that error is raised, and has the other objects in its attribute ``got``.
+        """
+        self._assert_open()
+        return self._channel.get_many(most, block, timeout)
+
     def fileno(self) -> int:
         """Return a descriptor that is readable when there is something to get: for `select`, `connection.wait`.
 
@@ -182,18 +210,15 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
     def shutdown(self, immediate: bool = False) -> None:
         """Shut the queue for all processes: `put` raises `ShutDown`, and so does `get` when there is nothing left.
 
-        With ``immediate`` what is there is dropped. As `queue.Queue.shutdown` of Python 3.13.
+        With ``immediate`` what is there is dropped, and so many tasks are done; as `queue.Queue.shutdown` in 3.13.
         """
         self._channel._shut()
-        while immediate and self._channel._length():
-            try:
-                self._channel.get(False)
-            except (Empty, ShutDown):
-                break
+        while immediate and self._channel._drop_message():
+            pass
 
     def close(self) -> None:
         """Say that this process neither puts nor gets any more: that is a ValueError from now on."""
-        self._closed = True
+        self._closed = self._reader.closed = self._writer.closed = True
         vars(self).pop("put", None)
         vars(self).pop("get", None)
 
@@ -209,7 +234,7 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
         raise error
 
     def _poll(self, timeout: float | None = 0.0) -> bool:
-        return self._channel._poll(timeout) and self._channel._length() > 0
+        return self._reader.poll(timeout)
 
     def _assert_open(self) -> None:
         if self._closed:
@@ -233,6 +258,56 @@ class JoinableQueue(Queue, _std.JoinableQueue):  # type: ignore[type-arg]  # a c
     def join(self) -> None:
         """Wait until all tasks that were put are done."""
         self._channel._join()
+
+
+class SimpleQueue(_std.SimpleQueue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
+    """A queue of any number of objects, with few methods."""
+
+    def __init__(self, *, ctx: Any = None, name: str | None = None) -> None:
+        """Make an empty one. ``ctx`` is taken as the standard library takes it."""
+        self._have(_Channel(0, name))
+
+    def _have(self, channel: _Channel) -> None:
+        self._channel = channel
+        self._reader, self._writer = _End(channel), _End(channel)
+        if all(getattr(type(self), name) is vars(SimpleQueue)[name] for name in ("put", "get")):
+            vars(self).update(put=channel.put, get=channel.get)
+
+    @property
+    def _rlock(self) -> threading.Lock:
+        """Take a lock that keeps others from getting, which the standard pool does at its end; none is needed here."""
+        return threading.Lock()
+
+    def __getstate__(self) -> Any:
+        """Travel to any process of the session, through a queue, too."""
+        return (self._channel,)
+
+    def __setstate__(self, state: Any) -> None:
+        """Be a handle to the queue that was sent."""
+        self._have(*state)
+
+    def put(self, obj: Any) -> None:
+        """Put an object."""
+        self._writer.send(obj)
+
+    def get(self) -> Any:
+        """Get an object; wait until there is one."""
+        return self._reader.recv()
+
+    def empty(self) -> bool:
+        """Tell whether there is nothing to get just now."""
+        return not self._reader.poll()
+
+    def close(self) -> None:
+        """Say that this process neither puts nor gets any more: that is an OSError from now on."""
+        self._reader.closed = self._writer.closed = True
+        vars(self).pop("put", None)
+        vars(self).pop("get", None)
+
+    def __repr__(self) -> str:
+        """Show what it is called, how many objects it has, and how many threads wait."""
+        title = self._channel._title(type(self).__name__)
+        return f"{title} size={self._channel._length()} waiters={self._channel._waiters()}>"
 
 
 def __getattr__(name: str) -> Any:

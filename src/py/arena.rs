@@ -7,7 +7,6 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 
 use super::call::Outcome;
 use crate::arena::heap::go_on;
@@ -101,14 +100,10 @@ fn holders(py: Python<'_>) -> String {
 
 /// An exception of `allcores.errors`.
 pub fn exception<'py>(py: Python<'py>, class: &str, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
-    static ERRORS: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let made = ERRORS
-        .get_or_try_init(py, || py.import("allcores.errors").map(Bound::unbind))
-        .and_then(|errors| errors.bind(py).getattr(class)?.call1(arguments));
-    match made {
-        Ok(error) => PyErr::from_value(error),
-        Err(error) => error,
-    }
+    let made = py
+        .import("allcores.errors")
+        .and_then(|errors| errors.getattr(class)?.call1(arguments));
+    made.map_or_else(|error| error, PyErr::from_value)
 }
 
 /// An object in the arena, as one Python object has it; dropped, its reference is given back.

@@ -1,9 +1,10 @@
 //! Channels in Python.
 
 use std::cell::RefCell;
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -16,6 +17,8 @@ use super::memory::Memory;
 use super::primitives::{decode, encode};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
+use crate::arena::Handle;
+use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::layout::{ChannelBody, LONGEST};
 use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
@@ -57,6 +60,21 @@ impl Channel {
         }
     }
 
+    /// The object that a message says.
+    fn object_of<'py>(
+        &self,
+        py: Python<'py>,
+        kind: u8,
+        bytes: &[u8],
+        block: Option<Handle>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        match block {
+            Some(block) => unpickled_block(py, Memory::of(py, self.object.arena, block)?),
+            None if kind == ENCODED => decode(py, bytes),
+            None => unpickled(py, bytes),
+        }
+    }
+
     fn listener(&self, of: Side) -> MutexGuard<'_, Option<Listener>> {
         self.listeners[of as usize]
             .lock()
@@ -75,26 +93,41 @@ impl Channel {
         held.ok_or_else(|| PyRuntimeError::new_err("a lock without a time limit was not acquired"))
     }
 
-    /// Have the descriptor for messages, if there is one, not be readable if there are none.
-    fn silence_arrivals(&self, py: Python<'_>) -> PyResult<()> {
-        if self.listener(Side::Producers).is_some() && self.face().is_empty() {
-            let producers = self.lock(py, Side::Producers)?;
-            if let Some(listener) = self.listener(Side::Producers).as_ref() {
-                self.face().silence_arrivals(&producers, listener);
+    /// Have the descriptor for messages, if there is one, not be readable if there are none, unless somebody puts just now.
+    fn silence_arrivals(&self) {
+        let face = self.face();
+        if let Some(listener) = self.listener(Side::Producers).as_ref().filter(|_| face.is_empty()) {
+            if let Some(producers) = face.try_producers() {
+                face.silence_arrivals(&producers, listener);
             }
         }
-        Ok(())
     }
 
-    /// Have the descriptor for room, if there is one, not be readable if there is none.
-    fn silence_departures(&self, py: Python<'_>) -> PyResult<()> {
-        if self.listener(Side::Consumers).is_some() && self.face().is_full() {
-            let consumers = self.lock(py, Side::Consumers)?;
-            if let Some(listener) = self.listener(Side::Consumers).as_ref() {
-                self.face().silence_departures(&consumers, listener);
+    /// The same for room.
+    fn silence_departures(&self) {
+        let face = self.face();
+        if let Some(listener) = self.listener(Side::Consumers).as_ref().filter(|_| face.is_full()) {
+            if let Some(consumers) = face.try_consumers() {
+                face.silence_departures(&consumers, listener);
             }
         }
-        Ok(())
+    }
+
+    /// Where there is a descriptor for messages, and no message: whoever has rung, and is about to put one, is waited for.
+    /// True when there is one now.
+    fn waits_for_producers(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.listener(Side::Producers).is_some() {
+            drop(self.lock(py, Side::Producers)?);
+        }
+        Ok(!self.face().is_empty())
+    }
+
+    /// The same where there is no room; true when there is some now.
+    fn waits_for_consumers(&self, py: Python<'_>) -> PyResult<bool> {
+        if self.listener(Side::Consumers).is_some() {
+            drop(self.lock(py, Side::Consumers)?);
+        }
+        Ok(!self.face().is_full())
     }
 
     fn try_get(&self, buffer: &mut Vec<u8>) -> crate::arena::Result<Option<Got>> {
@@ -110,6 +143,23 @@ impl Channel {
         Ok(Some(got))
     }
 
+    /// Take a message, and the buffer that it is in.
+    fn take(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<(Option<Got>, Vec<u8>)> {
+        let mut buffer = BUFFER.with(RefCell::take);
+        buffer.clear();
+        let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+        if matches!(got, Some(Got::Empty)) && is_at_once(seconds) && self.waits_for_producers(py)? {
+            got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+        }
+        if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
+            let mut wait = GetWait::new(self.face(), thread(), timeout_of(seconds), buffer);
+            got = until_done(py, || wait.step())?;
+            buffer = wait.take();
+        }
+        self.silence_arrivals();
+        Ok((got, buffer))
+    }
+
     #[cold]
     fn wait_and_put(&self, py: Python<'_>, message: Message<'_>, timeout: Option<Duration>) -> PyResult<Put> {
         let mut wait = PutWait::new(self.face(), thread(), timeout);
@@ -122,6 +172,7 @@ impl Channel {
     #[new]
     #[pyo3(signature = (capacity, name=None, address=None))]
     fn new(py: Python<'_>, capacity: u32, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
+        pickling(py)?; // a signal handler that puts should not find the module half imported
         let size = size_of::<ChannelBody>() as u64;
         let (object, is_new) = Object::<ChannelBody>::new(py, Kind::Channel, size, name, address)?;
         if is_new {
@@ -140,14 +191,11 @@ impl Channel {
         let mut buffer = BUFFER.with(RefCell::take);
         buffer.clear();
         let pickle;
-        let message = if encode(obj, &mut buffer) && buffer.len() <= LONGEST {
+        let message = if encode(obj, &mut buffer, LONGEST) {
             Message::Bytes(ENCODED, &buffer)
         } else {
             pickle = pickled(obj)?;
-            match pickle.cast::<PyBytes>() {
-                Ok(bytes) => Message::Bytes(PICKLED, bytes.as_bytes()),
-                Err(_) => Message::Block(PICKLED, pickle.cast::<Memory>()?.get().handle()),
-            }
+            message_of(&pickle)?
         };
         let face = self.face();
         let at_once = match face.try_producers() {
@@ -160,11 +208,11 @@ impl Channel {
                 Put::Done
             }
             Some(Put::Shut) => Put::Shut,
-            Some(Put::Full) if is_at_once(seconds) => Put::Full,
+            Some(Put::Full) if is_at_once(seconds) && !self.waits_for_consumers(py)? => Put::Full,
             _ => self.wait_and_put(py, message, timeout_of(seconds))?,
         };
         keep(buffer);
-        self.silence_departures(py)?;
+        self.silence_departures();
         match put {
             Put::Done => Ok(()),
             Put::Full => Err(of_queue(py, "Full")),
@@ -175,28 +223,132 @@ impl Channel {
     /// Get an object; queue.Empty when there was none in `timeout` seconds, or at once unless `block`.
     #[pyo3(signature = (block=true, timeout=None))]
     fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        let seconds = if block { timeout } else { Some(0.0) };
-        let mut buffer = BUFFER.with(RefCell::take);
-        buffer.clear();
-        let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
-        if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
-            let mut wait = GetWait::new(self.face(), thread(), timeout_of(seconds), buffer);
-            got = until_done(py, || wait.step())?;
-            buffer = wait.take();
-        }
-        self.silence_arrivals(py)?;
+        let (got, buffer) = self.take(py, if block { timeout } else { Some(0.0) })?;
         let object = match got {
-            Some(Got::Bytes(ENCODED)) => decode(py, &buffer),
-            Some(Got::Bytes(_)) => unpickled(py, &buffer),
-            Some(Got::Block(_, block)) => {
-                let memory = Memory::of(py, self.object.arena, block)?;
-                unpickled_block(py, memory)
-            }
+            Some(Got::Bytes(kind)) => self.object_of(py, kind, &buffer, None),
+            Some(Got::Block(kind, block)) => self.object_of(py, kind, &[], Some(block)),
             Some(Got::Shut) => Err(of_queue(py, "ShutDown")),
             Some(Got::Empty) | None => Err(of_queue(py, "Empty")),
         };
         keep(buffer);
         object
+    }
+
+    /// Put objects, in their order and with one lock as far as there is room; the number of those that were put, which
+    /// is less than all when there was no room in `timeout` seconds, or at once unless `block`.
+    #[pyo3(signature = (objects, block=true, timeout=None))]
+    fn put_many(
+        &self,
+        py: Python<'_>,
+        objects: &Bound<'_, PyAny>,
+        block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<usize> {
+        let seconds = if block { timeout } else { Some(0.0) };
+        let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
+        // All of them first: what cannot be pickled is an error before anything is put.
+        let mut bytes = Vec::new();
+        let mut parts = Vec::new();
+        for object in objects.try_iter()? {
+            let (object, start) = (object?, bytes.len());
+            if encode(&object, &mut bytes, LONGEST) {
+                parts.push(Part::Encoded(start..bytes.len()));
+            } else {
+                bytes.truncate(start);
+                parts.push(Part::Pickled(pickled(&object)?.unbind()));
+            }
+        }
+        let messages: PyResult<Vec<Message<'_>>> = parts.iter().map(|part| part.message(py, &bytes)).collect();
+        let (messages, face, mut put) = (messages?, self.face(), 0);
+        while put < messages.len() {
+            let before = put;
+            let producers = self.lock(py, Side::Producers)?;
+            let mut outcome = Put::Done;
+            while put < messages.len() && outcome == Put::Done {
+                outcome = match face.put(&producers, messages[put]) {
+                    Ok(outcome) => outcome,
+                    Err(error) => {
+                        drop(producers);
+                        face.announce_arrival();
+                        return Err(raise(py, error));
+                    }
+                };
+                put += usize::from(outcome == Put::Done);
+            }
+            drop(producers);
+            if put > before {
+                face.announce_arrival();
+            }
+            if outcome == Put::Full {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                if left.is_some_and(|left| left.is_zero()) {
+                    break;
+                }
+                outcome = self.wait_and_put(py, messages[put], left)?;
+                put += usize::from(outcome == Put::Done);
+                if outcome == Put::Full {
+                    break;
+                }
+            }
+            if outcome == Put::Shut {
+                return Err(of_queue(py, "ShutDown"));
+            }
+        }
+        self.silence_departures();
+        Ok(put)
+    }
+
+    /// Get what there is, `most` objects at most and with one lock, when there is something; queue.Empty as for `get`.
+    ///
+    /// What unpickling one of them raises is raised when all were tried; its attribute `got` has the others.
+    #[pyo3(signature = (most=None, block=true, timeout=None))]
+    fn get_many<'py>(
+        &self,
+        py: Python<'py>,
+        most: Option<usize>,
+        block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let most = most.unwrap_or(usize::MAX);
+        if most == 0 {
+            return Ok(Vec::new());
+        }
+        let mut objects = vec![self.get(py, block, timeout)?];
+        let face = self.face();
+        if objects.len() == most || face.is_empty() {
+            return Ok(objects);
+        }
+        let (mut bytes, mut got) = (Vec::new(), Vec::new());
+        let consumers = self.lock(py, Side::Consumers)?;
+        let mut error = None;
+        while objects.len() + got.len() < most {
+            let start = bytes.len();
+            match face.get(&consumers, &mut bytes) {
+                Ok(Got::Bytes(kind)) => got.push((kind, start..bytes.len(), None)),
+                Ok(Got::Block(kind, block)) => got.push((kind, 0..0, Some(block))),
+                Ok(Got::Empty | Got::Shut) => break,
+                Err(wrong) => {
+                    error = Some(raise(py, wrong));
+                    break;
+                }
+            }
+        }
+        drop(consumers);
+        face.announce_departure();
+        self.silence_arrivals();
+        for (kind, range, block) in got {
+            match self.object_of(py, kind, &bytes[range], block) {
+                Ok(object) => objects.push(object),
+                Err(wrong) => error = error.or(Some(wrong)),
+            }
+        }
+        match error {
+            None => Ok(objects),
+            Some(error) => {
+                error.value(py).setattr("got", objects)?;
+                Err(error)
+            }
+        }
     }
 
     /// Wait until there is something to get, or never will be; False when that took longer than `timeout` seconds.
@@ -219,6 +371,19 @@ impl Channel {
         drop((producers, consumers));
         self.face().announce_all();
         Ok(())
+    }
+
+    /// Drop a message, as a task that is done, and make nothing of it; False when there is none.
+    fn _drop_message(&self, py: Python<'_>) -> PyResult<bool> {
+        let (got, buffer) = self.take(py, Some(0.0))?;
+        keep(buffer);
+        match got {
+            Some(Got::Bytes(_)) => {}
+            Some(Got::Block(_, block)) => drop(Object::<AtomicU64>::of(py, self.object.arena, block)?),
+            Some(Got::Empty | Got::Shut) | None => return Ok(false),
+        }
+        let _ = self.face().task_done(); // false when more were said to be done than were got
+        Ok(true)
     }
 
     /// Return a descriptor that is readable when there may be a message (or room, if `for_room`), and is this object's.
@@ -281,6 +446,31 @@ impl Channel {
     }
 }
 
+/// A message that is put with others.
+enum Part {
+    /// These bytes of a buffer.
+    Encoded(Range<usize>),
+    /// `pickled`.
+    Pickled(Py<PyAny>),
+}
+
+impl Part {
+    fn message<'a>(&'a self, py: Python<'a>, bytes: &'a [u8]) -> PyResult<Message<'a>> {
+        match self {
+            Self::Encoded(range) => Ok(Message::Bytes(ENCODED, &bytes[range.clone()])),
+            Self::Pickled(pickle) => message_of(pickle.bind(py)),
+        }
+    }
+}
+
+/// The message that a pickle is.
+fn message_of<'a>(pickle: &'a Bound<'_, PyAny>) -> PyResult<Message<'a>> {
+    match pickle.cast::<PyBytes>() {
+        Ok(bytes) => Ok(Message::Bytes(PICKLED, bytes.as_bytes())),
+        Err(_) => Ok(Message::Block(PICKLED, pickle.cast::<Memory>()?.get().handle())),
+    }
+}
+
 fn is_at_once(seconds: Option<f64>) -> bool {
     seconds.is_some_and(|seconds| seconds <= 0.0)
 }
@@ -311,14 +501,17 @@ struct Pickling {
 static PICKLING: PyOnceLock<Pickling> = PyOnceLock::new();
 
 fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
-    PICKLING.get_or_try_init(py, || {
-        let module = py.import("allcores._pickle.messages")?;
-        Ok(Pickling {
-            dumps: module.getattr("dumps")?.unbind(),
-            loads: py.import("pickle")?.getattr("loads")?.unbind(),
-            loads_block: module.getattr("loads")?.unbind(),
-        })
-    })
+    if let Some(found) = PICKLING.get(py) {
+        return Ok(found);
+    }
+    // Nothing of Python's runs while the cell is being filled: a signal handler that puts, too, would wait for itself.
+    let module = py.import("allcores._pickle.messages")?;
+    let found = Pickling {
+        dumps: module.getattr("dumps")?.unbind(),
+        loads: py.import("pickle")?.getattr("loads")?.unbind(),
+        loads_block: module.getattr("loads")?.unbind(),
+    };
+    Ok(PICKLING.get_or_init(py, || found))
 }
 
 /// The pickle of an object: bytes, or if it is long a block.

@@ -16,23 +16,27 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyNone, PyString, PyT
 
 const DEEPEST: usize = 16;
 
-/// Append an object to a buffer; false, with anything appended, when it is none of these.
-pub fn encode(object: &Bound<'_, PyAny>, into: &mut Vec<u8>) -> bool {
+/// Append an object to a buffer; false, with anything appended, when it is none of these, or would be longer than
+/// `longest`.
+pub fn encode(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usize) -> bool {
+    let end = into.len() + longest;
     if let Ok(dict) = object.cast_exact::<PyDict>() {
         let Ok(length) = u32::try_from(dict.len()) else {
             return false;
         };
         into.push(b'd');
         into.extend_from_slice(&length.to_ne_bytes());
-        return dict.iter().all(|(key, value)| {
-            encode_within(&key, into, DEEPEST) && encode_within(&value, into, DEEPEST)
-            // neither runs Python
-        });
+        let mut encoded = |part: &Bound<'_, PyAny>| encode_within(part, into, end, DEEPEST); // runs no Python
+        return dict.iter().all(|(key, value)| encoded(&key) && encoded(&value)) && into.len() <= end;
     }
-    encode_within(object, into, DEEPEST)
+    encode_within(object, into, end, DEEPEST) && into.len() <= end
 }
 
-fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, deepest: usize) -> bool {
+fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, end: usize, deepest: usize) -> bool {
+    // Here, and not at the end only: tuples that have one another many times are much longer than they are large.
+    if into.len() > end {
+        return false;
+    }
     if let Ok(number) = object.cast_exact::<PyInt>() {
         let Ok(value) = number.extract::<i64>() else {
             return false;
@@ -41,9 +45,9 @@ fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, deepest: usize) 
         into.extend_from_slice(&value.to_ne_bytes());
     } else if let Ok(text) = object.cast_exact::<PyString>() {
         let Ok(text) = text.to_str() else { return false };
-        return append(b's', text.as_bytes(), into);
+        return append(b's', text.as_bytes(), into, end);
     } else if let Ok(bytes) = object.cast_exact::<PyBytes>() {
-        return append(b'b', bytes.as_bytes(), into);
+        return append(b'b', bytes.as_bytes(), into, end);
     } else if let Ok(number) = object.cast_exact::<PyFloat>() {
         into.push(b'f');
         into.extend_from_slice(&number.value().to_ne_bytes());
@@ -58,7 +62,7 @@ fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, deepest: usize) 
         into.extend_from_slice(&length.to_ne_bytes());
         return items
             .iter_borrowed()
-            .all(|item| encode_within(&item, into, deepest - 1));
+            .all(|item| encode_within(&item, into, end, deepest - 1));
     } else if let Ok(truth) = object.cast_exact::<PyBool>() {
         into.push(if truth.is_true() { b'T' } else { b'F' });
     } else if object.is_none() {
@@ -69,9 +73,10 @@ fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, deepest: usize) 
     true
 }
 
-fn append(tag: u8, bytes: &[u8], into: &mut Vec<u8>) -> bool {
-    let Ok(length) = u32::try_from(bytes.len()) else {
-        return false;
+fn append(tag: u8, bytes: &[u8], into: &mut Vec<u8>, end: usize) -> bool {
+    let length = match u32::try_from(bytes.len()) {
+        Ok(length) if into.len() + bytes.len() <= end => length,
+        _ => return false,
     };
     into.push(tag);
     into.extend_from_slice(&length.to_ne_bytes());

@@ -6,7 +6,7 @@ REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
     # submodule: (module that has ours, names)
     "managers": ("allcores.managers", ("BaseManager", "SharedMemoryManager", "SyncManager")),
     "pool": ("allcores.pool", ("Pool", "ThreadPool")),
-    "queues": ("allcores.queues", ("JoinableQueue", "Queue")),
+    "queues": ("allcores.queues", ("JoinableQueue", "Queue", "SimpleQueue")),
     "shared_memory": ("allcores.shared_memory", ("ShareableList", "SharedMemory")),
     "sharedctypes": (
         "allcores.sharedctypes",
