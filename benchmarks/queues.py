@@ -53,6 +53,7 @@ PAYLOADS: dict[str, tuple[Any, float | None]] = {
     "small tuple": (("key", 7, 1.5), 20),
     "bytes, 1 KB": (bytes(1024), 20),
     "small dict": ({"key": 7, "value": 1.5}, 7),
+    "small dict, pickled": ({"key": 7, "value": [1.5]}, 7),
     "bytes, 100 B": (bytes(100), None),
 }
 """What is sent, and how many times Queue's speed we owe."""
