@@ -423,3 +423,12 @@ def test_the_pickle_of_a_queue_of_another_program_is_no_queue_here(tmp_path: Pat
     answer = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True)
     with pytest.raises(allcores.HandleError):
         pickle.loads(bytes.fromhex(answer.stdout))
+
+
+def test_long_messages_of_fewer_parts_follow_those_of_more_in_the_same_memory() -> None:
+    queue: Any = allcores.Queue()
+    for _ in range(20):
+        queue.put([numpy.full(30_000, -1), numpy.full(30_000, -2), numpy.full(30_000, -3)])
+        assert [array[7] for array in queue.get()] == [-1, -2, -3]
+        queue.put(b"\xff" * 700_000)
+        assert queue.get() == b"\xff" * 700_000

@@ -124,8 +124,8 @@ def _in_block(pickled: memoryview, buffers: Sequence[memoryview]) -> _core.Memor
         at += part.nbytes
     memory = _core.Memory(at, zeroed=False)
     view = _view(memory)
-    for index, part in enumerate(parts):
-        view[8 * index : 8 * index + 8] = part.nbytes.to_bytes(8, "little")
+    for index, length in enumerate((*(part.nbytes for part in parts), 0)):  # the memory may have been used before
+        view[8 * index : 8 * index + 8] = length.to_bytes(8, "little")
     for place, part in zip(places, parts, strict=True):
         view[place] = part
     return memory
