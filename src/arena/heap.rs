@@ -111,7 +111,7 @@ impl Heap<'_> {
             Ok(offset) => offset,
             Err(error) => {
                 if spans != 0 {
-                    self.give_spans(spans, size)?;
+                    self.give_spans_back(spans, size)?;
                 }
                 return Err(error);
             }

@@ -46,12 +46,23 @@ impl Heap<'_> {
         Ok(offset)
     }
 
-    /// Give memory of the large area back.
+    /// Have memory of the large area free, and keep it for the next block, perhaps.
     pub(super) fn give_spans(&self, offset: u64, size: u64) -> Result<()> {
+        let (first, count) = self.free_spans(offset, size)?;
+        self.keep_run(first, count)
+    }
+
+    /// Have memory of the large area free, and give it back to the system.
+    pub(super) fn give_spans_back(&self, offset: u64, size: u64) -> Result<()> {
+        let (first, count) = self.free_spans(offset, size)?;
+        Ok(self.arena.file.punch(LARGE_AT + first * SLAB, count * SLAB)?)
+    }
+
+    fn free_spans(&self, offset: u64, size: u64) -> Result<(u64, u64)> {
         let (first, count) = spans_of(offset, size)?;
         self.arena.mark_spans(first, count, false)?;
         self.arena.header.span_hint.fetch_min(first, Ordering::Relaxed);
-        self.keep_run(first, count)
+        Ok((first, count))
     }
 
     /// The first run of so many free spans from one on.
