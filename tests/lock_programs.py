@@ -92,6 +92,57 @@ def end_of(pid):
 Its first argument is the start method."""
 
 
+WORK_BY_ANY_WAY = """
+def work(receive, send, go):
+    send(task(receive()))
+    go.recv()  # until what it made has arrived
+"""
+"""The target of a process: it does a `task` with what it is sent, and sends the result."""
+
+BY_EVERY_WAY = """
+there, back = context.Queue(), context.Queue()
+ours, theirs = context.Pipe()
+go, goes = context.Pipe(duplex=False)
+for way, put, get, arguments in (
+    ("queue", there.put, back.get, (there.get, back.put)), ("pipe", ours.send, ours.recv, (theirs.recv, theirs.send))
+):
+    put(things)
+    process = context.Process(target=work, args=(*arguments, go))
+    process.start()
+    answer = get()
+    goes.send("it arrived")
+    process.join()
+    check(way, *answer)
+with context.Pool(1) as pool:
+    answer = pool.apply(task, (things,))
+check("pool", *answer)
+"""
+"""For the end of a program: send `things` to `task` by a queue, a pipe and a pool; `check` each answer."""
+
+SAYS_IT_HANDLES = """
+def child(wait, sender):
+    signal.signal(signal.SIGUSR1, lambda *_: os.write(sender, b"?"))
+    os.write(sender, b"!")
+    return 7 if wait() is True else 1
+"""
+HANDLES_AND_GOES_ON = """
+receiver, sender = os.pipe()
+for way in WAY_NAMES:
+    wait, end = waits()[way]
+    pid = forked(child, wait, sender)
+    os.read(receiver, 1)
+    for _ in range(2):
+        until_asleep(pid)
+        os.kill(pid, signal.SIGUSR1)
+        assert os.read(receiver, 1) == b"?"
+    until_asleep(pid)
+    end()
+    assert end_of(pid) == 7, way
+print("fine")
+"""
+"""A program: each of the `waits()` goes on after a handler has run twice."""
+
+
 def prints(folder: Path, definitions: str, main: str, method: str = "fork") -> str:
     """Run a program with that head, and return what it prints. It must end without an error."""
     outcome = run([*PYTHON, program(folder, guarded(HEAD + definitions, main)), method])

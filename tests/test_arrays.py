@@ -15,7 +15,7 @@ import numpy
 import pytest
 from allcores import _core
 from allcores.arrays import SharedArray
-from lock_programs import prints
+from lock_programs import BY_EVERY_WAY, WORK_BY_ANY_WAY, prints
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from running import METHODS, PYTHON, guarded, program, run
 
@@ -503,10 +503,6 @@ def task(arrays):
     write(arrays, 6)
     write(made, 4)
     return found, arrays, made
-
-def work(receive, send, go):
-    send(task(receive()))
-    go.recv()  # until what it made has arrived
 """
     main = """
 def check(way, found, arrays_again, made):
@@ -517,25 +513,10 @@ def check(way, found, arrays_again, made):
 
 arrays = make()
 write(arrays, 5)
-there, back = context.Queue(), context.Queue()
-ours, theirs = context.Pipe()
-go, goes = context.Pipe(duplex=False)
-for way, put, get, arguments in (
-    ("queue", there.put, back.get, (there.get, back.put)), ("pipe", ours.send, ours.recv, (theirs.recv, theirs.send))
-):
-    put(arrays)
-    process = context.Process(target=work, args=(*arguments, go))
-    process.start()
-    answer = get()
-    goes.send("it arrived")
-    process.join()
-    check(way, *answer)
-with context.Pool(1) as pool:
-    answer = pool.apply(task, (arrays,))
-check("pool", *answer)
+things = arrays
 """
     expected = "".join(f"{way} [] [] [] []\n" for way in ("queue", "pipe", "pool"))
-    assert prints(tmp_path, DEFINITIONS + definitions, main, method) == expected
+    assert prints(tmp_path, DEFINITIONS + WORK_BY_ANY_WAY + definitions, main + BY_EVERY_WAY, method) == expected
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lock_programs import prints
+from lock_programs import HANDLES_AND_GOES_ON, SAYS_IT_HANDLES, prints
 
 WAITS = """
 kept = []
@@ -65,28 +65,7 @@ print("fine")
 
 
 def test_a_handler_that_returns_runs_during_the_wait_and_the_wait_goes_on(tmp_path: Path) -> None:
-    definitions = """
-def child(wait, sender):
-    signal.signal(signal.SIGUSR1, lambda *_: os.write(sender, b"?"))
-    os.write(sender, b"!")
-    return 7 if wait() is True else 1
-"""
-    main = """
-receiver, sender = os.pipe()
-for way in WAY_NAMES:
-    wait, end = waits()[way]
-    pid = forked(child, wait, sender)
-    os.read(receiver, 1)
-    for _ in range(2):
-        until_asleep(pid)
-        os.kill(pid, signal.SIGUSR1)
-        assert os.read(receiver, 1) == b"?"
-    until_asleep(pid)
-    end()
-    assert end_of(pid) == 7, way
-print("fine")
-"""
-    assert prints(tmp_path, WAITS + definitions, main) == "fine\n"
+    assert prints(tmp_path, WAITS + SAYS_IT_HANDLES, HANDLES_AND_GOES_ON) == "fine\n"
 
 
 def test_a_handler_may_use_the_lock_that_is_waited_for(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import allcores
 import numpy
 import pytest
-from lock_programs import prints
+from lock_programs import BY_EVERY_WAY, WORK_BY_ANY_WAY, prints
 from running import METHODS
 
 TYPES = {
@@ -263,10 +263,6 @@ def task(things):
     write_all(things, 8)
     write_all(made, 6)
     return found, things, made
-
-def work(receive, send, go):
-    send(task(receive()))
-    go.recv()  # until what it made has arrived
 """
     main = """
 def check(way, found, things_again, made):
@@ -277,25 +273,9 @@ def check(way, found, things_again, made):
 
 things = make_all()
 write_all(things, 7)
-there, back = context.Queue(), context.Queue()
-ours, theirs = context.Pipe()
-go, goes = context.Pipe(duplex=False)
-for way, put, get, arguments in (
-    ("queue", there.put, back.get, (there.get, back.put)), ("pipe", ours.send, ours.recv, (theirs.recv, theirs.send))
-):
-    put(things)
-    process = context.Process(target=work, args=(*arguments, go))
-    process.start()
-    answer = get()
-    goes.send("it arrived")
-    process.join()
-    check(way, *answer)
-with context.Pool(1) as pool:
-    answer = pool.apply(task, (things,))
-check("pool", *answer)
 """
     expected = "".join(f"{way} [] [] [] [] []\n" for way in ("queue", "pipe", "pool"))
-    assert prints(tmp_path, SHARED + definitions, main, method) == expected
+    assert prints(tmp_path, SHARED + WORK_BY_ANY_WAY + definitions, main + BY_EVERY_WAY, method) == expected
 
 
 @pytest.mark.parametrize("method", METHODS)
