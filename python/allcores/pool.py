@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from multiprocessing import pool as _std
-from multiprocessing import queues
 from typing import Any
 
 from allcores import context as _context
+from allcores import queues
 from allcores._cpus import usable_cpus
 from allcores._pickle.dump import dumps
 
 __all__ = ["Pool", "ThreadPool"]
 
-# Bound now: install() puts ours under this name in the standard module.
-_PipeQueue: Any = queues.SimpleQueue
+# Not by its name, under which install() puts ours in the standard module.
+_PipeQueue: Any = queues.SimpleQueue.__base__
 
 
 class Pool(_std.Pool):
