@@ -432,3 +432,19 @@ def test_long_messages_of_fewer_parts_follow_those_of_more_in_the_same_memory() 
         assert [array[7] for array in queue.get()] == [-1, -2, -3]
         queue.put(b"\xff" * 700_000)
         assert queue.get() == b"\xff" * 700_000
+
+
+class Shrinks:
+    def __init__(self, data: bytearray) -> None:
+        self.data = data
+
+    def __reduce__(self) -> Any:
+        self.data.clear()
+        return int, ()
+
+
+def test_what_is_pickled_already_stays_what_it_was_when_a_reducer_changes_it() -> None:
+    queue: Any = allcores.Queue()
+    data = bytearray(b"x" * 100_000)
+    queue.put([data, Shrinks(data)])
+    assert queue.get() == [bytearray(b"x" * 100_000), 0]

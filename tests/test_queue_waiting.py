@@ -289,3 +289,13 @@ print(sum(other.get() for _ in range(100)), one)
 process.join()
 """
     assert prints(tmp_path, definitions, main, method).startswith("5050 <SimpleQueue size=")
+
+
+def test_handles_that_come_and_go_leave_their_descriptors_room() -> None:
+    queue: Any = allcores.Queue()
+    for _ in range(40):
+        handle = pickle.loads(pickle.dumps(queue))
+        assert not is_readable(handle)
+        del handle
+    queue.put(1)
+    assert is_readable(queue)

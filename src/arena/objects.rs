@@ -52,8 +52,8 @@ impl Arena {
     }
 
     fn make_of(&self, kind: Kind, size: u64, content: Content, name: Option<&str>, pause: Pause<'_>) -> Result<Handle> {
+        let heap = self.heap(pause)?; // first: while it is waited for, a handler may be at this process's references
         let mut own = self.own();
-        let heap = self.heap(pause)?;
         let offset = heap.allocate(kind, size, content)?;
         let name = name.map(|name| heap.name(offset, name)).transpose();
         let place = name.and_then(|_| heap.refer(&mut own, offset));
@@ -77,8 +77,8 @@ impl Arena {
     /// # Errors
     /// `Freed` when it is no more; `OtherKind`; `Corrupt` for an offset at which there never was one.
     pub fn attach(&self, offset: u64, generation: u32, kind: Kind, pause: Pause<'_>) -> Result<Handle> {
+        let heap = self.heap(pause)?; // first: while it is waited for, a handler may be at this process's references
         let mut own = self.own();
-        let heap = self.heap(pause)?;
         self.class_at(offset)?;
         let tag = Tag(self.block(offset)?.tag.load(Ordering::Acquire));
         if !tag.is_live() || tag.generation() != generation {
@@ -100,8 +100,8 @@ impl Arena {
     /// # Errors
     /// What the heap says.
     pub fn release(&self, handle: &Handle, pause: Pause<'_>) -> Result<()> {
-        let mut own = self.own();
-        self.heap(pause)?.unrefer(&mut own, handle.place)
+        let heap = self.heap(pause)?;
+        heap.unrefer(&mut self.own(), handle.place)
     }
 
     /// The body of an object.

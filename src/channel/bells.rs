@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::layout::{Bells, LISTENERS};
 use crate::arena::{Arena, Error, Result, Shortage};
-use crate::atomics::{AtomicU32, Ordering};
+use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 use crate::registry::processes::ProcessId;
 use crate::sys::descriptor::{identify, Identity};
 use crate::sys::post;
@@ -31,6 +31,9 @@ pub struct Listener {
     letters: Option<OwnedFd>,
     identity: Option<Identity>,
     process: u32,
+    /// Where it is written down, and as what.
+    place: (&'static AtomicU64, u64),
+    pid: u32,
 }
 
 impl Ringer<'_> {
@@ -44,18 +47,26 @@ impl Ringer<'_> {
 
     #[cold]
     fn ring_all(&self) {
-        let mut is_heard = false;
+        let (mut is_heard, mut all) = (false, true);
         for listener in &self.bells.listeners {
             let seen = listener.load(Ordering::Relaxed);
-            // Who cannot be reached for lack of descriptors is tried again the next time.
-            if seen != 0 && !post::send(&self.name(seen)).unwrap_or(true) {
-                let _ = listener.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
-            } else {
-                is_heard |= seen != 0;
+            if seen == 0 {
+                continue;
+            }
+            match post::send(&self.name(seen)) {
+                Ok(true) => is_heard = true,
+                Ok(false) => {
+                    let _ = listener.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
+                }
+                Err(_) => (is_heard, all) = (true, false), // short of descriptors: the next one rings again
             }
         }
         // After the last one was rung: killed before, it is done again.
-        let state = if is_heard { HEARD | RUNG } else { 0 };
+        let state = if is_heard {
+            HEARD | if all { RUNG } else { 0 }
+        } else {
+            0
+        };
         self.state.store(state, Ordering::Relaxed);
     }
 
@@ -84,6 +95,8 @@ impl Ringer<'_> {
                 identity: identify(letters.as_raw_fd()),
                 letters: Some(letters),
                 process: me,
+                place: (listener, mine),
+                pid: std::process::id(),
             });
         }
         Err(Error::Full(Shortage::Records {
@@ -126,6 +139,11 @@ impl Drop for Listener {
     fn drop(&mut self) {
         if !self.is_open() {
             let _ = self.letters.take().map(IntoRawFd::into_raw_fd); // the number is something else's by now
+        }
+        let (place, mine) = self.place;
+        // In a process that was forked it stays, for the one that has listened.
+        if self.pid == std::process::id() {
+            let _ = place.compare_exchange(mine, 0, Ordering::Relaxed, Ordering::Relaxed);
         }
     }
 }

@@ -75,7 +75,7 @@ impl<'a> Scene<'a> {
         drop(consumers);
         face.announce_departure();
         let number = match got {
-            Got::Empty | Got::Shut => return None,
+            Got::Empty | Got::Shut | Got::BlockAhead => return None,
             Got::Bytes(_) => bytes.first().copied(),
             Got::Block(_, block) => {
                 let there = self.arena.bytes_of(&block, true).expect("bytes");

@@ -53,6 +53,8 @@ pub enum Got {
     Bytes(u8),
     /// A message of this kind; this process has a reference to the block now.
     Block(u8, Handle),
+    /// It is a block's turn, which only `get` itself gets.
+    BlockAhead,
     /// There is none.
     Empty,
     /// There is none, and never will be.
@@ -167,7 +169,19 @@ impl<'a> Channel<'a> {
     ///
     /// # Errors
     /// `Corrupt`.
-    pub fn get(&self, _consumers: &Held, into: &mut Vec<u8>) -> Result<Got> {
+    pub fn get(&self, consumers: &Held, into: &mut Vec<u8>) -> Result<Got> {
+        self.get_if(consumers, into, true)
+    }
+
+    /// The same but for blocks, which are left where they are: this process's references are for who has the GIL.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn get_bytes(&self, consumers: &Held, into: &mut Vec<u8>) -> Result<Got> {
+        self.get_if(consumers, into, false)
+    }
+
+    fn get_if(&self, _consumers: &Held, into: &mut Vec<u8>, with_blocks: bool) -> Result<Got> {
         let body = self.body;
         let head = position(&body.head, Ordering::Relaxed);
         if body.receiving.place.load(Ordering::Relaxed) != 0 {
@@ -189,6 +203,9 @@ impl<'a> Channel<'a> {
         let units = 1 + length.div_ceil(8);
         if length as usize > LONGEST || units > room {
             return Err(Error::Corrupt("a channel's message is longer than its place"));
+        }
+        if header & IN_BLOCK != 0 && !with_blocks {
+            return Ok(Got::BlockAhead);
         }
         if header & IN_BLOCK != 0 {
             let block = self.begin_to_get_a_block(place, head)?;

@@ -23,6 +23,7 @@ struct Sleeper<'a> {
     /// For the side's lock, whose owner has to be looked at.
     locking: Patience,
     waiter: Option<Waiter>,
+    slept: bool,
 }
 
 impl<'a> Sleeper<'a> {
@@ -34,6 +35,7 @@ impl<'a> Sleeper<'a> {
             patience: Patience::without_owner(timeout),
             locking: Patience::with_owner(timeout.map(|timeout| timeout.max(LEAST))),
             waiter: None,
+            slept: false,
         }
     }
 
@@ -54,6 +56,7 @@ impl<'a> Sleeper<'a> {
         };
         let seen = self.word.load(Ordering::Acquire);
         if let Some(asleep) = announce(self.word, seen) {
+            self.slept = true;
             fence(Ordering::SeqCst); // with the one of who announces; README: waiting
             if !has_come() {
                 let uses = self.channel.arena.kept_uses();
@@ -69,7 +72,7 @@ impl<'a> Sleeper<'a> {
 
     /// Leave the bit behind, and wake another one, when there is more for it.
     fn end(&self, is_more: bool) {
-        if self.waiter.is_some() {
+        if self.slept {
             change(self.word, SLEEPERS, Some);
             if is_more {
                 futex::wake(self.word, 1);
@@ -109,7 +112,7 @@ impl<'a> GetWait<'a> {
             return Ok(Step::GoOn);
         }
         let got = match Held::lock(channel.arena, &channel.body.get_lock, &mut self.sleeper.locking)? {
-            Step::Done(consumers) => channel.get(&consumers, &mut self.message)?,
+            Step::Done(consumers) => channel.get_bytes(&consumers, &mut self.message)?,
             Step::TimedOut => return Ok(Step::TimedOut),
             Step::GoOn => return Ok(Step::GoOn),
         };
@@ -119,7 +122,7 @@ impl<'a> GetWait<'a> {
                 channel.announce_departure();
                 Ok(Step::Done(got))
             }
-            Got::Shut => Ok(Step::Done(got)),
+            Got::Shut | Got::BlockAhead => Ok(Step::Done(got)),
         }
     }
 

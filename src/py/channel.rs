@@ -22,7 +22,7 @@ use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::layout::{ChannelBody, LONGEST};
 use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
-use crate::sync::patience::Patience;
+use crate::sync::patience::{Patience, Step};
 use crate::sync::side::Held;
 
 /// Of a message that is encoded (`primitives`), and of one that is a pickle.
@@ -46,9 +46,9 @@ enum Side {
 /// A queue of messages.
 #[pyclass(frozen, subclass, module = "allcores._core")]
 struct Channel {
-    object: Object<ChannelBody>,
-    /// For messages, and for room. Locked with the GIL held, and never while that is released.
+    /// For messages, and for room. Locked with the GIL held, and never while that is released. Dropped first.
     listeners: [Mutex<Option<Listener>>; 2],
+    object: Object<ChannelBody>,
 }
 
 impl Channel {
@@ -81,16 +81,30 @@ impl Channel {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock of a side, however long that takes.
+    /// The lock of a side, however long that takes; acquired with the GIL, so that nobody waits for that, too.
     fn lock(&self, py: Python<'_>, side: Side) -> PyResult<Held> {
         let face = self.face();
         let word = match side {
             Side::Producers => &face.body.put_lock,
             Side::Consumers => &face.body.get_lock,
         };
-        let mut patience = Patience::with_owner(None);
-        let held = until_done(py, || Held::lock(face.arena, word, &mut patience))?;
-        held.ok_or_else(|| PyRuntimeError::new_err("a lock without a time limit was not acquired"))
+        loop {
+            if let Some(held) = Held::try_lock(face.arena, word) {
+                return Ok(held);
+            }
+            let mut patience = Patience::with_owner(None);
+            until_done(py, || {
+                // Given up at once, without the GIL: it is free, or was taken over from a dead owner.
+                Ok(match Held::lock(face.arena, word, &mut patience)? {
+                    Step::Done(held) => {
+                        drop(held);
+                        Step::Done(())
+                    }
+                    Step::TimedOut => Step::TimedOut,
+                    Step::GoOn => Step::GoOn,
+                })
+            })?;
+        }
     }
 
     /// Have the descriptor for messages, if there is one, not be readable if there are none, unless somebody puts just now.
@@ -147,17 +161,24 @@ impl Channel {
     fn take(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<(Option<Got>, Vec<u8>)> {
         let mut buffer = BUFFER.with(RefCell::take);
         buffer.clear();
-        let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
-        if matches!(got, Some(Got::Empty)) && is_at_once(seconds) && self.waits_for_producers(py)? {
-            got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+        let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+            if matches!(got, Some(Got::Empty)) && is_at_once(seconds) && self.waits_for_producers(py)? {
+                got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+            }
+            if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
+                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                let mut wait = GetWait::new(self.face(), thread(), left, buffer);
+                got = until_done(py, || wait.step())?;
+                buffer = wait.take();
+                if matches!(got, Some(Got::BlockAhead)) {
+                    continue; // now, with the GIL
+                }
+            }
+            self.silence_arrivals();
+            return Ok((got, buffer));
         }
-        if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
-            let mut wait = GetWait::new(self.face(), thread(), timeout_of(seconds), buffer);
-            got = until_done(py, || wait.step())?;
-            buffer = wait.take();
-        }
-        self.silence_arrivals();
-        Ok((got, buffer))
     }
 
     #[cold]
@@ -228,7 +249,7 @@ impl Channel {
             Some(Got::Bytes(kind)) => self.object_of(py, kind, &buffer, None),
             Some(Got::Block(kind, block)) => self.object_of(py, kind, &[], Some(block)),
             Some(Got::Shut) => Err(of_queue(py, "ShutDown")),
-            Some(Got::Empty) | None => Err(of_queue(py, "Empty")),
+            Some(Got::Empty | Got::BlockAhead) | None => Err(of_queue(py, "Empty")),
         };
         keep(buffer);
         object
@@ -319,14 +340,20 @@ impl Channel {
             return Ok(objects);
         }
         let (mut bytes, mut got) = (Vec::new(), Vec::new());
-        let consumers = self.lock(py, Side::Consumers)?;
+        let consumers = match self.lock(py, Side::Consumers) {
+            Ok(consumers) => consumers,
+            Err(error) => {
+                error.value(py).setattr("got", objects)?;
+                return Err(error);
+            }
+        };
         let mut error = None;
         while objects.len() + got.len() < most {
             let start = bytes.len();
             match face.get(&consumers, &mut bytes) {
                 Ok(Got::Bytes(kind)) => got.push((kind, start..bytes.len(), None)),
                 Ok(Got::Block(kind, block)) => got.push((kind, 0..0, Some(block))),
-                Ok(Got::Empty | Got::Shut) => break,
+                Ok(Got::Empty | Got::Shut | Got::BlockAhead) => break,
                 Err(wrong) => {
                     error = Some(raise(py, wrong));
                     break;
@@ -365,10 +392,15 @@ impl Channel {
 
     /// Have nothing put from now on.
     fn _shut(&self, py: Python<'_>) -> PyResult<()> {
-        let producers = self.lock(py, Side::Producers)?;
-        let consumers = self.lock(py, Side::Consumers)?;
-        self.face().shut(&producers, &consumers);
-        drop((producers, consumers));
+        loop {
+            let producers = self.lock(py, Side::Producers)?;
+            if let Some(consumers) = self.face().try_consumers() {
+                self.face().shut(&producers, &consumers);
+                break;
+            }
+            drop(producers); // a signal handler that runs while the other one is waited for may put
+            drop(self.lock(py, Side::Consumers)?);
+        }
         self.face().announce_all();
         Ok(())
     }
@@ -380,7 +412,7 @@ impl Channel {
         match got {
             Some(Got::Bytes(_)) => {}
             Some(Got::Block(_, block)) => drop(Object::<AtomicU64>::of(py, self.object.arena, block)?),
-            Some(Got::Empty | Got::Shut) | None => return Ok(false),
+            Some(Got::Empty | Got::Shut | Got::BlockAhead) | None => return Ok(false),
         }
         let _ = self.face().task_done(); // false when more were said to be done than were got
         Ok(true)
@@ -506,6 +538,7 @@ fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
     }
     // Nothing of Python's runs while the cell is being filled: a signal handler that puts, too, would wait for itself.
     let module = py.import("allcores._pickle.messages")?;
+    py.import("allcores._memory_view")?; // now: not in the middle of a first long message
     let found = Pickling {
         dumps: module.getattr("dumps")?.unbind(),
         loads: py.import("pickle")?.getattr("loads")?.unbind(),

@@ -117,8 +117,8 @@ impl Arena {
     /// # Errors
     /// `Full`.
     pub fn prepare_fork(&self, pause: Pause<'_>) -> Result<Embryo> {
-        let own = self.own();
         let heap = self.heap(pause)?;
+        let own = self.own();
         let (id, record) = heap.record()?;
         record.pid.store(0, Ordering::Relaxed);
         record.parent.store(self.me(), Ordering::Relaxed);

@@ -40,10 +40,14 @@ class _Reducers(dict[type, "Callable[[Any], Any]"]):
 class _Pieces:
     """What a pickler takes for a file: whatever it writes is appended to a list, short pickles as one piece."""
 
-    __slots__ = ("write",)
+    __slots__ = ("append",)
 
     def __init__(self, pieces: list[bytes]) -> None:
-        self.write = pieces.append
+        self.append = pieces.append
+
+    def write(self, piece: bytes | bytearray) -> None:
+        # A large bytearray is handed over itself, and a reducer may change it before the pickle is complete.
+        self.append(piece if type(piece) is bytes else bytes(piece))
 
 
 class _Pickler:
