@@ -18,7 +18,7 @@ from allcores._pickle.dump import dumps
 __all__ = ["Pool", "ThreadPool"]
 
 # Not by its name, under which install() puts ours in the standard module.
-_PipeQueue: Any = queues.SimpleQueue.__base__
+_PipeQueue: Any = queues.SimpleQueue.__bases__[1]
 
 
 class Pool(_std.Pool):

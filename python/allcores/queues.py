@@ -85,7 +85,28 @@ class _End:
             raise OSError("handle is closed")
 
 
-class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
+class _OnChannel:
+    """What all of them have: a channel, its two ends, and its methods where a subclass has none instead of them."""
+
+    def _attach(self, channel: _Channel, base: type, hooks: tuple[str, ...]) -> None:
+        self._channel = channel
+        self._reader, self._writer = _End(channel), _End(channel)
+        if all(getattr(type(self), name) is vars(base)[name] for name in hooks):
+            # Without a frame of Python's in between. They would hide what a subclass has instead of them.
+            vars(self).update(put=channel.put, get=channel.get)
+
+    def _detach(self) -> None:
+        self._reader.closed = self._writer.closed = True
+        vars(self).pop("put", None)
+        vars(self).pop("get", None)
+
+    def _describe(self, room: str) -> str:
+        """Say what it is called, how many objects it has, and how many threads wait."""
+        channel = self._channel
+        return f"{channel._title(type(self).__name__)} size={channel._length()}{room} waiters={channel._waiters()}>"
+
+
+class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
     """A queue of objects that any process and thread puts into and gets from; see the module.
 
     ``maxsize`` is how many objects there can be, above 0; otherwise any number. ``name`` is shown in `repr`.
@@ -96,11 +117,8 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
         self._have(maxsize if maxsize > 0 else _SEM_VALUE_MAX, _Channel(max(0, min(maxsize, _SEM_VALUE_MAX)), name))
 
     def _have(self, maxsize: int, channel: _Channel) -> None:
-        self._maxsize, self._channel, self._closed = maxsize, channel, False
-        self._reader, self._writer = _End(channel), _End(channel)
-        if all(getattr(type(self), name) is vars(Queue)[name] for name in ("put", "get", "_on_queue_feeder_error")):
-            # Without a frame of Python's in between. They would hide what a subclass has instead of them.
-            vars(self).update(put=channel.put, get=channel.get)
+        self._maxsize, self._closed = maxsize, False
+        self._attach(channel, Queue, ("put", "get", "_on_queue_feeder_error"))
 
     def __getstate__(self) -> Any:
         """Travel to any process of the session, through a queue, too."""
@@ -113,7 +131,7 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
         else:
             from allcores._queue_of_pipe import PipeChannel  # only now: it is rarely met
 
-            kind = JoinableQueue.__bases__[1] if isinstance(self, JoinableQueue) else Queue.__bases__[0]
+            kind = JoinableQueue.__bases__[1] if isinstance(self, JoinableQueue) else Queue.__bases__[1]
             channel: Any = PipeChannel(kind, state)
             self._have(state[1], channel)
 
@@ -218,9 +236,8 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
 
     def close(self) -> None:
         """Say that this process neither puts nor gets any more: that is a ValueError from now on."""
-        self._closed = self._reader.closed = self._writer.closed = True
-        vars(self).pop("put", None)
-        vars(self).pop("get", None)
+        self._closed = True
+        self._detach()
 
     def join_thread(self) -> None:
         """Do nothing, after `close()`: what was put is there already. No thread brings it."""
@@ -242,9 +259,7 @@ class Queue(_std.Queue):  # type: ignore[type-arg]  # a class of the standard li
 
     def __repr__(self) -> str:
         """Show what it is called, how many objects it has, and how many threads wait."""
-        of = "" if self._maxsize == _SEM_VALUE_MAX else f"/{self._maxsize}"
-        title = self._channel._title(type(self).__name__)
-        return f"{title} size={self._channel._length()}{of} waiters={self._channel._waiters()}>"
+        return self._describe("" if self._maxsize == _SEM_VALUE_MAX else f"/{self._maxsize}")
 
 
 class JoinableQueue(Queue, _std.JoinableQueue):  # type: ignore[type-arg]  # a class of the standard library
@@ -260,7 +275,7 @@ class JoinableQueue(Queue, _std.JoinableQueue):  # type: ignore[type-arg]  # a c
         self._channel._join()
 
 
-class SimpleQueue(_std.SimpleQueue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
+class SimpleQueue(_OnChannel, _std.SimpleQueue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
     """A queue of any number of objects, with few methods."""
 
     def __init__(self, *, ctx: Any = None, name: str | None = None) -> None:
@@ -268,10 +283,7 @@ class SimpleQueue(_std.SimpleQueue):  # type: ignore[type-arg]  # a class of the
         self._have(_Channel(0, name))
 
     def _have(self, channel: _Channel) -> None:
-        self._channel = channel
-        self._reader, self._writer = _End(channel), _End(channel)
-        if all(getattr(type(self), name) is vars(SimpleQueue)[name] for name in ("put", "get")):
-            vars(self).update(put=channel.put, get=channel.get)
+        self._attach(channel, SimpleQueue, ("put", "get"))
 
     @property
     def _rlock(self) -> threading.Lock:
@@ -300,14 +312,11 @@ class SimpleQueue(_std.SimpleQueue):  # type: ignore[type-arg]  # a class of the
 
     def close(self) -> None:
         """Say that this process neither puts nor gets any more: that is an OSError from now on."""
-        self._reader.closed = self._writer.closed = True
-        vars(self).pop("put", None)
-        vars(self).pop("get", None)
+        self._detach()
 
     def __repr__(self) -> str:
         """Show what it is called, how many objects it has, and how many threads wait."""
-        title = self._channel._title(type(self).__name__)
-        return f"{title} size={self._channel._length()} waiters={self._channel._waiters()}>"
+        return self._describe("")
 
 
 def __getattr__(name: str) -> Any:

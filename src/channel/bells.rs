@@ -4,9 +4,11 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::layout::{Bells, LISTENERS};
+use super::transfer::Channel;
 use crate::arena::{Arena, Error, Result, Shortage};
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 use crate::registry::processes::ProcessId;
+use crate::sync::side::Held;
 use crate::sys::descriptor::{identify, Identity};
 use crate::sys::post;
 
@@ -144,6 +146,66 @@ impl Drop for Listener {
         // In a process that was forked it stays, for the one that has listened.
         if self.pid == std::process::id() {
             let _ = place.compare_exchange(mine, 0, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+impl<'a> Channel<'a> {
+    /// Listen for messages, with the producers' lock.
+    ///
+    /// # Errors
+    /// `Full` when as many listen as can; the kernel's.
+    pub fn listen_for_arrivals(&self, producers: &Held) -> Result<Listener> {
+        let listener = self.arrival_bells().listen()?;
+        self.silence_arrivals(producers, &listener);
+        if !self.is_empty() || self.is_shut() {
+            self.arrival_bells().ring();
+        }
+        Ok(listener)
+    }
+
+    /// Have a listener be silent if there is no message, with the producers' lock: so none is about to be put.
+    pub fn silence_arrivals(&self, _producers: &Held, listener: &Listener) {
+        if self.is_empty() && !self.is_shut() {
+            self.arrival_bells().silence(listener);
+        }
+    }
+
+    /// Listen for room, with the consumers' lock.
+    ///
+    /// # Errors
+    /// `Full` when as many listen as can; the kernel's.
+    pub fn listen_for_departures(&self, consumers: &Held) -> Result<Listener> {
+        let listener = self.departure_bells().listen()?;
+        self.silence_departures(consumers, &listener);
+        if !self.is_full() || self.is_shut() {
+            self.departure_bells().ring();
+        }
+        Ok(listener)
+    }
+
+    /// Have a listener be silent if there is no room, with the consumers' lock.
+    pub fn silence_departures(&self, _consumers: &Held, listener: &Listener) {
+        if self.is_full() && !self.is_shut() {
+            self.departure_bells().silence(listener);
+        }
+    }
+
+    pub(super) fn arrival_bells(&self) -> Ringer<'a> {
+        Ringer {
+            arena: self.arena,
+            state: &self.body.put_bells,
+            bells: &self.body.arrival_bells,
+            place: self.offset,
+        }
+    }
+
+    pub(super) fn departure_bells(&self) -> Ringer<'a> {
+        Ringer {
+            arena: self.arena,
+            state: &self.body.get_bells,
+            bells: &self.body.departure_bells,
+            place: self.offset + 1,
         }
     }
 }

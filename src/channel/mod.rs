@@ -7,6 +7,7 @@ mod crash;
 pub mod layout;
 mod position;
 mod segments;
+mod tasks;
 mod transfer;
 mod wait;
 

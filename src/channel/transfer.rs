@@ -1,6 +1,5 @@
 //! Putting and getting messages (README: truth).
 
-use super::bells::{Listener, Ringer};
 use super::blocks::{begin_receiving, begin_sending, end_receiving, end_sending, finish_receiving, finish_sending};
 use super::layout::{ChannelBody, BLOCK_MESSAGE, IN_BLOCK, LONGEST, MESSAGES_AT, SHUT};
 use super::position::Position;
@@ -245,100 +244,6 @@ impl<'a> Channel<'a> {
         }
     }
 
-    /// Listen for messages, with the producers' lock.
-    ///
-    /// # Errors
-    /// `Full` when as many listen as can; the kernel's.
-    pub fn listen_for_arrivals(&self, producers: &Held) -> Result<Listener> {
-        let listener = self.arrival_bells().listen()?;
-        self.silence_arrivals(producers, &listener);
-        if !self.is_empty() || self.is_shut() {
-            self.arrival_bells().ring();
-        }
-        Ok(listener)
-    }
-
-    /// Have a listener be silent if there is no message, with the producers' lock: so none is about to be put.
-    pub fn silence_arrivals(&self, _producers: &Held, listener: &Listener) {
-        if self.is_empty() && !self.is_shut() {
-            self.arrival_bells().silence(listener);
-        }
-    }
-
-    /// Listen for room, with the consumers' lock.
-    ///
-    /// # Errors
-    /// `Full` when as many listen as can; the kernel's.
-    pub fn listen_for_departures(&self, consumers: &Held) -> Result<Listener> {
-        let listener = self.departure_bells().listen()?;
-        self.silence_departures(consumers, &listener);
-        if !self.is_full() || self.is_shut() {
-            self.departure_bells().ring();
-        }
-        Ok(listener)
-    }
-
-    /// Have a listener be silent if there is no room, with the consumers' lock.
-    pub fn silence_departures(&self, _consumers: &Held, listener: &Listener) {
-        if self.is_full() && !self.is_shut() {
-            self.departure_bells().silence(listener);
-        }
-    }
-
-    fn arrival_bells(&self) -> Ringer<'a> {
-        Ringer {
-            arena: self.arena,
-            state: &self.body.put_bells,
-            bells: &self.body.arrival_bells,
-            place: self.offset,
-        }
-    }
-
-    fn departure_bells(&self) -> Ringer<'a> {
-        Ringer {
-            arena: self.arena,
-            state: &self.body.get_bells,
-            bells: &self.body.departure_bells,
-            place: self.offset + 1,
-        }
-    }
-
-    /// How many of the messages that were put were not said to be done with.
-    #[must_use]
-    pub fn unfinished(&self) -> u32 {
-        let done = self.body.tasks_done.load(Ordering::Acquire);
-        position(&self.body.tail, Ordering::Acquire).number().wrapping_sub(done)
-    }
-
-    /// Say that one more is done with; false when all were.
-    #[must_use]
-    pub fn task_done(&self) -> bool {
-        let mut done = self.body.tasks_done.load(Ordering::Acquire);
-        loop {
-            let tail = position(&self.body.tail, Ordering::Acquire).number();
-            if tail == done {
-                return false;
-            }
-            let next = done.wrapping_add(1);
-            match self
-                .body
-                .tasks_done
-                .compare_exchange(done, next, Ordering::AcqRel, Ordering::Acquire)
-            {
-                Err(now) => done = now,
-                Ok(_) => {
-                    if next == tail {
-                        fence(Ordering::SeqCst);
-                        if change_and_count(&self.body.tasks_waited_for) {
-                            futex::wake(&self.body.tasks_waited_for, u32::MAX);
-                        }
-                    }
-                    return true;
-                }
-            }
-        }
-    }
-
     fn has_room(&self, tail: Position, capacity: u32) -> bool {
         let seen = position(&self.body.head_seen, Ordering::Relaxed);
         if tail.messages_since(seen) < capacity {
@@ -407,7 +312,7 @@ fn announce(sleepers: &AtomicU32) {
     }
 }
 
-fn position(word: &AtomicU64, order: Ordering) -> Position {
+pub(super) fn position(word: &AtomicU64, order: Ordering) -> Position {
     Position(word.load(order))
 }
 

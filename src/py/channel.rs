@@ -1,40 +1,23 @@
 //! Channels in Python.
 
-use std::cell::RefCell;
-use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
 
 use super::arena::{raise, thread, Address, Object};
 use super::locks::{timeout_of, until_done};
-use super::memory::Memory;
-use super::primitives::{decode, encode};
+use super::messages::{buffer, keep, object_of, pickling, Outgoing};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
-use crate::arena::Handle;
 use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
-use crate::channel::layout::{ChannelBody, LONGEST};
+use crate::channel::layout::ChannelBody;
 use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
 use crate::sync::patience::{Patience, Step};
 use crate::sync::side::Held;
-
-/// Of a message that is encoded (`primitives`), and of one that is a pickle.
-const ENCODED: u8 = 0;
-const PICKLED: u8 = 1;
-/// A buffer that became longer than that is not kept.
-const KEPT_BYTES: usize = 64 << 10;
-
-thread_local! {
-    /// What a message is put together in, so that this needs no memory each time.
-    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// Whose lock, and who is listened to.
 #[derive(Debug, Clone, Copy)]
@@ -57,21 +40,6 @@ impl Channel {
             arena: self.object.arena,
             body: self.object.body,
             offset: self.object.offset(),
-        }
-    }
-
-    /// The object that a message says.
-    fn object_of<'py>(
-        &self,
-        py: Python<'py>,
-        kind: u8,
-        bytes: &[u8],
-        block: Option<Handle>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        match block {
-            Some(block) => unpickled_block(py, Memory::of(py, self.object.arena, block)?),
-            None if kind == ENCODED => decode(py, bytes),
-            None => unpickled(py, bytes),
         }
     }
 
@@ -159,8 +127,7 @@ impl Channel {
 
     /// Take a message, and the buffer that it is in.
     fn take(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<(Option<Got>, Vec<u8>)> {
-        let mut buffer = BUFFER.with(RefCell::take);
-        buffer.clear();
+        let mut buffer = buffer();
         let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
@@ -193,7 +160,7 @@ impl Channel {
     #[new]
     #[pyo3(signature = (capacity, name=None, address=None))]
     fn new(py: Python<'_>, capacity: u32, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
-        pickling(py)?; // a signal handler that puts should not find the module half imported
+        pickling(py)?; // before anything is put
         let size = size_of::<ChannelBody>() as u64;
         let (object, is_new) = Object::<ChannelBody>::new(py, Kind::Channel, size, name, address)?;
         if is_new {
@@ -209,15 +176,9 @@ impl Channel {
     #[pyo3(signature = (obj, block=true, timeout=None))]
     fn put(&self, py: Python<'_>, obj: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
         let seconds = if block { timeout } else { Some(0.0) };
-        let mut buffer = BUFFER.with(RefCell::take);
-        buffer.clear();
-        let pickle;
-        let message = if encode(obj, &mut buffer, LONGEST) {
-            Message::Bytes(ENCODED, &buffer)
-        } else {
-            pickle = pickled(obj)?;
-            message_of(&pickle)?
-        };
+        let mut buffer = buffer();
+        let outgoing = Outgoing::of(obj, &mut buffer)?;
+        let message = outgoing.message(py, &buffer)?;
         let face = self.face();
         let at_once = match face.try_producers() {
             Some(producers) => Some(face.put(&producers, message).map_err(|error| raise(py, error))?),
@@ -246,8 +207,8 @@ impl Channel {
     fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
         let (got, buffer) = self.take(py, if block { timeout } else { Some(0.0) })?;
         let object = match got {
-            Some(Got::Bytes(kind)) => self.object_of(py, kind, &buffer, None),
-            Some(Got::Block(kind, block)) => self.object_of(py, kind, &[], Some(block)),
+            Some(Got::Bytes(kind)) => object_of(py, self.object.arena, kind, &buffer, None),
+            Some(Got::Block(kind, block)) => object_of(py, self.object.arena, kind, &[], Some(block)),
             Some(Got::Shut) => Err(of_queue(py, "ShutDown")),
             Some(Got::Empty | Got::BlockAhead) | None => Err(of_queue(py, "Empty")),
         };
@@ -271,13 +232,7 @@ impl Channel {
         let mut bytes = Vec::new();
         let mut parts = Vec::new();
         for object in objects.try_iter()? {
-            let (object, start) = (object?, bytes.len());
-            if encode(&object, &mut bytes, LONGEST) {
-                parts.push(Part::Encoded(start..bytes.len()));
-            } else {
-                bytes.truncate(start);
-                parts.push(Part::Pickled(pickled(&object)?.unbind()));
-            }
+            parts.push(Outgoing::of(&object?, &mut bytes)?);
         }
         let messages: PyResult<Vec<Message<'_>>> = parts.iter().map(|part| part.message(py, &bytes)).collect();
         let (messages, face, mut put) = (messages?, self.face(), 0);
@@ -364,7 +319,7 @@ impl Channel {
         face.announce_departure();
         self.silence_arrivals();
         for (kind, range, block) in got {
-            match self.object_of(py, kind, &bytes[range], block) {
+            match object_of(py, self.object.arena, kind, &bytes[range], block) {
                 Ok(object) => objects.push(object),
                 Err(wrong) => error = error.or(Some(wrong)),
             }
@@ -478,31 +433,6 @@ impl Channel {
     }
 }
 
-/// A message that is put with others.
-enum Part {
-    /// These bytes of a buffer.
-    Encoded(Range<usize>),
-    /// `pickled`.
-    Pickled(Py<PyAny>),
-}
-
-impl Part {
-    fn message<'a>(&'a self, py: Python<'a>, bytes: &'a [u8]) -> PyResult<Message<'a>> {
-        match self {
-            Self::Encoded(range) => Ok(Message::Bytes(ENCODED, &bytes[range.clone()])),
-            Self::Pickled(pickle) => message_of(pickle.bind(py)),
-        }
-    }
-}
-
-/// The message that a pickle is.
-fn message_of<'a>(pickle: &'a Bound<'_, PyAny>) -> PyResult<Message<'a>> {
-    match pickle.cast::<PyBytes>() {
-        Ok(bytes) => Ok(Message::Bytes(PICKLED, bytes.as_bytes())),
-        Err(_) => Ok(Message::Block(PICKLED, pickle.cast::<Memory>()?.get().handle())),
-    }
-}
-
 fn is_at_once(seconds: Option<f64>) -> bool {
     seconds.is_some_and(|seconds| seconds <= 0.0)
 }
@@ -513,51 +443,6 @@ fn of_queue(py: Python<'_>, class: &str) -> PyErr {
         .import("allcores.queues")
         .and_then(|module| module.getattr(class)?.call0());
     made.map_or_else(|error| error, PyErr::from_value)
-}
-
-fn keep(buffer: Vec<u8>) {
-    if buffer.capacity() <= KEPT_BYTES {
-        BUFFER.set(buffer);
-    }
-}
-
-/// What makes pickles, and objects of them.
-struct Pickling {
-    dumps: Py<PyAny>,
-    /// Of bytes.
-    loads: Py<PyAny>,
-    /// Of a block.
-    loads_block: Py<PyAny>,
-}
-
-static PICKLING: PyOnceLock<Pickling> = PyOnceLock::new();
-
-fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
-    if let Some(found) = PICKLING.get(py) {
-        return Ok(found);
-    }
-    // Nothing of Python's runs while the cell is being filled: a signal handler that puts, too, would wait for itself.
-    let module = py.import("allcores._pickle.messages")?;
-    py.import("allcores._memory_view")?; // now: not in the middle of a first long message
-    let found = Pickling {
-        dumps: module.getattr("dumps")?.unbind(),
-        loads: py.import("pickle")?.getattr("loads")?.unbind(),
-        loads_block: module.getattr("loads")?.unbind(),
-    };
-    Ok(PICKLING.get_or_init(py, || found))
-}
-
-/// The pickle of an object: bytes, or if it is long a block.
-fn pickled<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    pickling(object.py())?.dumps.bind(object.py()).call1((object, LONGEST))
-}
-
-fn unpickled<'py>(py: Python<'py>, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    pickling(py)?.loads.bind(py).call1((PyBytes::new(py, pickle),))
-}
-
-fn unpickled_block<'py>(py: Python<'py>, block: Memory) -> PyResult<Bound<'py, PyAny>> {
-    pickling(py)?.loads_block.bind(py).call1((Bound::new(py, block)?,))
 }
 
 const _: () = assert!(size_of::<ChannelBody>() as u64 + BLOCK_HEADER <= 512);

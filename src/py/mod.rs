@@ -8,6 +8,7 @@ mod deadlocks;
 mod fast;
 mod locks;
 mod memory;
+mod messages;
 mod primitives;
 mod process;
 mod seqpacket;

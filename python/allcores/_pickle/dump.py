@@ -13,10 +13,19 @@ from allcores import _standard
 from allcores._pickle.main_module import main_is_importable as is_importable
 from allcores._pickle.main_module import main_reference
 
-__all__ = ["PICKLING_ERRORS", "dump", "dumps"]
+__all__ = ["PICKLING_ERRORS", "Reducers", "dump", "dumps"]
 
 PICKLING_ERRORS = (pickle.PicklingError, TypeError, AttributeError)
 """What picklers raise for an object that cannot be pickled; anything else is the object's own affair."""
+
+
+class Reducers(dict[type, Callable[[Any], Any]]):
+    """What `ForkingPickler` looks reducers up in, as one dict; they may be registered at any time."""
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        """Look where they are registered. KeyError for a type without one."""
+        registered = _standard.registered_reducers
+        return registered[kind] if kind in registered else copyreg.dispatch_table[kind]
 
 
 def dump(obj: Any, file: io.BytesIO, *, main_is_importable: bool, forget: Callable[[], None] | None = None) -> None:
@@ -53,7 +62,7 @@ def _dump_by_name(obj: Any, file: io.BytesIO) -> None:
         reduction.dump(obj, file)
         return
     pickler = pickle.Pickler(file)
-    pickler.dispatch_table = {**copyreg.dispatch_table, **_standard.registered_reducers}
+    pickler.dispatch_table = Reducers()
     pickler.dump(obj)
 
 

@@ -9,17 +9,17 @@ large buffers (arrays, bytearrays), which are copied once when they are sent and
 
 from __future__ import annotations
 
-import copyreg
 import io
 import pickle
 import threading
 
-from allcores import _core, _standard
-from allcores._pickle.dump import PICKLING_ERRORS
+from allcores import _core
+from allcores._memory_view import view_of
+from allcores._pickle.dump import PICKLING_ERRORS, Reducers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Any
 
 __all__ = ["dumps", "loads"]
@@ -27,14 +27,6 @@ __all__ = ["dumps", "loads"]
 _LARGE_BYTES = 1 << 14
 """A buffer of this length goes beside the pickle."""
 _ALIGNMENT = 64
-
-
-class _Reducers(dict[type, "Callable[[Any], Any]"]):
-    """What `ForkingPickler` looks reducers up in, as one dict; they may be registered at any time."""
-
-    def __missing__(self, kind: type) -> Callable[[Any], Any]:
-        registered = _standard.registered_reducers
-        return registered[kind] if kind in registered else copyreg.dispatch_table[kind]
 
 
 class _Pieces:
@@ -58,7 +50,7 @@ class _Pickler:
     def __init__(self) -> None:
         self.pieces, self.buffers = list[bytes](), list[memoryview]()
         pickler = pickle.Pickler(_Pieces(self.pieces), pickle.HIGHEST_PROTOCOL, buffer_callback=self._take)
-        pickler.dispatch_table = _Reducers()
+        pickler.dispatch_table = Reducers()
         self.pickle, self.clear_memo, self.is_busy = pickler.dump, pickler.clear_memo, False
 
     def _take(self, buffer: pickle.PickleBuffer) -> bool:
@@ -120,15 +112,11 @@ def _whole(pieces: list[bytes], buffers: Sequence[memoryview], longest: int) -> 
 
 def _in_block(pickled: memoryview, buffers: Sequence[memoryview]) -> _core.Memory:
     parts = [pickled, *buffers]
-    at = 8 * (len(parts) + 1)
-    places = []
-    for part in parts:
-        at += -at % _ALIGNMENT
-        places.append(slice(at, at + part.nbytes))
-        at += part.nbytes
-    memory = _core.Memory(at, zeroed=False)
+    lengths = [part.nbytes for part in parts]
+    places = _places(lengths)
+    memory = _core.Memory(places[-1].stop, zeroed=False)
     view = _view(memory)
-    for index, length in enumerate((*(part.nbytes for part in parts), 0)):  # the memory may have been used before
+    for index, length in enumerate((*lengths, 0)):  # the memory may have been used before
         view[8 * index : 8 * index + 8] = length.to_bytes(8, "little")
     for place, part in zip(places, parts, strict=True):
         view[place] = part
@@ -141,15 +129,19 @@ def loads(message: _core.Memory) -> Any:
     lengths: list[int] = []
     while length := int.from_bytes(view[8 * len(lengths) : 8 * len(lengths) + 8], "little"):
         lengths.append(length)
-    at, parts = 8 * (len(lengths) + 1), []
+    pickled, *buffers = (view[place] for place in _places(lengths))
+    return pickle.loads(pickled, buffers=buffers)
+
+
+def _places(lengths: Sequence[int]) -> list[slice]:
+    """Return where parts of these lengths are, behind the lengths themselves."""
+    at, places = 8 * (len(lengths) + 1), []
     for length in lengths:
         at += -at % _ALIGNMENT
-        parts.append(view[at : at + length])
+        places.append(slice(at, at + length))
         at += length
-    return pickle.loads(parts[0], buffers=parts[1:])
+    return places
 
 
 def _view(memory: _core.Memory) -> memoryview:
-    from allcores._memory_view import view_of  # only now: few messages are long
-
     return view_of(memory).cast("B")

@@ -34,6 +34,7 @@ _NEEDED_MODULES = frozenset(
     f"{package}.{name}"
     for package in ("multiprocessing", "allcores")
     for name in (
+        "_pickle.messages",
         "connection",
         "heap",
         "managers",

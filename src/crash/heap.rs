@@ -1,0 +1,160 @@
+//! Objects, references and processes.
+
+use super::{check_heap, enter, make, session, HANG_SECONDS};
+use crate::arena::heap::{go_on, Content};
+use crate::arena::tag::Kind;
+use crate::sys::step::{kill_at_each_instruction, Child, End};
+
+#[test]
+fn making_an_object_survives_a_kill_at_any_instruction() {
+    for (kind, size, name) in [(Kind::Lock, 32, Some("a name")), (Kind::Memory, 5 << 20, None)] {
+        let arena = session();
+        let kept = make(&arena, Kind::Lock);
+        kill_at_each_instruction(
+            || (),
+            |()| enter(&arena),
+            |()| {
+                arena.make(kind, size, name, &mut go_on).expect("an object");
+            },
+            |(), pid| check_heap(&arena, pid, 1),
+        );
+        arena.release(&kept, &mut go_on).expect("released");
+        assert_eq!(
+            arena.account(&mut go_on).expect("in order").live_blocks,
+            1,
+            "the references' own"
+        );
+    }
+}
+
+#[test]
+fn attaching_and_releasing_survive_a_kill_at_any_instruction() {
+    let arena = session();
+    let kept = make(&arena, Kind::Event);
+    kill_at_each_instruction(
+        || (),
+        |()| enter(&arena),
+        |()| {
+            let handle = arena
+                .attach(kept.offset, kept.generation, Kind::Event, &mut go_on)
+                .expect("attached");
+            arena.release(&handle, &mut go_on).expect("released");
+        },
+        |(), pid| check_heap(&arena, pid, 1),
+    );
+}
+
+#[test]
+fn releasing_the_last_handle_survives_a_kill_at_any_instruction() {
+    for (size, name) in [(32, None), (32, Some("a name")), (1 << 20, None)] {
+        let arena = session();
+        kill_at_each_instruction(
+            || (),
+            |()| {
+                enter(&arena);
+                arena.make(Kind::Memory, size, name, &mut go_on).expect("an object")
+            },
+            |handle| arena.release(&handle, &mut go_on).expect("released"),
+            |(), pid| check_heap(&arena, pid, 0),
+        );
+    }
+}
+
+#[test]
+fn registering_survives_a_kill_at_any_instruction() {
+    let arena = session();
+    kill_at_each_instruction(
+        || (),
+        |()| (),
+        |()| enter(&arena),
+        |(), pid| {
+            check_heap(&arena, pid, 0);
+            arena.sweep(&mut go_on).expect("swept");
+        },
+    );
+}
+
+#[test]
+fn a_fork_survives_a_kill_at_any_instruction_on_both_sides() {
+    let arena = session();
+    let _kept = make(&arena, Kind::Lock);
+    // The parent, before the fork.
+    kill_at_each_instruction(
+        || (),
+        |()| {
+            enter(&arena);
+            make(&arena, Kind::Event)
+        },
+        |_| {
+            arena.prepare_fork(&mut go_on).expect("an embryo");
+        },
+        |(), pid| {
+            arena.process_ended(pid, None, &mut go_on).expect("buried");
+            arena.sweep(&mut go_on).expect("swept");
+            check_heap(&arena, pid, 1);
+        },
+    );
+    // The child, after it.
+    kill_at_each_instruction(
+        || (),
+        |()| {
+            enter(&arena);
+            let _own = make(&arena, Kind::Event);
+            arena.prepare_fork(&mut go_on).expect("an embryo")
+        },
+        |embryo| arena.be_born(embryo).expect("born"),
+        |(), pid| {
+            arena.process_ended(pid, None, &mut go_on).expect("buried");
+            arena.sweep(&mut go_on).expect("swept");
+            check_heap(&arena, pid, 1);
+        },
+    );
+}
+
+#[test]
+fn a_child_that_died_unborn_is_forgotten_when_its_parent_tells_of_it() {
+    let arena = session();
+    let _kept = make(&arena, Kind::Lock);
+    let before = arena.account(&mut go_on).expect("agrees");
+    let embryo = arena.prepare_fork(&mut go_on).expect("an embryo");
+    arena.name_embryo(embryo.id, u32::MAX).expect("named"); // nobody has that pid
+    arena.sweep(&mut go_on).expect("swept");
+    assert_ne!(
+        arena.account(&mut go_on).expect("agrees"),
+        before,
+        "it may still be born"
+    );
+    arena.process_ended(u32::MAX, None, &mut go_on).expect("buried");
+    assert_eq!(arena.account(&mut go_on).expect("agrees"), before);
+}
+
+#[test]
+fn sweeping_and_rebuilding_survive_a_kill_at_any_instruction() {
+    let arena = session();
+    let kept = make(&arena, Kind::Lock);
+    kill_at_each_instruction(
+        || {
+            // One that died with the heap's mutex, and things half done.
+            let dead = Child::fork(|| {
+                enter(&arena);
+                let _object = arena.make(Kind::Lock, 32, Some("lost"), &mut go_on);
+                let heap = arena.heap(&mut go_on).expect("the heap");
+                let _half_done = heap.allocate(Kind::Memory, 200 << 10, Content::Zeroes);
+                std::process::abort();
+            });
+            let pid = dead.pid();
+            assert_eq!(dead.join(HANG_SECONDS), End::Killed);
+            pid
+        },
+        |pid| {
+            enter(&arena);
+            *pid
+        },
+        |pid| arena.process_ended(pid, Some(6), &mut go_on).expect("buried"),
+        |dead, pid| {
+            arena.process_ended(dead, Some(6), &mut go_on).expect("buried");
+            check_heap(&arena, pid, 1);
+        },
+    );
+    arena.release(&kept, &mut go_on).expect("released");
+}

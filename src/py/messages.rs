@@ -1,0 +1,129 @@
+//! Objects as messages of channels, and back: encoded (`primitives`) or pickled (`allcores._pickle.messages`).
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyBytes;
+
+use super::memory::Memory;
+use super::primitives::{decode, encode};
+use crate::arena::{Arena, Handle};
+use crate::channel::layout::LONGEST;
+use crate::channel::Message;
+
+/// Of a message that is encoded, and of one that is a pickle.
+const ENCODED: u8 = 0;
+const PICKLED: u8 = 1;
+/// A buffer that became longer than that is not kept.
+const KEPT_BYTES: usize = 64 << 10;
+
+thread_local! {
+    /// What a message is put together in, so that this needs no memory each time.
+    static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// This thread's buffer, empty; `keep` gives it back.
+pub fn buffer() -> Vec<u8> {
+    let mut buffer = BUFFER.with(RefCell::take);
+    buffer.clear();
+    buffer
+}
+
+/// Have a buffer for the thread's next message.
+pub fn keep(buffer: Vec<u8>) {
+    if buffer.capacity() <= KEPT_BYTES {
+        BUFFER.set(buffer);
+    }
+}
+
+/// An object that is about to be put.
+pub enum Outgoing {
+    /// These bytes of a buffer.
+    Encoded(Range<usize>),
+    /// Bytes, or if it is long a block.
+    Pickled(Py<PyAny>),
+}
+
+impl Outgoing {
+    /// Make one; what is encoded is appended to the buffer.
+    ///
+    /// # Errors
+    /// Those of pickling.
+    pub fn of(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
+        let start = buffer.len();
+        if encode(object, buffer, LONGEST) {
+            return Ok(Self::Encoded(start..buffer.len()));
+        }
+        buffer.truncate(start);
+        let dumps = &pickling(object.py())?.dumps;
+        Ok(Self::Pickled(dumps.call1(object.py(), (object, LONGEST))?))
+    }
+
+    /// The message that it is.
+    ///
+    /// # Errors
+    /// TypeError when the pickler returned something else than pickles are.
+    pub fn message<'a>(&'a self, py: Python<'a>, buffer: &'a [u8]) -> PyResult<Message<'a>> {
+        let pickle = match self {
+            Self::Encoded(range) => return Ok(Message::Bytes(ENCODED, &buffer[range.clone()])),
+            Self::Pickled(pickle) => pickle.bind(py),
+        };
+        match pickle.cast::<PyBytes>() {
+            Ok(bytes) => Ok(Message::Bytes(PICKLED, bytes.as_bytes())),
+            Err(_) => Ok(Message::Block(PICKLED, pickle.cast::<Memory>()?.get().handle())),
+        }
+    }
+}
+
+/// The object that a message says.
+///
+/// # Errors
+/// Those of unpickling; MemoryError.
+pub fn object_of<'py>(
+    py: Python<'py>,
+    arena: &'static Arena,
+    kind: u8,
+    bytes: &[u8],
+    block: Option<Handle>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let made = match block {
+        Some(block) => {
+            let memory = Memory::of(py, arena, block)?;
+            pickling(py)?.loads_block.call1(py, (Bound::new(py, memory)?,))?
+        }
+        None if kind == ENCODED => return decode(py, bytes),
+        None => pickling(py)?.loads.call1(py, (PyBytes::new(py, bytes),))?,
+    };
+    Ok(made.into_bound(py))
+}
+
+/// What makes pickles, and objects of them.
+pub struct Pickling {
+    dumps: Py<PyAny>,
+    /// Of bytes.
+    loads: Py<PyAny>,
+    /// Of a block.
+    loads_block: Py<PyAny>,
+}
+
+static PICKLING: PyOnceLock<Pickling> = PyOnceLock::new();
+
+/// Load it, or have it. A signal handler that puts should not find the module half imported: so load it before.
+///
+/// # Errors
+/// Those of the import.
+pub fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
+    if let Some(found) = PICKLING.get(py) {
+        return Ok(found);
+    }
+    // Nothing of Python's runs while the cell is being filled: a signal handler that puts, too, would wait for itself.
+    let module = py.import("allcores._pickle.messages")?;
+    let found = Pickling {
+        dumps: module.getattr("dumps")?.unbind(),
+        loads: py.import("pickle")?.getattr("loads")?.unbind(),
+        loads_block: module.getattr("loads")?.unbind(),
+    };
+    Ok(PICKLING.get_or_init(py, || found))
+}
