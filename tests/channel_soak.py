@@ -22,9 +22,8 @@ import signal
 import sys
 from typing import Any, ClassVar
 
-import allcores as mp
 import numpy
-from soak_workers import HANG_LIMIT_SECONDS, Workers, blocks
+from soak_workers import HANG_LIMIT_SECONDS, Workers, blocks, warmed_up
 
 PRODUCERS, CONSUMERS = 3, 3
 KILLS_A_ROUND = 100
@@ -189,10 +188,7 @@ def fire(method: str, kills: int, things: Things) -> tuple[int, int]:
 
 def main(method: str, kills: int) -> None:
     """Kill so many."""
-    context = mp.get_context(method)
-    warm_up = context.Process(target=int)
-    warm_up.start()
-    warm_up.join()
+    context = warmed_up(method)
     things = Things(context)
     before = blocks()
     messages = lost = 0

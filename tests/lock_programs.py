@@ -119,6 +119,15 @@ check("pool", *answer)
 """
 """For the end of a program: send `things` to `task` by a queue, a pipe and a pool; `check` each answer."""
 
+IS_INTERRUPTED = """
+def child(wait, sender):
+    os.write(sender, b"!")
+    try:
+        wait()
+    except KeyboardInterrupt:
+        return 7
+    return 1
+"""
 SAYS_IT_HANDLES = """
 def child(wait, sender):
     signal.signal(signal.SIGUSR1, lambda *_: os.write(sender, b"?"))

@@ -18,7 +18,7 @@ import threading
 from typing import Any
 
 import allcores as mp
-from soak_workers import HANG_LIMIT_SECONDS, Workers, blocks
+from soak_workers import HANG_LIMIT_SECONDS, Workers, blocks, warmed_up
 
 WORKERS = 4
 LOCKS = ("Lock", "RLock", "Value")
@@ -124,10 +124,7 @@ class LockWorkers(Workers):
 
 def main(method: str, kills: int) -> None:
     """Kill so many."""
-    context = mp.get_context(method)
-    warm_up = context.Process(target=int)
-    warm_up.start()
-    warm_up.join()
+    context = warmed_up(method)
     things = Things(context)
     before = blocks()
     workers = LockWorkers(method, attempt, things)

@@ -13,11 +13,21 @@ from collections.abc import Callable
 from multiprocessing import connection
 from typing import Any, ClassVar
 
+import allcores as mp
 from allcores import _core
 
-__all__ = ["HANG_LIMIT_SECONDS", "Workers", "blocks"]
+__all__ = ["HANG_LIMIT_SECONDS", "Workers", "blocks", "warmed_up"]
 
 HANG_LIMIT_SECONDS = 30
+
+
+def warmed_up(method: str) -> Any:
+    """Return the context of a start method that has started a process: what that leaves in the arena is there then."""
+    context = mp.get_context(method)
+    process = context.Process(target=int)
+    process.start()
+    process.join()
+    return context
 
 
 def _work(step: Callable[[Any, int], None], things: Any, place: int) -> None:
@@ -46,8 +56,6 @@ class Workers:
 
     def start(self, place: int) -> Any:
         """Have a process in a place."""
-        import allcores as mp
-
         process = mp.get_context(self.method).Process(target=_work, args=(self.step, self.things, place), daemon=True)
         process.start()
         return process

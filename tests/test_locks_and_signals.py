@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from lock_programs import HANDLES_AND_GOES_ON, SAYS_IT_HANDLES, prints
+from lock_programs import HANDLES_AND_GOES_ON, IS_INTERRUPTED, SAYS_IT_HANDLES, prints
 
 WAITS = """
 kept = []
@@ -41,15 +41,6 @@ WAY_NAMES = list(waits())
 
 
 def test_ctrl_c_interrupts_every_wait(tmp_path: Path) -> None:
-    definitions = """
-def child(wait, sender):
-    os.write(sender, b"!")
-    try:
-        wait()
-    except KeyboardInterrupt:
-        return 7
-    return 1
-"""
     main = """
 receiver, sender = os.pipe()
 for way in WAY_NAMES:
@@ -61,7 +52,7 @@ for way in WAY_NAMES:
     assert end_of(pid) == 7, way
 print("fine")
 """
-    assert prints(tmp_path, WAITS + definitions, main) == "fine\n"
+    assert prints(tmp_path, WAITS + IS_INTERRUPTED, main) == "fine\n"
 
 
 def test_a_handler_that_returns_runs_during_the_wait_and_the_wait_goes_on(tmp_path: Path) -> None:

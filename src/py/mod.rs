@@ -11,6 +11,7 @@ mod memory;
 mod messages;
 mod primitives;
 mod process;
+mod semaphore;
 mod seqpacket;
 mod spare;
 mod state;
