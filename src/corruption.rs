@@ -69,6 +69,7 @@ fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
         let handle = arena.make(kind, size, name, &mut go_on).expect("an object");
         if kind == Kind::Channel {
             let channel = channel(arena, &handle).expect("a body");
+            channel.body.most_units.store(1 << 20, Ordering::Relaxed);
             for length in [1, 100, 3000, 9000] {
                 let mut wait = PutWait::new(channel, 1, None);
                 let put = until_done(|| wait.step(Message::Bytes(0, &[1; 9000][..length])));
@@ -89,6 +90,7 @@ fn channel<'a>(arena: &'a Arena, handle: &Handle) -> crate::arena::Result<Channe
         arena,
         body: arena.body_of(handle)?,
         offset: handle.offset,
+        line: None,
     })
 }
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Self, final
 
-from typing_extensions import disjoint_base
+from typing_extensions import Buffer, disjoint_base
 
 __all__ = [
     "Ask",
@@ -12,6 +12,7 @@ __all__ = [
     "Channel",
     "Child",
     "Condition",
+    "Connection",
     "Event",
     "Held",
     "Lock",
@@ -417,7 +418,9 @@ class Event:
 class Channel:
     """A queue of messages."""
 
-    def __new__(cls, capacity: int, name: str | None = None, address: _Address | None = None) -> Self: ...
+    def __new__(
+        cls, capacity: int, max_bytes: int = 0, name: str | None = None, address: _Address | None = None
+    ) -> Self: ...
     def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
         """Put an object; queue.Full when there was no room in ``timeout`` seconds, or at once unless ``block``."""
 
@@ -436,12 +439,49 @@ class Channel:
     def _drop_message(self) -> bool: ...
     def _listen(self, for_room: bool, /) -> int: ...
     def _is_shut(self) -> bool: ...
+    def _is_full(self) -> bool: ...
     def _task_done(self) -> bool: ...
     def _unfinished(self) -> int: ...
     def _join(self) -> None: ...
     def _address(self) -> _Address: ...
     def _name(self) -> str | None: ...
     def _waiters(self) -> int: ...
+
+@disjoint_base
+class Connection:
+    """One end of a pipe: the channels from and to the other one, and a descriptor, which is this object's to close."""
+
+    def __new__(cls, handle: int, incoming: Channel | None, outgoing: Channel | None, /) -> Self: ...
+    def send(self, obj: Any) -> None:
+        """Send an object."""
+
+    def send_bytes(self, buf: Buffer, offset: int = 0, size: int | None = None) -> None:
+        """Send ``size`` bytes (default: all the rest) of an object that has bytes, from the ``offset``th on."""
+
+    def recv(self) -> Any:
+        """Receive an object; EOFError when there is none, and nobody has the other end."""
+
+    def poll(self, timeout: float | None = 0.0) -> bool:
+        """Wait ``timeout`` seconds at most until there is something to receive, or the end; True when there is."""
+
+    def fileno(self) -> int:
+        """Return the descriptor, readable when there may be a message, or the end."""
+
+    def close(self) -> None:
+        """Close this end, in this process."""
+
+    @property
+    def _handle(self) -> int | None: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def readable(self) -> bool: ...
+    @property
+    def writable(self) -> bool: ...
+    def _close(self) -> None: ...
+    def _receive_bytes(self) -> bytes: ...
+    def _stop_reading(self) -> None: ...
+    def _channels(self) -> tuple[Channel | None, Channel | None]: ...
 
 @disjoint_base
 class Condition:

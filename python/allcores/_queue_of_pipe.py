@@ -32,6 +32,10 @@ class PipeChannel:
         length: int = self._queue.qsize()
         return length
 
+    def _is_full(self) -> bool:
+        is_full: bool = self._queue.full()
+        return is_full
+
     def _poll(self, timeout: float | None) -> bool:
         there_is: bool = self._queue._poll(timeout)
         return there_is

@@ -1,10 +1,128 @@
-"""``allcores.connection``: Listener, Client, Pipe and wait().
+"""``allcores.connection``: Pipe, Listener, Client and wait().
 
-This *is* the module ``multiprocessing.connection``: connections made through either package can be mixed.
+The two ends of a pipe are connections as ``multiprocessing.connection`` has them, and instances of its class. Their
+messages go through the session's shared memory (``src/channel/README.md``), many times faster; several processes and
+threads may use the same end; an end can be sent to any process of the session. Everything else here is
+``multiprocessing.connection`` itself: Listener and Client speak its wire protocol, with any program that does.
+
+>>> from allcores import Pipe
+>>> here, there = Pipe()
+>>> here.send(["hello", 42])
+>>> there.recv()
+['hello', 42]
 """
 
-import sys
-from multiprocessing import connection as _standard
-from multiprocessing.connection import *  # noqa: F403  (what an editor sees)
+from __future__ import annotations
 
-sys.modules[__name__] = _standard
+import io
+import os
+import socket
+from multiprocessing import connection as _std
+from multiprocessing import reduction
+from multiprocessing.connection import Client, Listener, wait
+from multiprocessing.context import BufferTooShort
+
+from allcores import _core
+from allcores._in_arena import Channel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from typing import Any
+
+    from typing_extensions import Buffer
+
+__all__ = ["Client", "Listener", "Pipe", "wait"]
+
+_MAX_BYTES = 1 << 20
+"""How many bytes one direction of a pipe holds before who sends waits; one message may have more."""
+
+
+class PipeConnection(_core.Connection, _std.Connection):
+    """One end of a pipe. Its methods are those of `multiprocessing.connection.Connection`.
+
+    `recv` raises EOFError when everybody has closed the other end, or has died, and nothing is left; `send` raises
+    BrokenPipeError then. `fileno` is for `select`, `wait` and asyncio: what can be read there says only that there may
+    be a message.
+    """
+
+    def __init__(self, handle: int, incoming: Channel | None, outgoing: Channel | None) -> None:
+        """Be the end with this descriptor, which it closes, and these channels."""
+
+    def recv_bytes(self, maxlength: int | None = None) -> bytes:
+        """Receive the bytes of a message. OSError, and no more is received, if they are more than ``maxlength``."""
+        if maxlength is not None and maxlength < 0:
+            raise ValueError("negative maxlength")
+        message = self._receive_bytes()
+        if maxlength is not None and len(message) > maxlength:
+            if self.writable:
+                self._stop_reading()
+            else:
+                self.close()
+            raise OSError("bad message length")
+        return message
+
+    def recv_bytes_into(self, buf: Buffer, offset: int = 0) -> int:
+        """Receive a message into ``buf``, from its byte ``offset`` on; return its length in bytes.
+
+        `multiprocessing.BufferTooShort`, whose argument is the message, if it does not fit.
+        """
+        with memoryview(buf) as view, view.cast("B") as there:
+            if offset < 0:
+                raise ValueError("negative offset")
+            if offset > there.nbytes:
+                raise ValueError("offset too large")
+            message = self._receive_bytes()
+            end = offset + len(message)
+            if there.nbytes < end:
+                raise BufferTooShort(message)
+            there[offset:end] = message
+            return len(message)
+
+    def _send_bytes(self, buf: Buffer) -> None:
+        self.send_bytes(buf)
+
+    def _recv_bytes(self, maxsize: int | None = None) -> io.BytesIO:
+        message = self._receive_bytes()
+        if maxsize is not None and len(message) > maxsize:
+            return None  # type: ignore[return-value]  # as the standard method
+        file = io.BytesIO()
+        file.write(message)
+        return file
+
+    def __reduce__(self) -> Any:
+        """Travel to any process of the session, as an argument of one or in a message."""
+        handle = self._handle
+        if handle is None:
+            raise OSError("handle is closed")
+        return _rebuild, (reduction.DupFd(handle), *self._channels())
+
+    def __repr__(self) -> str:
+        """Show what can be done with it, and how many messages there are to receive."""
+        if self.closed:
+            return f"<{type(self).__name__} closed>"
+        incoming, _ = self._channels()
+        messages = "" if incoming is None else f" messages={incoming._length()}"
+        kinds = [kind for kind in ("readable", "writable") if getattr(self, kind)]
+        return f"<{type(self).__name__} {' '.join(kinds)} handle={self._handle}{messages}>"
+
+
+def _rebuild(descriptor: Any, incoming: Channel | None, outgoing: Channel | None) -> PipeConnection:
+    return PipeConnection(descriptor.detach(), incoming, outgoing)
+
+
+def Pipe(duplex: bool = True) -> tuple[PipeConnection, PipeConnection]:
+    """Return the two ends of a pipe; unless ``duplex`` the first can only receive, and the second only send."""
+    there = Channel(max_bytes=_MAX_BYTES)
+    if not duplex:
+        reader, writer = os.pipe()
+        return PipeConnection(reader, there, None), PipeConnection(writer, None, there)
+    back = Channel(max_bytes=_MAX_BYTES)
+    one, other = socket.socketpair()
+    for end in (one, other):
+        end.setblocking(True)  # whatever socket.setdefaulttimeout() said
+    return PipeConnection(one.detach(), back, there), PipeConnection(other.detach(), there, back)
+
+
+def __getattr__(name: str) -> Any:
+    """Everything else, private names included, is the standard module's."""
+    return getattr(_std, name)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Iterable, Mapping
     from typing import Any, ClassVar
 
-    from allcores import managers, pool, popen_warm, queues, synchronize
+    from allcores import connection, managers, pool, popen_warm, queues, synchronize
 
 __all__ = [
     "AuthenticationError",
@@ -292,17 +292,23 @@ class _OwnFactories(BaseContext):
 
         return Barrier(parties, action, timeout, ctx=self.get_context(), name=name)
 
-    def Queue(self, maxsize: int = 0, *, name: str | None = None) -> queues.Queue:
-        """Return a queue of objects, ``maxsize`` of them at most if that is above 0."""
+    def Pipe(self, duplex: bool = True) -> tuple[connection.PipeConnection, connection.PipeConnection]:
+        """Return the two ends of a pipe; unless ``duplex`` the first can only receive, and the second only send."""
+        from allcores.connection import Pipe
+
+        return Pipe(duplex)
+
+    def Queue(self, maxsize: int = 0, *, maxbytes: int = 0, name: str | None = None) -> queues.Queue:
+        """Return a queue of objects, ``maxsize`` of them, and ``maxbytes`` in all, at most if these are above 0."""
         from allcores.queues import Queue
 
-        return Queue(maxsize, ctx=self.get_context(), name=name)
+        return Queue(maxsize, maxbytes=maxbytes, ctx=self.get_context(), name=name)
 
-    def JoinableQueue(self, maxsize: int = 0, *, name: str | None = None) -> queues.JoinableQueue:
+    def JoinableQueue(self, maxsize: int = 0, *, maxbytes: int = 0, name: str | None = None) -> queues.JoinableQueue:
         """Return a queue of tasks, which can be waited for."""
         from allcores.queues import JoinableQueue
 
-        return JoinableQueue(maxsize, ctx=self.get_context(), name=name)
+        return JoinableQueue(maxsize, maxbytes=maxbytes, ctx=self.get_context(), name=name)
 
     def SimpleQueue(self, *, name: str | None = None) -> queues.SimpleQueue:
         """Return a queue of any number of objects, with few methods."""

@@ -20,9 +20,9 @@ import threading
 from multiprocessing import queues as _std
 from queue import Empty, Full
 
-from allcores import _core
+from allcores._in_arena import Channel
 from allcores._readable import readable
-from allcores.synchronize import _SEM_VALUE_MAX, _InArena
+from allcores.synchronize import _SEM_VALUE_MAX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -40,21 +40,10 @@ else:
     ShutDown = _threads_queue.ShutDown
 
 
-class _Channel(_InArena, _core.Channel):
-    """A channel that can be pickled."""
-
-    def __new__(cls, capacity: int = 0, name: str | None = None, *, address: _core._Address | None = None) -> Any:
-        return super().__new__(cls, capacity, name, address)
-
-    @classmethod
-    def _at(cls, address: _core._Address) -> Any:
-        return cls.__new__(cls, address=address)
-
-
 class _End:
     """One end of a queue, as far as programs look at the pipe that the standard library's queues have."""
 
-    def __init__(self, channel: _Channel) -> None:
+    def __init__(self, channel: Channel) -> None:
         self._channel, self.closed = channel, False
 
     def close(self) -> None:
@@ -88,7 +77,7 @@ class _End:
 class _OnChannel:
     """What all of them have: a channel, its two ends, and its methods where a subclass has none instead of them."""
 
-    def _attach(self, channel: _Channel, base: type, hooks: tuple[str, ...]) -> None:
+    def _attach(self, channel: Channel, base: type, hooks: tuple[str, ...]) -> None:
         self._channel = channel
         self._reader, self._writer = _End(channel), _End(channel)
         if all(getattr(type(self), name) is vars(base)[name] for name in hooks):
@@ -109,14 +98,17 @@ class _OnChannel:
 class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
     """A queue of objects that any process and thread puts into and gets from; see the module.
 
-    ``maxsize`` is how many objects there can be, above 0; otherwise any number. ``name`` is shown in `repr`.
+    ``maxsize`` is how many objects there can be, above 0; otherwise any number. ``maxbytes`` is how many bytes they can
+    have in all, pickled and with large buffers, 8 to 16 more for each object; one object can have more, alone. ``name``
+    is shown in `repr`.
     """
 
-    def __init__(self, maxsize: int = 0, *, ctx: Any = None, name: str | None = None) -> None:
+    def __init__(self, maxsize: int = 0, *, maxbytes: int = 0, ctx: Any = None, name: str | None = None) -> None:
         """Make an empty one. ``ctx`` is taken as the standard library takes it."""
-        self._have(maxsize if maxsize > 0 else _SEM_VALUE_MAX, _Channel(max(0, min(maxsize, _SEM_VALUE_MAX)), name))
+        channel = Channel(max(0, min(maxsize, _SEM_VALUE_MAX)), max(0, maxbytes), name)
+        self._have(maxsize if maxsize > 0 else _SEM_VALUE_MAX, channel)
 
-    def _have(self, maxsize: int, channel: _Channel) -> None:
+    def _have(self, maxsize: int, channel: Channel) -> None:
         self._maxsize, self._closed = maxsize, False
         self._attach(channel, Queue, ("put", "get", "_on_queue_feeder_error"))
 
@@ -171,7 +163,7 @@ class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the
 
     def full(self) -> bool:
         """Tell whether there is no room just now."""
-        return self._channel._length() >= self._maxsize
+        return self._channel._is_full()
 
     def put_many(self, objects: Iterable[Any], block: bool = True, timeout: float | None = None) -> None:
         """Put objects in their order, faster than one by one. What pickling them raises is raised before any is put.
@@ -280,9 +272,9 @@ class SimpleQueue(_OnChannel, _std.SimpleQueue):  # type: ignore[type-arg]  # a 
 
     def __init__(self, *, ctx: Any = None, name: str | None = None) -> None:
         """Make an empty one. ``ctx`` is taken as the standard library takes it."""
-        self._have(_Channel(0, name))
+        self._have(Channel(name=name))
 
-    def _have(self, channel: _Channel) -> None:
+    def _have(self, channel: Channel) -> None:
         self._attach(channel, SimpleQueue, ("put", "get"))
 
     @property

@@ -22,7 +22,8 @@ import threading
 import time
 from multiprocessing import synchronize as _std
 
-from allcores import _acquire_sites, _arena, _core
+from allcores import _acquire_sites, _core
+from allcores._in_arena import InArena
 from allcores._synchronize_names import Counted
 
 TYPE_CHECKING = False
@@ -36,35 +37,7 @@ _RECURSIVE_MUTEX, _SEMAPHORE = 0, 1
 _SEM_VALUE_MAX = 2**31 - 1
 
 
-class _InArena:
-    """What all of them have: a name, a place that every process of the session finds, and a pickle that says both."""
-
-    if TYPE_CHECKING:
-
-        def _address(self) -> _core._Address: ...
-        def _name(self) -> str | None: ...
-        def _waiters(self) -> int: ...
-
-    def __reduce__(self) -> Any:
-        return _arena.reduce(_rebuild, (type(self), self._address(), self._state()), self, self._address())
-
-    def _state(self) -> tuple[Any, ...]:
-        """What its class is made of, besides the address."""
-        return ()
-
-    def __copy__(self) -> Any:
-        return _rebuild(type(self), self._address(), self._state())
-
-    def _title(self, kind: str) -> str:
-        name = self._name()
-        return f"<{kind}" if name is None else f"<{kind} {name!r}"
-
-
-def _rebuild(cls: Any, address: _core._Address, state: tuple[Any, ...]) -> Any:
-    return cls._at(address, *state)
-
-
-class _SemLock(_InArena):
+class _SemLock(InArena):
     """What the locks and semaphores have, under the names that the standard library's have it."""
 
     if TYPE_CHECKING:
@@ -232,7 +205,7 @@ if _acquire_sites.are_wanted():
     _acquire_sites.record(RLock)
 
 
-class Condition(_InArena, _core.Condition, _std.Condition):
+class Condition(InArena, _core.Condition, _std.Condition):
     """A place to wait, without ``lock`` (default: a new RLock), until somebody says that something has changed.
 
     Who notifies has the lock. A notification goes to those who wait longest, and never to one that has died.
@@ -305,7 +278,7 @@ class Condition(_InArena, _core.Condition, _std.Condition):
         return f"{self._title(type(self).__name__)} {self._lock!r} waiters={self._waiters()}>"
 
 
-class Event(_InArena, _core.Event, _std.Event):
+class Event(InArena, _core.Event, _std.Event):
     """A flag that can be waited for."""
 
     def __new__(cls, *, ctx: Any = None, name: str | None = None, address: _core._Address | None = None) -> Any:
@@ -325,7 +298,7 @@ class Event(_InArena, _core.Event, _std.Event):
         return f"{self._title(f'{type(self).__name__} at {id(self):#x}')} waiters={self._waiters()} {state}>"
 
 
-class Barrier(_InArena, _core.Barrier, _std.Barrier):
+class Barrier(InArena, _core.Barrier, _std.Barrier):
     """A place where ``parties`` threads or processes meet; the last one calls ``action`` before all go on.
 
     `threading.BrokenBarrierError` when it is broken: by `abort`, a time-out, an action that fails, or the death of one

@@ -36,6 +36,7 @@ impl<'a> Scene<'a> {
             arena: self.arena,
             body: self.arena.body_of(&self.channel).expect("a body"),
             offset: self.channel.offset,
+            line: None,
         }
     }
 

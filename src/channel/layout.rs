@@ -53,7 +53,12 @@ shared_struct! {
         /// Consumers sleep here, and producers; README: waiting.
         pub arrivals: AtomicU32,
         pub departures: AtomicU32,
-        pub _rest: [AtomicU64; 7],
+        /// How many bytes its messages may have, in units of 8; 0: any number.
+        pub most_units: AtomicU64,
+        /// Totals of what was put, and got: `channel::sizes`.
+        pub put_sizes: [AtomicU64; 2],
+        pub got_sizes: [AtomicU64; 2],
+        pub _rest: [AtomicU64; 2],
 
         /// Those of who waits for messages, and of who waits for room.
         pub arrival_bells: Bells,

@@ -5,12 +5,15 @@ mod blocks;
 #[cfg(all(test, not(loom)))]
 mod crash;
 pub mod layout;
+mod line;
 mod position;
 mod segments;
+mod sizes;
 mod tasks;
 mod transfer;
 mod wait;
 
 pub use bells::Listener;
+pub use line::{Arrival, LineWait};
 pub use transfer::{Channel, Got, Message, Put};
 pub use wait::{GetWait, PutWait, Until};

@@ -4,6 +4,7 @@ use super::blocks::{begin_receiving, begin_sending, end_receiving, end_sending, 
 use super::layout::{ChannelBody, BLOCK_MESSAGE, IN_BLOCK, LONGEST, MESSAGES_AT, SHUT};
 use super::position::Position;
 use super::segments::Room;
+use super::sizes::{self, counted};
 use crate::arena::heap::go_on;
 use crate::arena::tag::{entry, of_entry, Kind};
 use crate::arena::{Arena, Error, Handle, Result};
@@ -11,6 +12,7 @@ use crate::atomics::{fence, AtomicU32, AtomicU64, Ordering};
 use crate::sync::side::Held;
 use crate::sync::word::{change_and_count, SLEEPERS};
 use crate::sys::futex;
+use crate::sys::line::Line;
 
 /// A channel, as this process has it.
 #[derive(Clone, Copy)]
@@ -21,6 +23,8 @@ pub struct Channel<'a> {
     pub body: &'static ChannelBody,
     /// Its block.
     pub offset: u64,
+    /// The descriptor of this process's end, if it is a pipe's.
+    pub line: Option<Line>,
 }
 
 /// What is put: of a kind that is the caller's.
@@ -69,17 +73,31 @@ impl<'a> Channel<'a> {
         position(&self.body.tail, Ordering::Acquire).messages_since(head)
     }
 
+    /// What a message counts for where bytes are bounded.
+    #[must_use]
+    pub fn size_of(&self, message: &Message<'_>) -> u32 {
+        match message {
+            Message::Bytes(_, bytes) => counted(units_of(bytes.len())),
+            Message::Block(_, block) => self.size_of_block(block),
+        }
+    }
+
+    fn size_of_block(&self, block: &Handle) -> u32 {
+        // It is this process's: there is no error.
+        counted(self.arena.size_of(block).unwrap_or_default().div_ceil(8))
+    }
+
     /// Whether there is nothing to get.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Whether nothing can be put now.
+    /// Whether no message of this size can be put now.
     #[must_use]
-    pub fn is_full(&self) -> bool {
+    pub fn is_full(&self, size: u32) -> bool {
         let capacity = self.body.capacity.load(Ordering::Relaxed);
-        capacity != 0 && self.len() >= capacity
+        (capacity != 0 && self.len() >= capacity) || !sizes::has_room(self.body, size)
     }
 
     /// Whether nothing can be put any more.
@@ -116,9 +134,11 @@ impl<'a> Channel<'a> {
             finish_sending(self.arena, body, tail.number())?;
         }
         let capacity = body.capacity.load(Ordering::Relaxed);
-        if capacity != 0 && !self.has_room(tail, capacity) {
+        let size = self.size_of(&message);
+        if (capacity != 0 && !self.has_room(tail, capacity)) || !sizes::has_room(body, size) {
             return Ok(Put::Full);
         }
+        sizes::note_put(body, tail, size)?;
         match message {
             Message::Bytes(kind, bytes) => self.commit(tail, header_of(kind, bytes.len()), bytes)?,
             Message::Block(kind, block) => {
@@ -140,12 +160,12 @@ impl<'a> Channel<'a> {
         if bytes.len() > LONGEST {
             return Err(Error::Corrupt("a message is too long for a channel's segment"));
         }
-        let units = 1 + bytes.len().div_ceil(8) as u32;
+        let units = units_of(bytes.len()) as u32;
         let place = self.room_for(tail, units)?;
         let there: &AtomicU64 = self.arena.file.at(place)?;
         there.store(header, Ordering::Relaxed);
         self.arena.file.write(place + 8, bytes)?;
-        self.arrival_bells().ring();
+        self.ring_for_arrival();
         self.body.tail.store(tail.after(units).0, Ordering::Release); // README: a
         Ok(())
     }
@@ -159,7 +179,8 @@ impl<'a> Channel<'a> {
     /// Wake a producer that sleeps, after a message was got. Not under the lock.
     #[inline]
     pub fn announce_departure(&self) {
-        if self.body.capacity.load(Ordering::Relaxed) != 0 {
+        let body = self.body;
+        if body.capacity.load(Ordering::Relaxed) != 0 || body.most_units.load(Ordering::Relaxed) != 0 {
             announce(&self.body.departures);
         }
     }
@@ -208,12 +229,14 @@ impl<'a> Channel<'a> {
         }
         if header & IN_BLOCK != 0 {
             let block = self.begin_to_get_a_block(place, head)?;
+            sizes::note_got(body, head, self.size_of_block(&block))?;
             self.departure_bells().ring();
             body.head.store(head.after(units).0, Ordering::Release); // README: b
             end_receiving(self.arena, body)?;
             return Ok(Got::Block(kind, block));
         }
         self.arena.file.read(place + 8, length as usize, into)?;
+        sizes::note_got(body, head, units)?;
         self.departure_bells().ring();
         body.head.store(head.after(units).0, Ordering::Release); // README: b
         Ok(Got::Bytes(kind))
@@ -231,7 +254,7 @@ impl<'a> Channel<'a> {
 
     /// Have nothing put from now on, with the locks of both sides.
     pub fn shut(&self, _producers: &Held, _consumers: &Held) {
-        self.arrival_bells().ring();
+        self.ring_for_arrival();
         self.departure_bells().ring();
         self.body.flags.fetch_or(SHUT, Ordering::AcqRel);
     }
@@ -314,6 +337,11 @@ fn announce(sleepers: &AtomicU32) {
 
 pub(super) fn position(word: &AtomicU64, order: Ordering) -> Position {
     Position(word.load(order))
+}
+
+/// How many units a message of so many bytes takes in a segment.
+fn units_of(bytes: usize) -> u64 {
+    1 + bytes.div_ceil(8) as u64
 }
 
 fn header_of(kind: u8, length: usize) -> u64 {

@@ -18,28 +18,34 @@ use crate::channel::layout::ChannelBody;
 use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
 use crate::sync::patience::{Patience, Step};
 use crate::sync::side::Held;
+use crate::sys::line::Line;
 
 /// Whose lock, and who is listened to.
 #[derive(Debug, Clone, Copy)]
-enum Side {
+pub enum Side {
     Producers = 0,
     Consumers = 1,
 }
 
+/// A channel, as the floor below has it.
+pub type Face = crate::channel::Channel<'static>;
+
 /// A queue of messages.
 #[pyclass(frozen, subclass, module = "allcores._core")]
-struct Channel {
+pub struct Channel {
     /// For messages, and for room. Locked with the GIL held, and never while that is released. Dropped first.
     listeners: [Mutex<Option<Listener>>; 2],
     object: Object<ChannelBody>,
 }
 
 impl Channel {
-    fn face(&self) -> crate::channel::Channel<'static> {
+    /// As the floor below has it; for a pipe with this process's end.
+    pub fn face(&self, line: Option<Line>) -> Face {
         crate::channel::Channel {
             arena: self.object.arena,
             body: self.object.body,
             offset: self.object.offset(),
+            line,
         }
     }
 
@@ -49,35 +55,13 @@ impl Channel {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The lock of a side, however long that takes; acquired with the GIL, so that nobody waits for that, too.
     fn lock(&self, py: Python<'_>, side: Side) -> PyResult<Held> {
-        let face = self.face();
-        let word = match side {
-            Side::Producers => &face.body.put_lock,
-            Side::Consumers => &face.body.get_lock,
-        };
-        loop {
-            if let Some(held) = Held::try_lock(face.arena, word) {
-                return Ok(held);
-            }
-            let mut patience = Patience::with_owner(None);
-            until_done(py, || {
-                // Given up at once, without the GIL: it is free, or was taken over from a dead owner.
-                Ok(match Held::lock(face.arena, word, &mut patience)? {
-                    Step::Done(held) => {
-                        drop(held);
-                        Step::Done(())
-                    }
-                    Step::TimedOut => Step::TimedOut,
-                    Step::GoOn => Step::GoOn,
-                })
-            })?;
-        }
+        lock(py, &self.face(None), side)
     }
 
     /// Have the descriptor for messages, if there is one, not be readable if there are none, unless somebody puts just now.
     fn silence_arrivals(&self) {
-        let face = self.face();
+        let face = self.face(None);
         if let Some(listener) = self.listener(Side::Producers).as_ref().filter(|_| face.is_empty()) {
             if let Some(producers) = face.try_producers() {
                 face.silence_arrivals(&producers, listener);
@@ -85,12 +69,12 @@ impl Channel {
         }
     }
 
-    /// The same for room.
-    fn silence_departures(&self) {
-        let face = self.face();
-        if let Some(listener) = self.listener(Side::Consumers).as_ref().filter(|_| face.is_full()) {
+    /// The same for room for a message of this size.
+    fn silence_departures(&self, size: u32) {
+        let face = self.face(None);
+        if let Some(listener) = self.listener(Side::Consumers).as_ref().filter(|_| face.is_full(size)) {
             if let Some(consumers) = face.try_consumers() {
-                face.silence_departures(&consumers, listener);
+                face.silence_departures(&consumers, listener, size);
             }
         }
     }
@@ -101,42 +85,29 @@ impl Channel {
         if self.listener(Side::Producers).is_some() {
             drop(self.lock(py, Side::Producers)?);
         }
-        Ok(!self.face().is_empty())
+        Ok(!self.face(None).is_empty())
     }
 
-    /// The same where there is no room; true when there is some now.
-    fn waits_for_consumers(&self, py: Python<'_>) -> PyResult<bool> {
+    /// The same where there is no room for a message of this size; true when there is some now.
+    fn waits_for_consumers(&self, py: Python<'_>, size: u32) -> PyResult<bool> {
         if self.listener(Side::Consumers).is_some() {
             drop(self.lock(py, Side::Consumers)?);
         }
-        Ok(!self.face().is_full())
-    }
-
-    fn try_get(&self, buffer: &mut Vec<u8>) -> crate::arena::Result<Option<Got>> {
-        let face = self.face();
-        let Some(consumers) = face.try_consumers() else {
-            return Ok(None);
-        };
-        let got = face.get(&consumers, buffer)?;
-        drop(consumers);
-        if matches!(got, Got::Bytes(_) | Got::Block(..)) {
-            face.announce_departure();
-        }
-        Ok(Some(got))
+        Ok(!self.face(None).is_full(size))
     }
 
     /// Take a message, and the buffer that it is in.
     fn take(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<(Option<Got>, Vec<u8>)> {
-        let mut buffer = buffer();
+        let (mut buffer, face) = (buffer(), self.face(None));
         let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            let mut got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+            let mut got = try_get(&face, &mut buffer).map_err(|error| raise(py, error))?;
             if matches!(got, Some(Got::Empty)) && is_at_once(seconds) && self.waits_for_producers(py)? {
-                got = self.try_get(&mut buffer).map_err(|error| raise(py, error))?;
+                got = try_get(&face, &mut buffer).map_err(|error| raise(py, error))?;
             }
             if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
                 let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                let mut wait = GetWait::new(self.face(), thread(), left, buffer);
+                let mut wait = GetWait::new(face, thread(), left, buffer);
                 got = until_done(py, || wait.step())?;
                 buffer = wait.take();
                 if matches!(got, Some(Got::BlockAhead)) {
@@ -150,7 +121,7 @@ impl Channel {
 
     #[cold]
     fn wait_and_put(&self, py: Python<'_>, message: Message<'_>, timeout: Option<Duration>) -> PyResult<Put> {
-        let mut wait = PutWait::new(self.face(), thread(), timeout);
+        let mut wait = PutWait::new(self.face(None), thread(), timeout);
         Ok(until_done(py, || wait.step(message))?.unwrap_or(Put::Full))
     }
 }
@@ -158,13 +129,20 @@ impl Channel {
 #[pymethods]
 impl Channel {
     #[new]
-    #[pyo3(signature = (capacity, name=None, address=None))]
-    fn new(py: Python<'_>, capacity: u32, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
+    #[pyo3(signature = (capacity, max_bytes=0, name=None, address=None))]
+    fn new(
+        py: Python<'_>,
+        capacity: u32,
+        max_bytes: u64,
+        name: Option<&str>,
+        address: Option<Address>,
+    ) -> PyResult<Self> {
         pickling(py)?; // before anything is put
         let size = size_of::<ChannelBody>() as u64;
         let (object, is_new) = Object::<ChannelBody>::new(py, Kind::Channel, size, name, address)?;
         if is_new {
             object.body.capacity.store(capacity, Relaxed);
+            object.body.most_units.store(max_bytes.div_ceil(8), Relaxed);
         }
         Ok(Self {
             object,
@@ -179,7 +157,8 @@ impl Channel {
         let mut buffer = buffer();
         let outgoing = Outgoing::of(obj, &mut buffer)?;
         let message = outgoing.message(py, &buffer)?;
-        let face = self.face();
+        let face = self.face(None);
+        let size = face.size_of(&message);
         let at_once = match face.try_producers() {
             Some(producers) => Some(face.put(&producers, message).map_err(|error| raise(py, error))?),
             None => None,
@@ -190,11 +169,11 @@ impl Channel {
                 Put::Done
             }
             Some(Put::Shut) => Put::Shut,
-            Some(Put::Full) if is_at_once(seconds) && !self.waits_for_consumers(py)? => Put::Full,
+            Some(Put::Full) if is_at_once(seconds) && !self.waits_for_consumers(py, size)? => Put::Full,
             _ => self.wait_and_put(py, message, timeout_of(seconds))?,
         };
         keep(buffer);
-        self.silence_departures();
+        self.silence_departures(size);
         match put {
             Put::Done => Ok(()),
             Put::Full => Err(of_queue(py, "Full")),
@@ -235,7 +214,7 @@ impl Channel {
             parts.push(Outgoing::of(&object?, &mut bytes)?);
         }
         let messages: PyResult<Vec<Message<'_>>> = parts.iter().map(|part| part.message(py, &bytes)).collect();
-        let (messages, face, mut put) = (messages?, self.face(), 0);
+        let (messages, face, mut put) = (messages?, self.face(None), 0);
         while put < messages.len() {
             let before = put;
             let producers = self.lock(py, Side::Producers)?;
@@ -270,7 +249,8 @@ impl Channel {
                 return Err(of_queue(py, "ShutDown"));
             }
         }
-        self.silence_departures();
+        let next = messages.get(put).or(messages.last());
+        self.silence_departures(next.map_or(0, |message| face.size_of(message)));
         Ok(put)
     }
 
@@ -290,7 +270,7 @@ impl Channel {
             return Ok(Vec::new());
         }
         let mut objects = vec![self.get(py, block, timeout)?];
-        let face = self.face();
+        let face = self.face(None);
         if objects.len() == most || face.is_empty() {
             return Ok(objects);
         }
@@ -336,27 +316,27 @@ impl Channel {
     /// Wait until there is something to get, or never will be; False when that took longer than `timeout` seconds.
     #[pyo3(signature = (timeout, /))]
     fn _poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let mut wait = Until::there_is_a_message(self.face(), thread(), timeout_of(timeout));
+        let mut wait = Until::there_is_a_message(self.face(None), thread(), timeout_of(timeout));
         Ok(until_done(py, || wait.step())?.is_some())
     }
 
     /// How many messages there are.
     fn _length(&self) -> u32 {
-        self.face().len()
+        self.face(None).len()
     }
 
     /// Have nothing put from now on.
     fn _shut(&self, py: Python<'_>) -> PyResult<()> {
         loop {
             let producers = self.lock(py, Side::Producers)?;
-            if let Some(consumers) = self.face().try_consumers() {
-                self.face().shut(&producers, &consumers);
+            if let Some(consumers) = self.face(None).try_consumers() {
+                self.face(None).shut(&producers, &consumers);
                 break;
             }
             drop(producers); // a signal handler that runs while the other one is waited for may put
             drop(self.lock(py, Side::Consumers)?);
         }
-        self.face().announce_all();
+        self.face(None).announce_all();
         Ok(())
     }
 
@@ -369,7 +349,7 @@ impl Channel {
             Some(Got::Block(_, block)) => drop(Object::<AtomicU64>::of(py, self.object.arena, block)?),
             Some(Got::Empty | Got::Shut | Got::BlockAhead) | None => return Ok(false),
         }
-        let _ = self.face().task_done(); // false when more were said to be done than were got
+        let _ = self.face(None).task_done(); // false when more were said to be done than were got
         Ok(true)
     }
 
@@ -383,8 +363,8 @@ impl Channel {
         }
         let held = self.lock(py, side)?;
         let listener = match side {
-            Side::Producers => self.face().listen_for_arrivals(&held),
-            Side::Consumers => self.face().listen_for_departures(&held),
+            Side::Producers => self.face(None).listen_for_arrivals(&held),
+            Side::Consumers => self.face(None).listen_for_departures(&held),
         };
         drop(held);
         let listener = listener.map_err(|error| raise(py, error))?;
@@ -397,22 +377,27 @@ impl Channel {
 
     /// Whether nothing can be put any more.
     fn _is_shut(&self) -> bool {
-        self.face().is_shut()
+        self.face(None).is_shut()
+    }
+
+    /// Whether there is no room.
+    fn _is_full(&self) -> bool {
+        self.face(None).is_full(SMALLEST)
     }
 
     /// Say that a task is done; False when all were.
     fn _task_done(&self) -> bool {
-        self.face().task_done()
+        self.face(None).task_done()
     }
 
     /// How many tasks are not done.
     fn _unfinished(&self) -> u32 {
-        self.face().unfinished()
+        self.face(None).unfinished()
     }
 
     /// Wait until all tasks are done.
     fn _join(&self, py: Python<'_>) -> PyResult<()> {
-        let mut wait = Until::tasks_are_done(self.face(), thread());
+        let mut wait = Until::tasks_are_done(self.face(None), thread());
         until_done(py, || wait.step())?;
         Ok(())
     }
@@ -433,9 +418,53 @@ impl Channel {
     }
 }
 
-fn is_at_once(seconds: Option<f64>) -> bool {
+/// The lock of a side, however long that takes; acquired with the GIL, so that nobody waits for that, too.
+pub fn lock(py: Python<'_>, face: &Face, side: Side) -> PyResult<Held> {
+    let word = match side {
+        Side::Producers => &face.body.put_lock,
+        Side::Consumers => &face.body.get_lock,
+    };
+    loop {
+        if let Some(held) = Held::try_lock(face.arena, word) {
+            return Ok(held);
+        }
+        let mut patience = Patience::with_owner(None);
+        until_done(py, || {
+            // Given up at once, without the GIL: it is free, or was taken over from a dead owner.
+            Ok(match Held::lock(face.arena, word, &mut patience)? {
+                Step::Done(held) => {
+                    drop(held);
+                    Step::Done(())
+                }
+                Step::TimedOut => Step::TimedOut,
+                Step::GoOn => Step::GoOn,
+            })
+        })?;
+    }
+}
+
+/// Get what there is; `None` when somebody else is getting just now.
+///
+/// # Errors
+/// What the floor below says.
+pub fn try_get(face: &Face, buffer: &mut Vec<u8>) -> crate::arena::Result<Option<Got>> {
+    let Some(consumers) = face.try_consumers() else {
+        return Ok(None);
+    };
+    let got = face.get(&consumers, buffer)?;
+    drop(consumers);
+    if matches!(got, Got::Bytes(_) | Got::Block(..)) {
+        face.announce_departure();
+    }
+    Ok(Some(got))
+}
+
+pub fn is_at_once(seconds: Option<f64>) -> bool {
     seconds.is_some_and(|seconds| seconds <= 0.0)
 }
+
+/// What the smallest message counts for where bytes are bounded, in units.
+const SMALLEST: u32 = 2;
 
 /// An exception of `allcores.queues`.
 fn of_queue(py: Python<'_>, class: &str) -> PyErr {

@@ -16,6 +16,8 @@ use crate::channel::Message;
 /// Of a message that is encoded, and of one that is a pickle.
 const ENCODED: u8 = 0;
 const PICKLED: u8 = 1;
+/// And of bytes that were sent as they are, through a pipe.
+pub const RAW: u8 = 2;
 /// A buffer that became longer than that is not kept.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -44,6 +46,9 @@ pub enum Outgoing {
     Encoded(Range<usize>),
     /// Bytes, or if it is long a block.
     Pickled(Py<PyAny>),
+    /// As they are: these bytes of a buffer, or if they are many a block.
+    Raw(Range<usize>),
+    RawBlock(Py<Memory>),
 }
 
 impl Outgoing {
@@ -68,6 +73,8 @@ impl Outgoing {
     pub fn message<'a>(&'a self, py: Python<'a>, buffer: &'a [u8]) -> PyResult<Message<'a>> {
         let pickle = match self {
             Self::Encoded(range) => return Ok(Message::Bytes(ENCODED, &buffer[range.clone()])),
+            Self::Raw(range) => return Ok(Message::Bytes(RAW, &buffer[range.clone()])),
+            Self::RawBlock(memory) => return Ok(Message::Block(RAW, memory.get().handle())),
             Self::Pickled(pickle) => pickle.bind(py),
         };
         match pickle.cast::<PyBytes>() {
@@ -90,8 +97,14 @@ pub fn object_of<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let made = match block {
         Some(block) => {
-            let memory = Memory::of(py, arena, block)?;
-            pickling(py)?.loads_block.call1(py, (Bound::new(py, memory)?,))?
+            let memory = Bound::new(py, Memory::of(py, arena, block)?)?;
+            if kind == RAW {
+                pickling(py)?
+                    .loads
+                    .call1(py, (pickling(py)?.given.call1(py, (memory,))?,))?
+            } else {
+                pickling(py)?.loads_block.call1(py, (memory,))?
+            }
         }
         None if kind == ENCODED => return decode(py, bytes),
         None => pickling(py)?.loads.call1(py, (PyBytes::new(py, bytes),))?,
@@ -99,9 +112,39 @@ pub fn object_of<'py>(
     Ok(made.into_bound(py))
 }
 
+/// The bytes of a message: those that were sent, or the pickle of the object that it says.
+///
+/// # Errors
+/// Those of pickling and unpickling; MemoryError.
+pub fn bytes_of<'py>(
+    py: Python<'py>,
+    arena: &'static Arena,
+    kind: u8,
+    bytes: &[u8],
+    block: Option<Handle>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let made = match block {
+        None if kind != ENCODED => return Ok(PyBytes::new(py, bytes)),
+        Some(block) if kind == RAW => {
+            let memory = Memory::of(py, arena, block)?;
+            pickling(py)?.given.call1(py, (Bound::new(py, memory)?,))?
+        }
+        block => {
+            let object = object_of(py, arena, kind, bytes, block)?;
+            pickling(py)?.repickle.call1(py, (object,))?
+        }
+    };
+    Ok(made.into_bound(py).cast_into::<PyBytes>()?)
+}
+
 /// What makes pickles, and objects of them.
 pub struct Pickling {
     dumps: Py<PyAny>,
+    /// Of what was received as an object, for who wants its bytes.
+    repickle: Py<PyAny>,
+    /// Bytes into a block, as they are, and back.
+    pub keep: Py<PyAny>,
+    given: Py<PyAny>,
     /// Of bytes.
     loads: Py<PyAny>,
     /// Of a block.
@@ -122,6 +165,9 @@ pub fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
     let module = py.import("allcores._pickle.messages")?;
     let found = Pickling {
         dumps: module.getattr("dumps")?.unbind(),
+        repickle: module.getattr("repickle")?.unbind(),
+        keep: module.getattr("keep")?.unbind(),
+        given: module.getattr("given")?.unbind(),
         loads: py.import("pickle")?.getattr("loads")?.unbind(),
         loads_block: module.getattr("loads")?.unbind(),
     };

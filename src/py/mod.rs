@@ -9,6 +9,7 @@ mod fast;
 mod locks;
 mod memory;
 mod messages;
+mod pipe;
 mod primitives;
 mod process;
 mod semaphore;
@@ -30,6 +31,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     deadlocks::add_to(module)?;
     locks::add_to(module)?;
     memory::add_to(module)?;
+    pipe::add_to(module)?;
     process::add_to(module)?;
     seqpacket::add_to(module)?;
     spare::add_to(module)?;

@@ -28,6 +28,12 @@ pub fn none_left() -> io::Error {
     io::Error::from_raw_os_error(libc::EMFILE)
 }
 
+/// The error of who writes where nobody reads (EPIPE).
+#[must_use]
+pub fn nobody_reads() -> io::Error {
+    io::Error::from_raw_os_error(libc::EPIPE)
+}
+
 /// What tells one open file from another, as far as the kernel does: its device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {

@@ -9,6 +9,7 @@ pub mod futex;
 #[path = "modelled/guarded.rs"]
 pub mod guarded;
 pub mod headroom;
+pub mod line;
 pub mod liveness;
 pub mod memfd;
 pub mod poll;

@@ -4,6 +4,7 @@ __all__ = ["REPLACED"]
 
 REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
     # submodule: (module that has ours, names)
+    "connection": ("allcores.connection", ("Pipe",)),
     "managers": ("allcores.managers", ("BaseManager", "SharedMemoryManager", "SyncManager")),
     "pool": ("allcores.pool", ("Pool", "ThreadPool")),
     "queues": ("allcores.queues", ("JoinableQueue", "Queue", "SimpleQueue")),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["dumps", "loads"]
+__all__ = ["dumps", "given", "keep", "loads", "repickle"]
 
 _LARGE_BYTES = 1 << 14
 """A buffer of this length goes beside the pickle."""
@@ -141,6 +141,25 @@ def _places(lengths: Sequence[int]) -> list[slice]:
         places.append(slice(at, at + length))
         at += length
     return places
+
+
+def keep(part: memoryview) -> _core.Memory:
+    """Return a block with these bytes and nothing else."""
+    memory = _core.Memory(part.nbytes, zeroed=False)
+    _view(memory)[:] = part
+    return memory
+
+
+def given(message: _core.Memory) -> bytes:
+    """Return the bytes that were kept in a block."""
+    return bytes(_view(message))
+
+
+def repickle(obj: Any) -> bytes:
+    """Return the pickle of an object, as a pipe of the standard library would have carried it."""
+    from multiprocessing.reduction import ForkingPickler
+
+    return bytes(ForkingPickler.dumps(obj))
 
 
 def _view(memory: _core.Memory) -> memoryview:

@@ -1,0 +1,295 @@
+//! One end of a pipe in Python.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::{PyEOFError, PyOSError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyMemoryView, PySlice};
+
+use super::arena::{raise, thread};
+use super::call::Raised;
+use super::channel::{is_at_once, lock, try_get, Channel, Face, Side};
+use super::locks::{timeout_of, until_done};
+use super::messages::{buffer, bytes_of, keep, object_of, pickling, Outgoing};
+use crate::channel::layout::LONGEST;
+use crate::channel::{Arrival, Got, LineWait, Message, Put, PutWait};
+use crate::sync::patience::Step;
+use crate::sys::descriptor::{nobody_reads, take_over};
+use crate::sys::line::Line;
+
+const CLOSED: RawFd = -1;
+
+/// One end of a pipe: the channels from and to the other one, and a descriptor, which is this object's to close.
+#[pyclass(frozen, subclass, module = "allcores._core")]
+struct Connection {
+    handle: AtomicI32,
+    incoming: Option<Py<Channel>>,
+    outgoing: Option<Py<Channel>>,
+    may_read: AtomicBool,
+}
+
+impl Connection {
+    fn line(&self) -> PyResult<Line> {
+        match self.handle.load(Ordering::Relaxed) {
+            CLOSED => Err(PyOSError::new_err("handle is closed")),
+            number => Ok(Line {
+                number,
+                is_socket: self.incoming.is_some() && self.outgoing.is_some(),
+            }),
+        }
+    }
+
+    fn to_receive(&self) -> PyResult<(Face, Line)> {
+        let line = self.line()?;
+        match self.incoming.as_ref().filter(|_| self.may_read.load(Ordering::Relaxed)) {
+            Some(channel) => Ok((channel.get().face(Some(line)), line)),
+            None => Err(PyOSError::new_err("connection is write-only")),
+        }
+    }
+
+    fn to_send(&self) -> PyResult<(Face, Line)> {
+        let line = self.line()?;
+        match &self.outgoing {
+            Some(channel) => Ok((channel.get().face(Some(line)), line)),
+            None => Err(PyOSError::new_err("connection is read-only")),
+        }
+    }
+
+    fn put(&self, py: Python<'_>, (face, line): (Face, Line), message: Message<'_>) -> PyResult<()> {
+        if line.has_ended().map_err(Raised::from)? {
+            return Err(Raised::from(nobody_reads()).into());
+        }
+        if let Some(producers) = face.try_producers() {
+            let put = face.put(&producers, message).map_err(|error| raise(py, error))?;
+            drop(producers);
+            if put == Put::Done {
+                return Ok(());
+            }
+        }
+        let mut wait = PutWait::new(face, thread(), None);
+        let put = until_done(py, || {
+            if line.has_ended()? {
+                return Ok(Step::Done(Put::Shut));
+            }
+            wait.step(message)
+        })?;
+        if put == Some(Put::Done) {
+            Ok(())
+        } else {
+            Err(Raised::from(nobody_reads()).into())
+        }
+    }
+
+    /// Take a message, and the buffer that it is in.
+    fn take(&self, py: Python<'_>) -> PyResult<(Got, Vec<u8>)> {
+        let (face, line) = self.to_receive()?;
+        let (mut buffer, mut wait) = (buffer(), None);
+        loop {
+            match try_get(&face, &mut buffer).map_err(|error| raise(py, error))? {
+                Some(got @ (Got::Bytes(_) | Got::Block(..))) => {
+                    silence(&face, line);
+                    return Ok((got, buffer));
+                }
+                Some(Got::Empty | Got::Shut | Got::BlockAhead) => {}
+                None => drop(lock(py, &face, Side::Consumers)?),
+            }
+            let wait = wait.get_or_insert_with(|| LineWait::new(face, line, thread(), None));
+            if until_done(py, || wait.step())? == Some(Arrival::End) {
+                return Err(PyEOFError::new_err(()));
+            }
+        }
+    }
+}
+
+/// Have the descriptor not be readable if there is no message and somebody may care, unless somebody puts just now.
+fn silence(face: &Face, line: Line) {
+    if face.line_is_loud() {
+        if let Some(producers) = face.try_producers() {
+            face.silence_line(&producers, line);
+        }
+    }
+}
+
+#[pymethods]
+impl Connection {
+    #[new]
+    #[pyo3(signature = (handle, incoming, outgoing, /))]
+    fn new(
+        py: Python<'_>,
+        handle: RawFd,
+        incoming: Option<Py<Channel>>,
+        outgoing: Option<Py<Channel>>,
+    ) -> PyResult<Self> {
+        pickling(py)?; // before anything is sent
+        if handle < 0 {
+            return Err(PyValueError::new_err(format!("invalid handle: {handle}")));
+        }
+        Ok(Self {
+            handle: AtomicI32::new(handle),
+            may_read: AtomicBool::new(true),
+            incoming,
+            outgoing,
+        })
+    }
+
+    /// Send an object.
+    #[pyo3(signature = (obj))]
+    fn send(&self, py: Python<'_>, obj: &Bound<'_, PyAny>) -> PyResult<()> {
+        let way = self.to_send()?;
+        let mut buffer = buffer();
+        let outgoing = Outgoing::of(obj, &mut buffer)?;
+        self.put(py, way, outgoing.message(py, &buffer)?)?;
+        keep(buffer);
+        Ok(())
+    }
+
+    /// Send `size` bytes (default: all the rest) of an object that has bytes, from the `offset`th on.
+    #[pyo3(signature = (buf, offset=0, size=None))]
+    fn send_bytes(&self, py: Python<'_>, buf: &Bound<'_, PyAny>, offset: isize, size: Option<isize>) -> PyResult<()> {
+        let way = self.to_send()?;
+        let view = PyMemoryView::from(buf)?;
+        let view = if view.getattr("format")?.eq("B")? && view.getattr("ndim")?.eq(1)? {
+            view.into_any()
+        } else {
+            view.call_method1("cast", ("B",))?
+        };
+        let length = view.len()?;
+        let offset = usize::try_from(offset).map_err(|_| PyValueError::new_err("offset is negative"))?;
+        let Some(rest) = length.checked_sub(offset) else {
+            return Err(PyValueError::new_err("buffer length < offset"));
+        };
+        let size = match size.map(usize::try_from) {
+            None => rest,
+            Some(Err(_)) => return Err(PyValueError::new_err("size is negative")),
+            Some(Ok(size)) if size > rest => return Err(PyValueError::new_err("buffer length < offset + size")),
+            Some(Ok(size)) => size,
+        };
+        let part = if size == length {
+            view
+        } else {
+            view.get_item(PySlice::new(py, offset as isize, (offset + size) as isize, 1))?
+        };
+        let mut buffer = buffer();
+        let outgoing = if size > LONGEST {
+            Outgoing::RawBlock(pickling(py)?.keep.call1(py, (part,))?.extract(py)?)
+        } else {
+            buffer.resize(size, 0);
+            PyBuffer::<u8>::get(&part)?.copy_to_slice(py, &mut buffer)?;
+            Outgoing::Raw(0..size)
+        };
+        self.put(py, way, outgoing.message(py, &buffer)?)?;
+        keep(buffer);
+        Ok(())
+    }
+
+    /// Receive an object; EOFError when there is none, and nobody has the other end.
+    fn recv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let (got, buffer) = self.take(py)?;
+        let arena = self.to_receive()?.0.arena;
+        let object = match got {
+            Got::Block(kind, block) => object_of(py, arena, kind, &[], Some(block)),
+            Got::Bytes(kind) => object_of(py, arena, kind, &buffer, None),
+            Got::Empty | Got::Shut | Got::BlockAhead => unreachable!("it was taken"),
+        };
+        keep(buffer);
+        object
+    }
+
+    /// Receive a message as bytes; EOFError as for `recv`.
+    fn _receive_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let (got, buffer) = self.take(py)?;
+        let arena = self.to_receive()?.0.arena;
+        let bytes = match got {
+            Got::Block(kind, block) => bytes_of(py, arena, kind, &[], Some(block)),
+            Got::Bytes(kind) => bytes_of(py, arena, kind, &buffer, None),
+            Got::Empty | Got::Shut | Got::BlockAhead => unreachable!("it was taken"),
+        };
+        keep(buffer);
+        bytes
+    }
+
+    /// Wait `timeout` seconds at most until there is something to receive, or the end; True when there is.
+    #[pyo3(signature = (timeout=Some(0.0)), text_signature = "($self, timeout=0.0)")]
+    fn poll(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let (face, line) = self.to_receive()?;
+        if !face.is_empty() {
+            return Ok(true);
+        }
+        if !is_at_once(timeout) {
+            let mut wait = LineWait::new(face, line, thread(), timeout_of(timeout));
+            return Ok(until_done(py, || wait.step())?.is_some());
+        }
+        if face.line_is_loud() {
+            // Who found it readable is not told that there is nothing while somebody is about to put.
+            face.silence_line(&lock(py, &face, Side::Producers)?, line);
+        }
+        let has_ended = face.is_empty() && line.has_ended().map_err(Raised::from)?;
+        Ok(has_ended || !face.is_empty())
+    }
+
+    /// The descriptor, readable when there may be a message, or the end.
+    fn fileno(&self) -> PyResult<RawFd> {
+        let line = self.line()?;
+        if let Ok((face, line)) = self.to_receive() {
+            face.listen_to_line();
+            silence(&face, line);
+        }
+        Ok(line.number)
+    }
+
+    /// Close this end, in this process.
+    fn close(&self) {
+        let Some(descriptor) = take_over(self.handle.swap(CLOSED, Ordering::Relaxed)) else {
+            return;
+        };
+        drop(descriptor);
+        if let Some(channel) = &self.incoming {
+            channel.get().face(None).announce_all(); // who waits for room looks whether there are readers left
+        }
+    }
+
+    fn _close(&self) {
+        self.close();
+    }
+
+    /// The descriptor, or None.
+    #[getter]
+    fn _handle(&self) -> Option<RawFd> {
+        Some(self.handle.load(Ordering::Relaxed)).filter(|number| *number != CLOSED)
+    }
+
+    /// Whether it was closed.
+    #[getter]
+    fn closed(&self) -> bool {
+        self._handle().is_none()
+    }
+
+    /// Whether messages can be received.
+    #[getter]
+    fn readable(&self) -> bool {
+        self.incoming.is_some() && self.may_read.load(Ordering::Relaxed)
+    }
+
+    /// Whether messages can be sent.
+    #[getter]
+    fn writable(&self) -> bool {
+        self.outgoing.is_some()
+    }
+
+    /// Receive nothing any more.
+    fn _stop_reading(&self) {
+        self.may_read.store(false, Ordering::Relaxed);
+    }
+
+    /// The channels from the other end and to it.
+    fn _channels(&self, py: Python<'_>) -> (Option<Py<Channel>>, Option<Py<Channel>>) {
+        let the = |channel: &Option<Py<Channel>>| channel.as_ref().map(|channel| channel.clone_ref(py));
+        (the(&self.incoming), the(&self.outgoing))
+    }
+}
+
+pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<Connection>()
+}
