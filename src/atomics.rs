@@ -3,11 +3,11 @@
 
 #[cfg(loom)]
 pub use loom::sync::{
-    atomic::{fence, AtomicU32, AtomicU64, Ordering},
+    atomic::{fence, AtomicBool, AtomicU32, AtomicU64, Ordering},
     Mutex, MutexGuard,
 };
 #[cfg(not(loom))]
 pub use std::sync::{
-    atomic::{fence, AtomicU32, AtomicU64, Ordering},
+    atomic::{fence, AtomicBool, AtomicU32, AtomicU64, Ordering},
     Mutex, MutexGuard,
 };

@@ -9,7 +9,17 @@ import pytest
 from allcores import _core
 from allcores._pickle.main_module import look_at_main
 from allcores._zygote.client import _take_or_ask, _wait_for_offer
-from running import ALLCORES, BUSY_ASLEEP_OR_STOPPED, HANG_LIMIT_SECONDS, PYTHON, Outcome, program, run, started
+from running import (
+    ALLCORES,
+    BUSY_ASLEEP_OR_STOPPED,
+    HANG_LIMIT_SECONDS,
+    METHODS,
+    PYTHON,
+    Outcome,
+    program,
+    run,
+    started,
+)
 
 HEAD = """\
 import faulthandler, os, signal, sys, threading, time
@@ -117,7 +127,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", ["busy", "asleep", "stopped"])
-@pytest.mark.parametrize("method", ["warm", "fork"])
+@pytest.mark.parametrize("method", METHODS)
 def test_nothing_outlives_a_root_that_is_killed(method: str, how: str, tmp_path: Path) -> None:
     text = (
         """
@@ -138,11 +148,38 @@ if __name__ == "__main__":
     with started(words) as root:
         assert root.stdout is not None
         pidfds = [os.pidfd_open(int(pid)) for pid in root.stdout.readline().split()]
-        assert len(pidfds) == 5, "four children, and the zygote or the root"
+        # Four children, and who has forked them: the zygote, the root, or a server of each that starts some.
+        assert len(pidfds) == (7 if method == "forkserver" else 5)
         root.kill()
         for pidfd in pidfds:
             with os.fdopen(pidfd):
                 assert select.select([pidfd], [], [], HANG_LIMIT_SECONDS)[0], "it still runs"
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_children_of_a_daemon_end_with_the_program(method: str, tmp_path: Path) -> None:
+    text = """
+def grandchild(sender):
+    sender.send(os.getpid())
+    signal.pause()
+
+def child(method, sender):
+    mp.get_context(method).Process(target=grandchild, args=(sender,)).start()
+    signal.pause()
+
+if __name__ == "__main__":
+    receiver, sender = mp.Pipe(duplex=False)
+    mp.get_context(sys.argv[1]).Process(target=child, args=(sys.argv[1], sender), daemon=True).start()
+    print(receiver.recv())
+"""
+    outcome = run([*PYTHON, program(tmp_path, HEAD + text), method])
+    assert outcome.status == 0, outcome.err
+    try:
+        pidfd = os.pidfd_open(int(outcome.out))
+    except ProcessLookupError:
+        return
+    with os.fdopen(pidfd):
+        assert select.select([pidfd], [], [], HANG_LIMIT_SECONDS)[0], "it still runs"
 
 
 def test_a_main_module_without_a_guard_is_told_so_and_starts_nothing(tmp_path: Path) -> None:

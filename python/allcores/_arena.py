@@ -13,7 +13,7 @@ import threading
 from multiprocessing import process, reduction
 from multiprocessing.context import get_spawning_popen
 
-from allcores import _core
+from allcores import _core, _life
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -78,12 +78,7 @@ def _limit() -> int | None:
 
 
 def _be_there() -> None:
-    # In the child first of all: what it inherited is its own from then on.
-    os.register_at_fork(
-        before=_core.before_fork,
-        after_in_parent=_core.after_fork_in_parent,
-        after_in_child=_core.after_fork_in_child,
-    )
+    os.register_at_fork(before=_core.before_fork, after_in_parent=_core.after_fork_in_parent)
     atexit.register(_core.end_cleanly)
 
 
@@ -102,7 +97,7 @@ class Ticket:
             return int, ()  # what prepares the child has taken it into the session by now
         popen._has_ticket = True
         folder = os.path.dirname(os.path.dirname(os.path.abspath(allcores.__file__)))
-        there = {"number": reduction.DupFd(descriptor())}
+        there = {"number": reduction.DupFd(descriptor()), "life": reduction.DupFd(_life.read_end())}
         return exec, (_JOIN.format(folder=folder), there)
 
 
@@ -111,9 +106,10 @@ import sys
 from multiprocessing import process
 if {folder!r} not in sys.path:
     sys.path.append({folder!r})
-from allcores import _arena, _core
+from allcores import _arena, _core, _life
 if _core.arena_descriptor() is None:
     _arena.join(number.detach())
+    _life.bind_by(life.detach())
 """
 
 _ticket = Ticket()

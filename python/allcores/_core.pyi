@@ -25,7 +25,6 @@ __all__ = [
     "__version__",
     "acquire_site",
     "add_fast_methods",
-    "after_fork_in_child",
     "after_fork_in_parent",
     "arena_account",
     "arena_descriptor",
@@ -288,9 +287,6 @@ def before_fork() -> None:
 
 def after_fork_in_parent() -> None:
     """After a fork, in the parent."""
-
-def after_fork_in_child() -> None:
-    """After a fork, in the child: be who was entered."""
 
 def name_embryo(pid: int, /) -> None:
     """Say which pid the last child has that this thread has forked."""

@@ -1,8 +1,8 @@
-"""Forked children end with their program, however it ends: the kernel sees to it.
+"""Children of fork, spawn and forkserver end with their program, however it ends: the kernel sees to it.
 
 The program's first process, the root, holds the write end of a pipe, and nobody else does: a fork closes it, an exec
-too. Each child that `Process` forks opens the read end anew and asks for SIGKILL when something happens there
-(`F_SETSIG`, `O_ASYNC`); nothing ever does but that the root's end closes. The signal goes to the process whatever it
+too. Each child that `Process` forks, or spawns with the read end, opens that anew and asks for SIGKILL when something
+happens there (`F_SETSIG`, `O_ASYNC`); nothing ever does but that the root's end closes. The signal goes to the process whatever it
 does, busy in C code or stopped. `PR_SET_PDEATHSIG` would not do: it fires when the *thread* that forked ends, which in
 a program with threads is not the end of the program.
 
@@ -18,7 +18,7 @@ import signal
 
 from allcores import _standard
 
-__all__ = ["bind", "prepare"]
+__all__ = ["bind", "bind_by", "prepare", "read_end"]
 
 _read_end = -1
 _write_end = -1
@@ -30,6 +30,20 @@ def prepare() -> None:
     if _read_end < 0 or not _is_pipe(_read_end):
         with _standard.stream_numbers_taken():
             _read_end, _write_end = os.pipe()
+
+
+def read_end() -> int:
+    """Return the read end, for a child that is spawned and binds itself by it."""
+    prepare()
+    return _read_end
+
+
+def bind_by(number: int) -> None:
+    """In a child that was spawned: end with the root, whose pipe's read end this process has got as ``number``."""
+    global _read_end
+    os.set_inheritable(number, False)
+    _read_end = number
+    bind()
 
 
 def bind() -> None:

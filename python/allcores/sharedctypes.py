@@ -21,6 +21,7 @@ from typing import Any
 from allcores import _arena, _core
 from allcores import context as _context
 from allcores._memory_view import view_of
+from allcores.errors import HandleError
 
 # Bound now: install() puts ours under these names in the standard module.
 _standard_synchronized = _std.synchronized
@@ -81,6 +82,8 @@ def _new(type_: Any) -> Any:
 def _rebuild(type_: Any, block: _Block, length: int | None) -> Any:
     if length is not None:
         type_ = type_ * length
+    if ctypes.sizeof(type_) > block._memory.size:
+        raise HandleError(f"the shared memory that this handle means is too small for {type_.__name__}")
     ForkingPickler.register(type_, _reduce)
     obj = type_.from_address(block._memory.address)
     obj._wrapper = block

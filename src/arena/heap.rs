@@ -36,6 +36,7 @@ const HEADROOM_KEPT: u64 = 16 << 20;
 impl Arena {
     /// Take the heap's mutex; after the death of its last owner put the heap right.
     pub(crate) fn heap(&self, pause: Pause<'_>) -> Result<Heap<'_>> {
+        let _ = self.me(); // an orphan enters now: it needs the mutex for that
         let mut guard = self.mutex(0)?.lock(pause)?;
         let is_unsound = &self.header.is_unsound;
         if guard.is_inconsistent() {
@@ -107,7 +108,7 @@ impl Heap<'_> {
             None => self.take_spans(size, content)?,
             Some(_) => 0,
         };
-        let offset = match self.take(class.unwrap_or(0)) {
+        let offset = match self.take(class.unwrap_or(0), kind) {
             Ok(offset) => offset,
             Err(error) => {
                 if spans != 0 {
@@ -151,7 +152,7 @@ impl Heap<'_> {
                 self.free_segments(offset)?;
                 let body: &ChannelBody = self.arena.body(offset)?;
                 self.clear_chain(&body.references)?;
-                if link != 0 {
+                if self.arena.is_name_of(link, offset) {
                     self.free(link)?;
                 }
                 Ok(())
@@ -169,7 +170,7 @@ impl Heap<'_> {
         first.store(offset, Ordering::Relaxed);
     }
 
-    fn take(&self, class: usize) -> Result<u64> {
+    fn take(&self, class: usize, kind: Kind) -> Result<u64> {
         if class == LARGEST_CLASS {
             if let Some(slab) = self.take_kept_slab()? {
                 return Ok(slab);
@@ -190,7 +191,7 @@ impl Heap<'_> {
             return Ok(first);
         }
         let fresh = match header.fresh[class].load(Ordering::Relaxed) {
-            0 => self.new_slab(class)?,
+            0 => self.new_slab(class, kind)?,
             fresh => fresh,
         };
         if self.arena.class_at(fresh)? != class {
@@ -203,7 +204,7 @@ impl Heap<'_> {
     }
 
     #[cold]
-    fn new_slab(&self, class: usize) -> Result<u64> {
+    fn new_slab(&self, class: usize, kind: Kind) -> Result<u64> {
         let header = self.arena.header;
         let slab = header.slabs.load(Ordering::Relaxed);
         if u64::from(slab) < FIRST_SLAB {
@@ -215,7 +216,10 @@ impl Heap<'_> {
                 number: SLABS as u32,
             }));
         }
-        self.look_for_room(SLAB)?;
+        // References may go beyond the limit, of a forked child above all: without them it has nothing of what it inherits.
+        if kind != Kind::References {
+            self.look_for_room(SLAB)?;
+        }
         let (offset, entry_at) = (u64::from(slab) * SLAB, SLAB_TABLE_AT + u64::from(slab) * 4);
         if entry_at % PAGE == 0 {
             self.arena.file.reserve(entry_at, PAGE)?;

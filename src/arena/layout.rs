@@ -137,7 +137,10 @@ shared_struct! {
         pub identity: AtomicU64,
         /// The number by which it has the arena's file.
         pub descriptor: AtomicU32,
-        pub _unused: [AtomicU32; 35],
+        pub _unused: AtomicU32,
+        /// In which namespace its pid is one: `sys::liveness`.
+        pub pid_namespace: AtomicU64,
+        pub _rest: [AtomicU32; 32],
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Handle {
     /// Which of those that were there.
     pub generation: u32,
     place: Place,
+    /// `Own::chains` when it was made.
+    chains: u32,
 }
 
 /// The bytes of an object, as a process has them.
@@ -69,6 +71,7 @@ impl Arena {
             offset,
             generation,
             place,
+            chains: own.chains,
         })
     }
 
@@ -92,6 +95,7 @@ impl Arena {
             offset,
             generation,
             place,
+            chains: own.chains,
         })
     }
 
@@ -101,7 +105,11 @@ impl Arena {
     /// What the heap says.
     pub fn release(&self, handle: &Handle, pause: Pause<'_>) -> Result<()> {
         let heap = self.heap(pause)?;
-        heap.unrefer(&mut self.own(), handle.place)
+        let mut own = self.own();
+        if handle.chains != own.chains {
+            return Ok(()); // it was inherited without a reference: see `orphan`
+        }
+        heap.unrefer(&mut own, handle.place)
     }
 
     /// The body of an object.

@@ -14,6 +14,10 @@ pub(crate) struct Own {
     pub chain: Vec<u64>,
     /// Places without an entry.
     pub vacant: Vec<Place>,
+    /// How often they have changed.
+    pub changes: u64,
+    /// Which of the chains that this process has had it is; a handle belongs to one of them.
+    pub chains: u32,
 }
 
 /// Where an entry is: the number in the chain, and in the block. It holds in a forked child, too.
@@ -24,18 +28,18 @@ pub struct Place {
 }
 
 impl Own {
-    /// Take over the copy that was made for this process.
-    pub fn move_to(&mut self, chain: Vec<u64>) {
-        if chain.is_empty() {
-            self.vacant.clear();
-        }
-        self.chain = chain;
+    /// Have none: those that there are are another process's, and handles of that time have no place here.
+    pub fn forget(&mut self) {
+        self.chain.clear();
+        self.vacant.clear();
+        self.chains = self.chains.wrapping_add(1);
     }
 }
 
 impl Heap<'_> {
     /// Count a handle to a live block among this process's.
     pub(super) fn refer(&self, own: &mut Own, offset: u64) -> Result<Place> {
+        own.changes += 1;
         let place = self.place(own)?;
         let block = self.arena.block(offset)?;
         let generation = Tag(block.tag.load(Ordering::Relaxed)).generation();
@@ -47,6 +51,7 @@ impl Heap<'_> {
 
     /// Count a handle no more; the block is freed with the last one.
     pub(super) fn unrefer(&self, own: &mut Own, place: Place) -> Result<()> {
+        own.changes += 1;
         let before = self.entry(own, place)?.swap(0, Ordering::AcqRel); // README: c
         own.vacant.push(place);
         if before == 0 {

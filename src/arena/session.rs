@@ -11,7 +11,7 @@ use super::layout::{
 };
 use super::mappings::Mappings;
 use super::references::Own;
-use crate::atomics::{AtomicU32, Mutex, Ordering};
+use crate::atomics::{AtomicBool, AtomicU32, Mutex, Ordering};
 use crate::sys::robust_mutex::RobustMutex;
 use crate::sys::shared::{Shared, SharedFile};
 
@@ -25,8 +25,12 @@ pub struct Arena {
     session: u128,
     /// This process: index and generation of its record (`registry::processes::ProcessId`).
     pub(crate) me: AtomicU32,
+    /// It was forked, and is not in the session yet: `registry::forks`.
+    pub(crate) is_orphan: AtomicBool,
+    /// How many processes it has entered.
+    pub(crate) entered: AtomicU32,
     /// This process's references. Only with the GIL held, so that no fork finds it locked.
-    pub(super) own: Mutex<Own>,
+    pub(crate) own: Mutex<Own>,
     pub(super) mappings: Mappings,
 }
 
@@ -58,7 +62,7 @@ impl Arena {
     /// # Errors
     /// `Corrupt` for a file that is no arena of this version; the kernel's.
     pub fn join(file: OwnedFd) -> Result<Self> {
-        Self::of(SharedFile::join(file, holders)?)
+        Self::of(SharedFile::join(file, LENGTH, holders)?)
     }
 
     fn of(file: SharedFile) -> Result<Self> {
@@ -73,6 +77,8 @@ impl Arena {
             header,
             session,
             me: AtomicU32::new(0),
+            is_orphan: AtomicBool::new(false),
+            entered: AtomicU32::new(0),
             own: Mutex::new(Own::default()),
             mappings: Mappings::default(),
         })
@@ -105,9 +111,13 @@ impl Arena {
     }
 
     /// This process; 0 before it registered.
+    #[inline]
     #[must_use]
     pub fn me(&self) -> u32 {
-        self.me.load(Ordering::Relaxed)
+        match self.me.load(Ordering::Relaxed) {
+            0 => self.enter_late(),
+            me => me,
+        }
     }
 
     /// How many bytes are reserved, those of the fixed tables apart.

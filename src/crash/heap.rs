@@ -102,7 +102,7 @@ fn a_fork_survives_a_kill_at_any_instruction_on_both_sides() {
             let _own = make(&arena, Kind::Event);
             arena.prepare_fork(&mut go_on).expect("an embryo")
         },
-        |embryo| arena.be_born(embryo).expect("born"),
+        |mut embryo| arena.be_born(&mut embryo).expect("born"),
         |(), pid| {
             arena.process_ended(pid, None, &mut go_on).expect("buried");
             arena.sweep(&mut go_on).expect("swept");

@@ -1,9 +1,10 @@
 //! The session's arena in Python: being in it, forking with it, and leaving it.
 
+use std::cell::Cell;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, RawFd};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
@@ -13,15 +14,19 @@ use crate::arena::heap::go_on;
 use crate::arena::objects::Handle;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Error, Pause, Shortage};
-use crate::registry::processes::{Embryo, ProcessId};
+use crate::registry::forks::Embryo;
+use crate::registry::processes::ProcessId;
 use crate::sys::descriptor::take_over;
+use crate::sys::fork::watch;
 use crate::sys::shared::Shared;
 
 static ARENA: OnceLock<Arena> = OnceLock::new();
-/// Children that threads of this process are about to fork. Only with the GIL held.
-static EMBRYOS: Mutex<Vec<(u64, Embryo)>> = Mutex::new(Vec::new());
-/// The last child that each thread has forked. Only with the GIL held.
-static FORKED: Mutex<Vec<(u64, ProcessId)>> = Mutex::new(Vec::new());
+thread_local! {
+    /// The child that this thread is about to fork.
+    static EMBRYO: Cell<Option<Embryo>> = const { Cell::new(None) };
+    /// The last child that it has forked.
+    static FORKED: Cell<Option<ProcessId>> = const { Cell::new(None) };
+}
 
 /// The arena that this process is in; the first use makes one.
 pub fn arena(py: Python<'_>) -> PyResult<&'static Arena> {
@@ -196,6 +201,7 @@ fn enter(py: Python<'_>, arena: crate::arena::Result<Arena>, name: &str) -> PyRe
     }
     let arena = arena.map_err(|error| raise(py, error))?;
     waiting(py, |pause| arena.register(name, pause))?;
+    watch(right_before_fork, first_in_child).map_err(super::call::Raised::from)?;
     let _ = ARENA.set(arena); // nobody was first: the GIL is held
     Ok(())
 }
@@ -217,58 +223,50 @@ fn arena_is_kept_here_only() -> bool {
     ARENA.get().is_some_and(Arena::is_kept_here_only)
 }
 
-/// Before a fork: enter the child.
+/// Before a fork: enter the child. Python only prints an exception, and forks: so no signal handler runs here.
 #[pyfunction]
 fn before_fork(py: Python<'_>) -> PyResult<()> {
     if let Some(arena) = ARENA.get() {
-        let embryo = waiting(py, |pause| arena.prepare_fork(pause))?;
-        held(&EMBRYOS).push((thread(), embryo));
+        let embryo = arena.prepare_fork(&mut go_on).map_err(|error| raise(py, error))?;
+        EMBRYO.set(Some(embryo));
     }
     Ok(())
+}
+
+/// Right before a fork, whoever makes it; nothing of Python's happens between this and the fork.
+extern "C" fn right_before_fork() {
+    let Some(arena) = ARENA.get() else { return };
+    // A thread that ends, and whose own is gone, has none.
+    let _ = EMBRYO.try_with(|embryo| {
+        let complete = |mut embryo: Embryo| arena.complete(&mut embryo).is_ok().then_some(embryo);
+        embryo.set(embryo.take().and_then(complete)); // or else an orphan
+    });
+}
+
+/// In the child, before threads of its parent's are cleaned up after: what it has inherited is its own from then on.
+extern "C" fn first_in_child() {
+    let Some(arena) = ARENA.get() else { return };
+    let embryo = EMBRYO.try_with(Cell::take).unwrap_or_default();
+    let is_born = embryo.is_some_and(|mut embryo| arena.be_born(&mut embryo).is_ok());
+    if !is_born {
+        arena.be_orphan();
+    }
 }
 
 /// After a fork, in the parent.
 #[pyfunction]
 fn after_fork_in_parent() {
-    let (mut embryos, mut forked) = (held(&EMBRYOS), held(&FORKED));
-    forked.retain(|(of, _)| *of != thread());
-    if let Some(at) = embryos.iter().position(|(of, _)| *of == thread()) {
-        forked.push((thread(), embryos.swap_remove(at).1.id));
-    }
+    FORKED.set(EMBRYO.take().map(|embryo| embryo.id));
 }
 
 /// Say which pid the last child has that this thread has forked.
 #[pyfunction]
 #[pyo3(signature = (pid, /))]
 fn name_embryo(py: Python<'_>, pid: u32) -> PyResult<()> {
-    let mut forked = held(&FORKED);
-    let Some(at) = forked.iter().position(|(of, _)| *of == thread()) else {
-        return Ok(());
-    };
-    let (_, id) = forked.swap_remove(at);
-    told(py, |arena| arena.name_embryo(id, pid))
-}
-
-/// After a fork, in the child: be who was entered.
-#[pyfunction]
-fn after_fork_in_child(py: Python<'_>) -> PyResult<()> {
-    let Some(arena) = ARENA.get() else { return Ok(()) };
-    held(&FORKED).clear();
-    let mut embryos = held(&EMBRYOS);
-    let own = embryos
-        .iter()
-        .position(|(of, _)| *of == thread())
-        .map(|at| embryos.swap_remove(at));
-    embryos.clear();
-    match own {
-        Some((_, embryo)) => arena.be_born(embryo).map_err(|error| raise(py, error)),
-        // Entering it has failed, and was reported: it has no references of its own.
-        None => waiting(py, |pause| arena.register("", pause)),
+    match FORKED.take() {
+        Some(id) => told(py, |arena| arena.name_embryo(id, pid)),
+        None => Ok(()),
     }
-}
-
-fn held<T>(forks: &'static Mutex<T>) -> MutexGuard<'static, T> {
-    forks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Say that a process of the session has ended, with this wait status if that is known: what it held is given back.
@@ -331,7 +329,6 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(arena_is_kept_here_only, module)?)?;
     module.add_function(wrap_pyfunction!(before_fork, module)?)?;
     module.add_function(wrap_pyfunction!(after_fork_in_parent, module)?)?;
-    module.add_function(wrap_pyfunction!(after_fork_in_child, module)?)?;
     module.add_function(wrap_pyfunction!(process_ended, module)?)?;
     module.add_function(wrap_pyfunction!(end_cleanly, module)?)?;
     module.add_function(wrap_pyfunction!(name_embryo, module)?)?;

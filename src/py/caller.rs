@@ -91,7 +91,9 @@ impl Way {
     #[pyo3(signature = (*, timeout))]
     fn take_offer(&self, py: Python<'_>, timeout: f64) -> Outcome<Option<Offer>> {
         let [_, offers, _] = self.ends()?;
-        let deadline = Instant::now() + Duration::try_from_secs_f64(timeout).unwrap_or_default();
+        let timeout = Duration::try_from_secs_f64(timeout).unwrap_or_default();
+        let now = Instant::now();
+        let deadline = now.checked_add(timeout).unwrap_or(now); // what the clock cannot hold nobody asks for
         loop {
             if let Some(offer) = if_any(offer::Offer::receive(offers, Wait::No))? {
                 return Ok(Some(offer.into()));

@@ -282,7 +282,7 @@ impl Channel {
                 return Err(error);
             }
         };
-        let mut error = None;
+        let mut corrupt = None;
         while objects.len() + got.len() < most {
             let start = bytes.len();
             match face.get(&consumers, &mut bytes) {
@@ -290,12 +290,13 @@ impl Channel {
                 Ok(Got::Block(kind, block)) => got.push((kind, 0..0, Some(block))),
                 Ok(Got::Empty | Got::Shut | Got::BlockAhead) => break,
                 Err(wrong) => {
-                    error = Some(raise(py, wrong));
+                    corrupt = Some(wrong);
                     break;
                 }
             }
         }
         drop(consumers);
+        let mut error = corrupt.map(|wrong| raise(py, wrong)); // which runs Python
         face.announce_departure();
         self.silence_arrivals();
         for (kind, range, block) in got {

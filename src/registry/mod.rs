@@ -2,6 +2,7 @@
 
 mod cycles;
 pub mod deadlocks;
+pub mod forks;
 pub mod processes;
 pub mod sites;
 pub mod waiters;

@@ -15,7 +15,7 @@ use crate::arena::tag::{Kind, Tag};
 use crate::arena::{Arena, Error, Pause, Result, Shortage};
 use crate::atomics::{AtomicU32, Ordering};
 use crate::sync::holds::Holds;
-use crate::sys::liveness::{is_alive, now_since_boot, own_identity, Known};
+use crate::sys::liveness::{is_alive, now_since_boot, own_identity, pid_namespace, Known};
 
 /// A process of the session, for ever: the index of its record, and that record's generation. 0 is nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,8 @@ impl Arena {
     /// # Errors
     /// `Full` when there are too many processes.
     pub fn register(&self, name: &str, pause: Pause<'_>) -> Result<()> {
-        self.own().move_to(Vec::new()); // what a process that forked this one had is not its own
+        self.own().forget(); // what a process that forked this one had is not its own
+        self.sweep_now_and_then(pause)?;
         let heap = self.heap(pause)?;
         let (id, record) = heap.record()?;
         self.begin(record, name);
@@ -112,55 +113,11 @@ impl Arena {
         Ok(())
     }
 
-    /// Enter a child that is about to be forked, with a copy of this process's references.
-    ///
-    /// # Errors
-    /// `Full`.
-    pub fn prepare_fork(&self, pause: Pause<'_>) -> Result<Embryo> {
-        let heap = self.heap(pause)?;
-        let own = self.own();
-        let (id, record) = heap.record()?;
-        record.pid.store(0, Ordering::Relaxed);
-        record.parent.store(self.me(), Ordering::Relaxed);
-        // Before the copy: what a record that is free refers to does not count.
-        record.state.store(State::Embryo as u32, Ordering::Release);
-        let chain = heap.copy_chain(&own, &record.references)?;
-        Ok(Embryo { id, chain })
-    }
-
-    /// In the forked child, first of all: be the one that was entered.
-    ///
-    /// # Errors
-    /// `Corrupt`.
-    pub fn be_born(&self, embryo: Embryo) -> Result<()> {
-        let record = self.process(embryo.id.index())?;
-        let before = self.me.swap(embryo.id.0, Ordering::Relaxed);
-        let name = self.process(ProcessId(before).index()).map(name_of).unwrap_or_default();
-        self.begin(record, &name);
-        self.own().move_to(embryo.chain);
-        record.state.store(State::Alive as u32, Ordering::Release);
-        Ok(())
-    }
-
-    /// In the parent of a forked child, whose pid is known now: should it die before it is born, that can be told.
-    ///
-    /// # Errors
-    /// `Corrupt`.
-    pub fn name_embryo(&self, id: ProcessId, pid: u32) -> Result<()> {
-        let record = self.process(id.index())?;
-        if id_of(id.index(), record) == id {
-            // The child writes the same.
-            let _ = record
-                .pid
-                .compare_exchange(0, pid, Ordering::Release, Ordering::Relaxed);
-        }
-        Ok(())
-    }
-
-    fn begin(&self, record: &ProcessRecord, name: &str) {
+    pub(super) fn begin(&self, record: &ProcessRecord, name: &str) {
         record.pid.store(std::process::id(), Ordering::Relaxed);
         record.since.store(now_since_boot(), Ordering::Relaxed);
         record.identity.store(own_identity(), Ordering::Relaxed);
+        record.pid_namespace.store(pid_namespace(), Ordering::Relaxed);
         record.ends_cleanly.store(0, Ordering::Relaxed);
         record.ended.store(0, Ordering::Relaxed);
         let descriptor = self.descriptor().map_or(u32::MAX, |file| file.as_raw_fd() as u32);
@@ -228,7 +185,7 @@ impl Arena {
             let has_ended = match State::of(record.state.load(Ordering::Acquire)) {
                 State::Free | State::Dead => false,
                 State::Alive => !lives(record),
-                State::Embryo => self.parent_has_ended(record)?,
+                State::Embryo => self.is_given_up(record)?,
             };
             if has_ended {
                 self.bury(index, pause)?;
@@ -237,18 +194,8 @@ impl Arena {
         Ok(())
     }
 
-    fn parent_has_ended(&self, embryo: &ProcessRecord) -> Result<bool> {
-        let parent = ProcessId(embryo.parent.load(Ordering::Relaxed));
-        let record = self.process(parent.index())?;
-        Ok(id_of(parent.index(), record) != parent
-            || match State::of(record.state.load(Ordering::Acquire)) {
-                State::Alive => !lives(record),
-                _ => true,
-            })
-    }
-
     /// Give back what a process held, and close its record.
-    fn bury(&self, index: u32, pause: Pause<'_>) -> Result<()> {
+    pub(super) fn bury(&self, index: u32, pause: Pause<'_>) -> Result<()> {
         let heap = self.heap(pause)?;
         let record = self.process(index)?;
         let state = State::of(record.state.load(Ordering::Acquire));
@@ -320,16 +267,9 @@ impl Arena {
     }
 }
 
-/// A child that is about to be forked.
-pub struct Embryo {
-    /// It will have.
-    pub id: ProcessId,
-    chain: Vec<u64>,
-}
-
 impl crate::arena::heap::Heap<'_> {
     /// Find a record for a process; it has no references and its next generation.
-    fn record(&self) -> Result<(ProcessId, &'static ProcessRecord)> {
+    pub(super) fn record(&self) -> Result<(ProcessId, &'static ProcessRecord)> {
         let arena = self.arena;
         let found = match self.free_record()? {
             Some(index) => Some(index),
@@ -403,15 +343,16 @@ impl crate::arena::heap::Heap<'_> {
     }
 }
 
-fn id_of(index: u32, record: &ProcessRecord) -> ProcessId {
+pub(super) fn id_of(index: u32, record: &ProcessRecord) -> ProcessId {
     ProcessId::of(index, record.generation.load(Ordering::Acquire))
 }
 
-fn lives(record: &ProcessRecord) -> bool {
+pub(super) fn lives(record: &ProcessRecord) -> bool {
     is_alive(Known {
         pid: record.pid.load(Ordering::Relaxed),
         since: record.since.load(Ordering::Relaxed),
         identity: record.identity.load(Ordering::Relaxed),
+        pid_namespace: record.pid_namespace.load(Ordering::Relaxed),
     })
 }
 

@@ -233,12 +233,12 @@ mod tests {
         for _ in 0..=deaths {
             // This process becomes another one, and who it was has died.
             let record = arena.own_record().expect("a record");
-            record.pid.store(NOBODY, Ordering::Relaxed);
-            record.identity.store(0, Ordering::Relaxed);
             arena.register("", &mut go_on).expect("a record");
             arena
                 .attach(made.offset, made.generation, Kind::Semaphore, &mut go_on)
                 .expect("attached");
+            record.pid.store(NOBODY, Ordering::Relaxed);
+            record.identity.store(0, Ordering::Relaxed);
             arena.process_ended(NOBODY, Some(9), &mut go_on).expect("buried");
             something(&holds);
         }

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use rustix::fs::{fstat, fstatfs};
+use rustix::fs::{fstat, fstatfs, stat};
 use rustix::process::{pidfd_open, Pid, PidfdFlags};
 use rustix::time::{clock_gettime, ClockId};
 
@@ -28,6 +28,14 @@ pub struct Known {
     pub since: u64,
     /// `own_identity` of it; 0: the kernel has none.
     pub identity: u64,
+    /// `pid_namespace` of it; 0: not known.
+    pub pid_namespace: u64,
+}
+
+/// Among which processes this one's pid is its own: the inode of its namespace (`pid_namespaces(7)`); 0 without /proc.
+#[must_use]
+pub fn pid_namespace() -> u64 {
+    stat("/proc/self/ns/pid").map_or(0, |status| status.st_ino)
 }
 
 /// What tells this process from all others that the kernel ever had: the inode of its pidfd, from Linux 6.9 on; else 0.
@@ -52,11 +60,21 @@ pub fn is_alive(known: Known) -> bool {
         return false;
     };
     match pidfd_open(pid, PidfdFlags::empty()) {
-        Err(rustix::io::Errno::SRCH) => false,
+        Err(rustix::io::Errno::SRCH) => is_elsewhere(known),
         Err(_) => true,
         // A pidfd is readable from the moment on that its process has ended, reaped or not.
-        Ok(process) => !readable(process.as_fd(), Some(Duration::ZERO)).unwrap_or(false) && is_known(&process, known),
+        Ok(process) => {
+            let is_it = !readable(process.as_fd(), Some(Duration::ZERO)).unwrap_or(false) && is_known(&process, known);
+            is_it || is_elsewhere(known)
+        }
     }
+}
+
+/// Whether its pid means nothing here.
+#[cold]
+fn is_elsewhere(known: Known) -> bool {
+    let here = pid_namespace();
+    known.pid_namespace != 0 && here != 0 && known.pid_namespace != here
 }
 
 fn is_known(process: &OwnedFd, known: Known) -> bool {
@@ -86,8 +104,24 @@ mod tests {
     #[test]
     fn this_process_lives_and_did_not_before_it_was_started() {
         let (pid, since, identity) = (std::process::id(), now_since_boot(), own_identity());
-        let known = |since, identity| is_alive(Known { pid, since, identity });
+        let known = |since, identity| {
+            is_alive(Known {
+                pid,
+                since,
+                identity,
+                pid_namespace: pid_namespace(),
+            })
+        };
         assert!(known(since, identity));
+        assert!(
+            is_alive(Known {
+                pid: u32::MAX >> 1,
+                since,
+                identity,
+                pid_namespace: 1,
+            }),
+            "it may live where its pid is one"
+        );
         assert!(known(since, 0));
         assert!(!known(0, 0), "another process must have had its pid then");
         assert!(
@@ -104,6 +138,7 @@ mod tests {
             pid: child.id(),
             since: now_since_boot(),
             identity: identity_of(&process),
+            pid_namespace: pid_namespace(),
         };
         assert!(readable(process.as_fd(), Some(Duration::from_secs(30))).expect("its end"));
         assert!(!is_alive(known), "a zombie");

@@ -5,6 +5,7 @@
 
 use std::cell::UnsafeCell;
 use std::io;
+use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -28,6 +29,8 @@ unsafe impl Shared for RobustMutex {}
 pub struct Guard<'a> {
     mutex: &'a RobustMutex,
     inconsistent: bool,
+    /// The thread that has locked it is the one to unlock it: not Send.
+    _thread: PhantomData<*mut ()>,
 }
 
 impl RobustMutex {
@@ -81,6 +84,7 @@ impl RobustMutex {
         Ok(Guard {
             mutex: self,
             inconsistent: status == libc::EOWNERDEAD,
+            _thread: PhantomData,
         })
     }
 }
@@ -103,8 +107,7 @@ impl Guard<'_> {
 
 impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        // SAFETY: this thread owns the mutex: guards are made by `lock` only, and do not leave their thread (a raw
-        // reference to an UnsafeCell is not Send).
+        // SAFETY: this thread owns the mutex: guards are made by `lock` only, and do not leave their thread.
         unsafe { libc::pthread_mutex_unlock(self.mutex.0.get()) };
     }
 }

@@ -12,7 +12,9 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicI32, AtomicPtr, Ordering};
 
-use rustix::fs::{fallocate, ftruncate, memfd_create, stat, FallocateFlags, MemfdFlags};
+use rustix::fs::{
+    fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create, stat, FallocateFlags, MemfdFlags, SealFlags,
+};
 use rustix::io::Errno;
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
@@ -53,6 +55,8 @@ pub(crate) use shared_struct;
 
 /// The file's first window, in bytes; each further one is as long as all before it together.
 pub const FIRST_WINDOW: u64 = 4 << 20;
+/// What is reserved at once at least, where signals come all the while, in bytes.
+const SMALLEST_PIECE: u64 = 1 << 18;
 /// How many windows there are.
 pub const WINDOWS: usize = 10;
 /// The end of the last window.
@@ -75,16 +79,21 @@ impl SharedFile {
     /// # Errors
     /// The kernel's: short of descriptors, or a limit on the size of files (`ulimit -f`).
     pub fn create(length: u64, holders: fn(&SharedFile) -> Vec<(u32, RawFd)>) -> io::Result<Self> {
-        let file = memfd_create(c"allcores-arena", MemfdFlags::CLOEXEC)?;
+        let file = memfd_create(c"allcores-arena", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         ftruncate(&file, length)?;
+        // Touching what lies behind the end of a file is a SIGBUS: it stays as long as it is.
+        fcntl_add_seals(&file, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
         Ok(Self::of(above_streams(file)?, holders))
     }
 
-    /// Take over one that another process made.
+    /// Take over one that another process made, of this length.
     ///
     /// # Errors
-    /// The kernel's.
-    pub fn join(file: OwnedFd, holders: fn(&SharedFile) -> Vec<(u32, RawFd)>) -> io::Result<Self> {
+    /// `InvalidData` for one that is shorter; the kernel's.
+    pub fn join(file: OwnedFd, length: u64, holders: fn(&SharedFile) -> Vec<(u32, RawFd)>) -> io::Result<Self> {
+        if u64::try_from(fstat(&file)?.st_size).is_ok_and(|there| there < length) {
+            return Err(out_of_bounds());
+        }
         Ok(Self::of(above_streams(file)?, holders))
     }
 
@@ -119,6 +128,9 @@ impl SharedFile {
     fn find_again(&self) -> io::Result<OwnedFd> {
         for (process, number) in (self.holders)(self) {
             let path = format!("/proc/{process}/fd/{number}");
+            if !stat(&path).is_ok_and(|status| Some(Identity::of(&status)) == self.identity) {
+                continue; // opening what it does not know may do something
+            }
             let file = File::options().read(true).write(true).open(path);
             if let Ok(file) = file.and_then(|file| above_streams(file.into())) {
                 if identify(file.as_raw_fd()) == self.identity {
@@ -169,14 +181,12 @@ impl SharedFile {
     /// # Errors
     /// As `at`.
     pub fn words(&self, offset: u64, count: usize) -> io::Result<&'static [AtomicU64]> {
-        let first: &AtomicU64 = self.at(offset)?;
-        let (_, start, length) = window_of(offset);
         let bytes = (count as u64).checked_mul(size_of::<AtomicU64>() as u64);
-        match bytes {
-            // SAFETY: `count` words from `first` on lie in the same window, which is never unmapped.
-            Some(bytes) if bytes <= length - (offset - start) => Ok(unsafe { slice::from_raw_parts(first, count) }),
-            _ => Err(out_of_bounds()),
-        }
+        let bytes = bytes.filter(|_| offset % align_of::<AtomicU64>() as u64 == 0);
+        let first = self.bytes(offset, bytes.ok_or_else(out_of_bounds)?, true)?;
+        // SAFETY: as many bytes lie there in one window, which is never unmapped; it begins on a page, so an aligned offset
+        // is an aligned address. Atomics are Shared: any bytes are values of them, whoever else writes there.
+        Ok(unsafe { slice::from_raw_parts(first.cast(), count) })
     }
 
     /// Where bytes begin, if they lie within one window. Unless they are `writable`, writing there is a SIGSEGV.
@@ -318,12 +328,16 @@ fn unmap(start: *mut u8, length: usize) {
 }
 
 fn allocate(file: BorrowedFd<'_>, flags: FallocateFlags, offset: u64, length: u64) -> io::Result<()> {
-    loop {
-        match fallocate(file, flags, offset, length) {
-            Err(Errno::INTR) => {}
-            done => return Ok(done?),
+    let (mut done, mut piece) = (0, length);
+    while done < length {
+        match fallocate(file, flags, offset + done, piece.min(length - done)) {
+            Ok(()) => done += piece,
+            // Some kernels undo what they have done when a signal comes: with a timer that goes on, for ever.
+            Err(Errno::INTR) => piece = (piece / 2).max(SMALLEST_PIECE),
+            Err(error) => return Err(error.into()),
         }
     }
+    Ok(())
 }
 
 /// Whether a process has mapped a file without a name.
@@ -385,8 +399,12 @@ mod tests {
     #[test]
     fn what_is_written_in_one_process_view_is_read_in_another() {
         let one = SharedFile::create(WINDOWS_END, nobody).expect("a file");
-        let other =
-            SharedFile::join(copy_of(one.descriptor().expect("open")).expect("a copy"), nobody).expect("joined");
+        let other = SharedFile::join(
+            copy_of(one.descriptor().expect("open")).expect("a copy"),
+            WINDOWS_END,
+            nobody,
+        )
+        .expect("joined");
         for offset in [0, FIRST_WINDOW - 8, FIRST_WINDOW, 5 * FIRST_WINDOW] {
             one.reserve(offset, 8).expect("memory");
             one.at::<AtomicU64>(offset)
@@ -395,6 +413,15 @@ mod tests {
             let word = other.at::<AtomicU64>(offset).expect("within");
             assert_eq!(word.load(Ordering::SeqCst), offset + 1);
         }
+    }
+
+    #[test]
+    fn a_file_is_as_long_as_it_should_be_and_stays_so() {
+        let file = SharedFile::create(WINDOWS_END, nobody).expect("a file");
+        let descriptor = file.descriptor().expect("open");
+        assert!(ftruncate(descriptor, 0).is_err());
+        let other = copy_of(descriptor).expect("a copy");
+        assert!(SharedFile::join(other, WINDOWS_END + 1, nobody).is_err());
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl SharedFile {
     ///
     /// # Errors
     /// Always.
-    pub fn join(_file: OwnedFd, _holders: fn(&Self) -> Vec<(u32, RawFd)>) -> io::Result<Self> {
+    pub fn join(_file: OwnedFd, _length: u64, _holders: fn(&Self) -> Vec<(u32, RawFd)>) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
     }
 
