@@ -2,9 +2,9 @@
 
 The program's first process, the root, holds the write end of a pipe, and nobody else does: a fork closes it, an exec
 too. Each child that `Process` forks, or spawns with the read end, opens that anew and asks for SIGKILL when something
-happens there (`F_SETSIG`, `O_ASYNC`); nothing ever does but that the root's end closes. The signal goes to the process whatever it
-does, busy in C code or stopped. `PR_SET_PDEATHSIG` would not do: it fires when the *thread* that forked ends, which in
-a program with threads is not the end of the program.
+happens there (`F_SETSIG`, `O_ASYNC`); nothing ever does but that the root's end closes. The signal goes to the process
+whatever it does, busy in C code or stopped. `PR_SET_PDEATHSIG` would not do: it fires when the *thread* that forked
+ends, which in a program with threads is not the end of the program.
 
 A process that the program forks by itself (`os.fork`), say to become a daemon, is not bound; nor is one that closes all
 descriptors.
