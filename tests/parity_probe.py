@@ -62,8 +62,7 @@ def fits(standard, ours):
     # What must be given there may be left out here.
     without_default = {p[0] for p in wanted if "_empty" in p[2]}
     same = [(*p[:2], w[2]) if p[0] in without_default else p for p, w in zip(same, wanted, strict=False)]
-    later = ("track", "KEYWORD_ONLY", "True")  # the standard library's own, from Python 3.13 on
-    return same == wanted and all(p[1:] == ("KEYWORD_ONLY", "None") or p == later for p in more)
+    return same == wanted and all(p[1] == "KEYWORD_ONLY" and "_empty" not in p[2] for p in more)
 
 
 def compare_callable(where, standard, ours):

@@ -108,9 +108,10 @@ def stowaways(name: str) -> list[Any]:
     Unpickling it there is to have an effect; this is how coverage and others get into children.
     """
     spawn = sys.modules.get("multiprocessing.spawn")
-    if spawn is None or spawn.get_preparation_data.__module__ == spawn.__name__:
+    prepare = getattr(spawn, "get_preparation_data", None)  # None also while another thread imports the module
+    if spawn is None or prepare is None or prepare.__module__ == spawn.__name__:
         return []
-    data: dict[str, Any] = spawn.get_preparation_data(name)
+    data: dict[str, Any] = prepare(name)
     return [value for key, value in data.items() if key not in _PREPARATION_DATA]
 
 

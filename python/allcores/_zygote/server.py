@@ -36,6 +36,8 @@ _ROOT_SECONDS = 0.2
 """How long a root may take from closing its descriptors to its end, if it ends."""
 _KEEPING_SECONDS = 1
 """How often one that has nothing left to do looks whether it is still needed for the arena's sake."""
+_LINGER_SECONDS = 0.2
+"""How long one that has nothing left to do stays at least: who closes all descriptors has closed some, at first."""
 _DEATHS_SECONDS = 2
 """How long children may take to die of SIGKILL."""
 
@@ -106,6 +108,7 @@ class Zygote:
         self._by_pid: dict[int, _Child] = {}
         self._memory = account.MemoryWatch()
         self._prepared = self._retired = False
+        self._retired_at = 0.0
         self._asks: list[_core.Ask] = []
         """Those that are being answered, and those that want a resource tracker, which is forked when it is quiet."""
         self._news, self._news_in = _core.socket_pair()
@@ -131,12 +134,16 @@ class Zygote:
                 if descriptor in self._children:
                     self._reap(self._children[descriptor])
             self._keep_spares()
-            if self._retired and not self._children and not _core.arena_is_kept_here_only():
+            is_idle = self._retired and not self._children and self._seconds_to_linger() <= 0
+            if is_idle and not _core.arena_is_kept_here_only():
                 self._end()
 
     def _seconds_to_wait(self) -> float | None:
         if self._retired:
-            return None if self._children else _KEEPING_SECONDS
+            if self._children:
+                return None
+            lingers = self._seconds_to_linger()
+            return lingers if lingers > 0 else _KEEPING_SECONDS
         if not self._prepared:
             return None
         now = time.monotonic()
@@ -144,6 +151,9 @@ class Zygote:
         if self._asks:
             waits.append(self._keeper.seconds_to_quiet(now))
         return min((wait for wait in waits if wait is not None), default=None)
+
+    def _seconds_to_linger(self) -> float:
+        return self._retired_at + _LINGER_SECONDS - time.monotonic()
 
     def _hear_callers(self) -> None:
         while not self._retired:
@@ -311,7 +321,7 @@ class Zygote:
         """Offer no more, and end with the last child. Spares end when nobody can take their offers any more."""
         if not self._retired:
             self._fork_trackers()
-            self._retired = True
+            self._retired, self._retired_at = True, time.monotonic()
             for descriptor in (self._requests, self._bell):
                 self._events.unregister(descriptor)
             for descriptor in (self._requests, self._offers, self._callers_offers, self._bell):
