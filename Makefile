@@ -42,8 +42,8 @@ check: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/channel_soak.py \
-		tests/soak_workers.py tests/stdlib/conformance.py tests/stepping.py tests/stepped_operations.py \
-		tests/survivors.py tests/single_step.py
+		tests/pipe_soak.py tests/soak_books.py tests/soak_workers.py tests/stdlib/conformance.py tests/stepping.py \
+		tests/stepped_operations.py tests/survivors.py tests/single_step.py
 
 conformance: setup
 	$(BIN)/python tests/stdlib/conformance.py --jobs 2 --docs
@@ -60,6 +60,7 @@ bench: setup
 	$(BIN)/python benchmarks/idle.py
 	$(BIN)/python benchmarks/locks.py
 	$(BIN)/python benchmarks/queues.py
+	$(BIN)/python benchmarks/pipes.py
 	$(BIN)/python benchmarks/arrays.py
 
 docs: setup

@@ -2,15 +2,8 @@
 
     python tests/channel_soak.py METHOD KILLS
 
-Every producer puts into two queues, one of them bounded, and every consumer gets from both. Each writes down in shared
-memory what it does, so that afterwards it is known of each message what may have happened to it:
-
-* put() has returned: it was got once, unless a consumer was killed with it in hand, which is one at most for each kill;
-* its producer was killed in put(): it was got once, or not at all;
-* it is none of these: it was not got.
-
-Nobody gets an older message of a producer after a newer one, all of them arrive whole, and nobody stands still.
-Afterwards the arena has exactly the blocks that it had before.
+Every producer puts into two queues, one of them bounded, and every consumer gets from both; soak_books says what must
+hold.
 """
 
 from __future__ import annotations
@@ -20,188 +13,51 @@ import queue
 import random
 import signal
 import sys
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy
-from soak_workers import HANG_LIMIT_SECONDS, Workers, blocks, warmed_up
+from soak_books import soak
+from soak_workers import HANG_LIMIT_SECONDS
 
-PRODUCERS, CONSUMERS = 3, 3
-KILLS_A_ROUND = 100
-"""After so many the queues are emptied, and the books are checked."""
-LANE_MESSAGES = 1 << 20
-"""How many messages a producer puts into one queue in a round, at most."""
 BACKLOG_MESSAGES = 2000
 """How many messages there should be in the unbounded queue, at most."""
 BOUND_MESSAGES = 20
 
 
-class Lane:
-    """The messages of one producer's place in one queue, by number."""
+class QueueWay:
+    """A queue, and how many messages there should be in it, at most."""
 
-    def __init__(self, context: Any) -> None:
-        self.begun, self.put = context.RawValue("q"), context.RawValue("q")
-        """How many puts have begun, and have ended. A message that was not put has no successor with its number."""
-        self.times_got = context.RawArray("B", LANE_MESSAGES)
-        self.newest = context.RawArray("q", [-1] * CONSUMERS)
-        """What was got last in each consumer's place."""
-        self.doubtful: list[int] = []
-        """Those whose producers were killed in put()."""
+    def __init__(self, channel: Any, most: int) -> None:
+        self.channel, self.most = channel, most
 
-    def note_death_of_producer(self) -> None:
-        """Have the next producer go on, behind what the killed one may have put."""
-        self.doubtful.extend(range(self.put.value, self.begun.value))
-        self.put.value = self.begun.value
-
-    def lost(self) -> int:
-        """Count what was put and not got. AssertionError when something was got that should not be."""
-        begun = self.begun.value
-        times_got = numpy.frombuffer(self.times_got, "B")
-        assert times_got.max() <= 1, f"got twice: {times_got.argmax()}"
-        assert not times_got[begun:].any(), "got what nobody put"
-        return int(begun - times_got.sum() - sum(times_got[number] == 0 for number in self.doubtful))
-
-    def begin_anew(self) -> None:
-        """Forget all."""
-        self.begun.value = self.put.value = 0
-        numpy.frombuffer(self.times_got, "B")[:] = 0
-        numpy.frombuffer(self.newest, "q")[:] = -1
-        self.doubtful.clear()
-
-
-class Things:
-    """All that the workers share. The producers' places come first."""
-
-    def __init__(self, context: Any) -> None:
-        self.queues = [context.Queue(), context.Queue(BOUND_MESSAGES)]
-        self.lanes = [[Lane(context) for _ in self.queues] for _ in range(PRODUCERS)]
-        self.closing = context.RawValue("b")
-        """Set when producers shall put nothing more."""
-        self.progress = context.RawArray("q", PRODUCERS + CONSUMERS)
-
-
-def load(number: int) -> Any:
-    """What a message carries, by its number: nothing much, or 100 B, 5 KB, or an array of 50 KB."""
-    size = number * 2654435761 % 7
-    if size == 0:
-        return numpy.full(6250, number)
-    return number if size < 3 else number.to_bytes(4, "little") * (25 if size < 6 else 1250)
-
-
-def produce(things: Things, place: int) -> None:
-    """Put a few messages."""
-    which = random.randrange(2)
-    unbounded = things.queues[0]
-    if which == 0 and unbounded.qsize() > BACKLOG_MESSAGES:
-        which = 1
-    lane = things.lanes[place][which]
-    for _ in range(random.choice((1, 30))):
-        number = lane.begun.value
-        if things.closing.value or number == LANE_MESSAGES:
-            return
-        lane.begun.value = number + 1
+    def put(self, message: Any) -> bool:
+        """Put a message, now or in a moment, unless there are many."""
+        if self.channel.qsize() > self.most:
+            return False
         try:
-            things.queues[which].put((place, number, load(number)), timeout=random.choice((None, 0.01)))
+            self.channel.put(message, timeout=random.choice((None, 0.01)))
         except queue.Full:
-            lane.begun.value = number
-            return
-        lane.put.value = number + 1
+            return False
+        return True
+
+    def get(self) -> Any:
+        """Get a message, now or in a moment."""
+        return self.channel.get(timeout=random.choice((0, 0.01, 0.1)))
+
+    def check(self) -> None:
+        """See that it is empty, and usable."""
+        self.channel.put(b"usable", timeout=HANG_LIMIT_SECONDS)
+        assert self.channel.get(timeout=HANG_LIMIT_SECONDS) == b"usable"
+        assert self.channel.qsize() == 0 and self.channel.empty(), "nothing is left"
+
+    def end(self) -> None:
+        """Do nothing: a queue has no end."""
 
 
-def consume(things: Things, place: int) -> None:
-    """Get a few messages."""
-    which = random.randrange(2)
-    for _ in range(random.choice((1, 30))):
-        try:
-            producer, number, carried = things.queues[which].get(timeout=random.choice((0, 0.01, 0.1)))
-        except queue.Empty:
-            return
-        lane = things.lanes[producer][which]
-        lane.times_got[number] += 1
-        newest = lane.newest[place - PRODUCERS]
-        assert number > newest, f"{number} of producer {producer} came after {newest}"
-        lane.newest[place - PRODUCERS] = number
-        whole = load(number)
-        assert type(carried) is type(whole) and numpy.array_equal(carried, whole), f"message {number} is not whole"
-
-
-def step(things: Things, place: int) -> None:
-    """Do what is done in that place."""
-    (produce if place < PRODUCERS else consume)(things, place)
-
-
-class ChannelWorkers(Workers):
-    """Producers and consumers, and how many consumers were killed."""
-
-    mean_pause_seconds: ClassVar = Workers.mean_pause_seconds | {"forkserver": 0.1, "spawn": 0.3}  # they import numpy
-    killed_consumers = 0
-
-    def kill(self, place: int) -> None:
-        """Kill one, wherever it is, and see what that makes of its messages."""
-        super().kill(place)
-        if place < PRODUCERS:
-            for lane in self.things.lanes[place]:
-                lane.note_death_of_producer()
-        else:
-            self.killed_consumers += 1
-
-    def empty(self, which: int) -> None:
-        """Get all that is in a queue, as one more consumer."""
-        things: Things = self.things
-        while True:
-            try:
-                producer, number, _ = things.queues[which].get(timeout=0)
-            except queue.Empty:
-                return
-            things.lanes[producer][which].times_got[number] += 1
-
-    def end_round(self) -> tuple[int, int]:
-        """Have all queues emptied, kill all, and check the books: how many messages there were, and were lost."""
-        things: Things = self.things
-        things.closing.value = 1
-        for place in range(PRODUCERS):
-            self.kill(place)
-        for which in range(len(things.queues)):
-            self.empty(which)
-        for place in range(PRODUCERS, PRODUCERS + CONSUMERS):
-            self.kill(place)
-        for which, channel in enumerate(things.queues):
-            self.empty(which)  # of what consumers have left that died
-            channel.put(b"usable", timeout=HANG_LIMIT_SECONDS)
-            assert channel.get(timeout=HANG_LIMIT_SECONDS) == b"usable"
-            assert channel.qsize() == 0 and channel.empty(), "nothing is left"
-        lanes = [lane for of_producer in things.lanes for lane in of_producer]
-        lost = sum(lane.lost() for lane in lanes)
-        assert lost <= self.killed_consumers, f"{lost} were lost, {self.killed_consumers} consumers killed"
-        return sum(lane.begun.value for lane in lanes), lost
-
-
-def fire(method: str, kills: int, things: Things) -> tuple[int, int]:
-    """Kill so many in a round; how many messages there were, and were lost."""
-    for lanes in things.lanes:
-        for lane in lanes:
-            lane.begin_anew()
-    things.closing.value = 0
-    workers = ChannelWorkers(method, step, things)
-    workers.shoot(kills)
-    return workers.end_round()
-
-
-def main(method: str, kills: int) -> None:
-    """Kill so many."""
-    context = warmed_up(method)
-    things = Things(context)
-    before = blocks()
-    messages = lost = 0
-    for done in range(0, kills, KILLS_A_ROUND):
-        in_round = fire(method, min(KILLS_A_ROUND, kills - done), things)
-        messages, lost = messages + in_round[0], lost + in_round[1]
-    print(f"{kills} kills among queues, {method}: {messages} messages, {lost} died in hand, none doubled or astray")
-    things.queues.clear()
-    things = Things(context)
-    after = blocks()
-    assert after == before, f"blocks, objects, bytes, spans: {before} before, {after} after"
+def ways(context: Any) -> list[QueueWay]:
+    """Make an unbounded queue and a bounded one."""
+    return [QueueWay(context.Queue(), BACKLOG_MESSAGES), QueueWay(context.Queue(BOUND_MESSAGES), BOUND_MESSAGES)]
 
 
 if __name__ == "__main__":
     faulthandler.register(signal.SIGUSR1)
-    main(sys.argv[1], int(sys.argv[2]))
+    soak("queues", ways, sys.argv[1], int(sys.argv[2]))

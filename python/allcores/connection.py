@@ -51,6 +51,7 @@ class PipeConnection(_core.Connection, _std.Connection):
     def recv_bytes(self, maxlength: int | None = None) -> bytes:
         """Receive the bytes of a message. OSError, and no more is received, if they are more than ``maxlength``."""
         if maxlength is not None and maxlength < 0:
+            self._check_readable()
             raise ValueError("negative maxlength")
         message = self._receive_bytes()
         if maxlength is not None and len(message) > maxlength:
@@ -66,6 +67,7 @@ class PipeConnection(_core.Connection, _std.Connection):
 
         `multiprocessing.BufferTooShort`, whose argument is the message, if it does not fit.
         """
+        self._check_readable()
         with memoryview(buf) as view, view.cast("B") as there:
             if offset < 0:
                 raise ValueError("negative offset")
@@ -77,6 +79,12 @@ class PipeConnection(_core.Connection, _std.Connection):
                 raise BufferTooShort(message)
             there[offset:end] = message
             return len(message)
+
+    def _check_readable(self) -> None:
+        if self.closed:
+            raise OSError("handle is closed")
+        if not self.readable:
+            raise OSError("connection is write-only")
 
     def _send_bytes(self, buf: Buffer) -> None:
         self.send_bytes(buf)

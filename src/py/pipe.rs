@@ -2,6 +2,7 @@
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::time::Duration;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyEOFError, PyOSError, PyValueError};
@@ -221,12 +222,13 @@ impl Connection {
             let mut wait = LineWait::new(face, line, thread(), timeout_of(timeout));
             return Ok(until_done(py, || wait.step())?.is_some());
         }
-        if face.line_is_loud() {
-            // Who found it readable is not told that there is nothing while somebody is about to put.
+        let seen = line.look(Duration::ZERO).map_err(Raised::from)?;
+        if seen.is_readable && !seen.has_ended && face.line_is_listened_to() {
+            // Who found it readable is not told that there is nothing while somebody is about to put. The bit may be off:
+            // somebody was killed between it and the byte.
             face.silence_line(&lock(py, &face, Side::Producers)?, line);
         }
-        let has_ended = face.is_empty() && line.has_ended().map_err(Raised::from)?;
-        Ok(has_ended || !face.is_empty())
+        Ok(seen.has_ended || !face.is_empty())
     }
 
     /// The descriptor, readable when there may be a message, or the end.
@@ -234,7 +236,11 @@ impl Connection {
         let line = self.line()?;
         if let Ok((face, line)) = self.to_receive() {
             face.listen_to_line();
-            silence(&face, line);
+            if face.is_empty() && line.look(Duration::ZERO).map_err(Raised::from)?.is_readable {
+                if let Some(producers) = face.try_producers() {
+                    face.silence_line(&producers, line);
+                }
+            }
         }
         Ok(line.number)
     }

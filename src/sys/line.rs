@@ -93,7 +93,12 @@ fn see(line: BorrowedFd<'_>, flags: PollFlags, timeout: Option<Duration>) -> io:
     let mut watched = [PollFd::from_borrowed_fd(line, flags)];
     // What the kernel's seconds cannot hold is for ever.
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    poll(&mut watched, timeout.as_ref())?;
+    // A look without a wait goes on when a signal comes; its handler runs later.
+    while let Err(error) = poll(&mut watched, timeout.as_ref()) {
+        if error != rustix::io::Errno::INTR || timeout != Some(Timespec::default()) {
+            return Err(error.into());
+        }
+    }
     let seen = watched[0].revents();
     if seen.contains(PollFlags::NVAL) {
         return Err(rustix::io::Errno::BADF.into());
