@@ -19,7 +19,8 @@ shared_struct! {
         pub tasks_waited_for: AtomicU32,
         /// The first block of the channel's references, to blocks that messages lie in; 0: none.
         pub references: AtomicU64,
-        pub _unused: AtomicU64,
+        /// Of a pipe: how often somebody has closed an end for its messages.
+        pub closes: AtomicU64,
 
         /// The producers' lock: `sync::side`.
         pub put_lock: AtomicU32,
