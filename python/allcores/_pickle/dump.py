@@ -5,13 +5,20 @@ from __future__ import annotations
 import copyreg
 import io
 import pickle
-from collections.abc import Callable
 from multiprocessing import reduction
-from typing import Any
 
 from allcores import _standard
 from allcores._pickle.main_module import main_is_importable as is_importable
 from allcores._pickle.main_module import main_reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+    from typing import Any
+
+    _Table = dict[type, Callable[[Any], Any]]
+else:
+    _Table = dict
 
 __all__ = ["PICKLING_ERRORS", "Reducers", "dump", "dumps"]
 
@@ -19,7 +26,7 @@ PICKLING_ERRORS = (pickle.PicklingError, TypeError, AttributeError)
 """What picklers raise for an object that cannot be pickled; anything else is the object's own affair."""
 
 
-class Reducers(dict[type, Callable[[Any], Any]]):
+class Reducers(_Table):
     """What `ForkingPickler` looks reducers up in, as one dict; they may be registered at any time."""
 
     def __missing__(self, kind: type) -> Callable[[Any], Any]:

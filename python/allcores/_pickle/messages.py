@@ -14,7 +14,6 @@ import pickle
 import threading
 
 from allcores import _core
-from allcores._memory_view import view_of
 from allcores._pickle.dump import PICKLING_ERRORS, Reducers
 
 TYPE_CHECKING = False
@@ -163,4 +162,6 @@ def repickle(obj: Any) -> bytes:
 
 
 def _view(memory: _core.Memory) -> memoryview:
+    from allcores._memory_view import view_of  # which loads ctypes, for long messages only
+
     return view_of(memory).cast("B")
