@@ -123,7 +123,7 @@ class Stage:
             self.connection.recv()
 
     def _is_waited_for(self) -> bool:
-        return self.thing._waiters() == 1 and is_asleep(self.partner.pid)
+        return self.operation.waiters(self.thing) == 1 and is_asleep(self.partner.pid)
 
     def _answer(self) -> Any:
         assert self.connection.poll(PATIENCE_SECONDS), "the partner hangs"
