@@ -71,6 +71,7 @@ def hold_until_wanted(lock: Any, told: Connection) -> str:
     """As a partner: have a lock until somebody waits for it, or the victim was killed before that."""
     lock.acquire()
     told.send("held")
+    told.recv()
     while not lock._waiters() and not told.poll():
         os.sched_yield()
     lock.release()
@@ -218,8 +219,16 @@ def as_before(_thing: Any, _answer: Answer) -> str:
 
 
 FIRST, MESSAGE, NEXT, LAST = "the first one", "the victim's", "the next one", "the last one"
-LARGE = bytes(range(256)) * 400
+LARGE = bytes(range(256)) * 80
 """It lies in a block of its own."""
+
+
+def is_asleep(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "S"
+    except OSError:
+        return False
 
 
 def waiters_of(channel: Any) -> int:
@@ -315,20 +324,21 @@ def put_into_room(channel: Any, answer: Answer) -> str:
 
 
 def make_room_when_wanted(channel: Any, told: Connection) -> Any:
-    """As a partner: take a message when somebody waits for room, or the victim was killed before that."""
+    """As a partner: take a message when the victim sleeps for want of room, or the victim was killed before that."""
     wait_until_wanted(channel, told)
     return receive(channel)
 
 
 def send_when_wanted(channel: Any, told: Connection) -> None:
-    """As a partner: send a message when somebody waits for one, or the victim was killed before that."""
+    """As a partner: send a message when the victim sleeps for want of one, or the victim was killed before that."""
     wait_until_wanted(channel, told)
     send(channel, MESSAGE)
 
 
 def wait_until_wanted(channel: Any, told: Connection) -> None:
     told.send("here")
-    while not waiters_of(channel) and not told.poll():
+    victim = told.recv()
+    while not (waiters_of(channel) and is_asleep(victim)) and not told.poll():
         os.sched_yield()
 
 
