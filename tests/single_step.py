@@ -26,7 +26,7 @@ import allcores as mp
 from allcores import _core
 from stepped_operations import OPERATIONS, Operation
 from stepping import Place, Traced, allow_tracing, mark
-from survivors import PATIENCE_SECONDS
+from survivors import PATIENCE_SECONDS, is_asleep
 
 
 def be_victim(name: str, thing: Any, ready: Connection, go: Connection) -> None:
@@ -50,11 +50,6 @@ def be_partner(name: str, thing: Any, connection: Connection) -> None:
         answer = waits(thing, connection)
         connection.recv()
         connection.send(answer)
-
-
-def is_asleep(pid: int) -> bool:
-    with open(f"/proc/{pid}/stat") as file:
-        return file.read().rpartition(")")[2].split()[0] == "S"
 
 
 def until(holds: Callable[[], bool], otherwise: Callable[[], str]) -> None:
@@ -101,7 +96,7 @@ class Stage:
         victim = self.context.Process(target=be_victim, args=arguments, daemon=True)
         victim.start()
         self.ready.recv_bytes()
-        self._begin_to_wait()
+        self._begin_to_wait(victim.pid)
         with Traced(victim.pid) as traced:
             traced.run_to_marker(lambda: os.write(self.lets_go.fileno(), b"."))
             result = goes_to(traced)
@@ -113,7 +108,7 @@ class Stage:
         self.outcomes[operation.checks(self.thing, self._answer)] += 1
         return result
 
-    def _begin_to_wait(self) -> None:
+    def _begin_to_wait(self, victim: int) -> None:
         if self.partner is None:
             return
         self.connection.send("begin")
@@ -121,9 +116,10 @@ class Stage:
             until(self._is_waited_for, lambda: f"the partner does not wait: {self.thing!r}")
         else:
             self.connection.recv()
+            self.connection.send(victim)
 
     def _is_waited_for(self) -> bool:
-        return self.thing._waiters() == 1 and is_asleep(self.partner.pid)
+        return self.operation.waiters(self.thing) == 1 and is_asleep(self.partner.pid)
 
     def _answer(self) -> Any:
         assert self.connection.poll(PATIENCE_SECONDS), "the partner hangs"

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import survivors
+from allcores.connection import Pipe
 from allcores.sharedctypes import Value
 
 GIVES_UP_SECONDS = 0.03
@@ -46,6 +47,8 @@ class Operation:
     """In the partner, if there is one."""
     until_asleep: bool = True
     """The victim begins when the partner sleeps; otherwise, when that says so."""
+    waiters: Callable[[Any], int] = lambda thing: thing._waiters()
+    """How many threads wait for the thing."""
 
 
 def enter_and_notify(condition: Any) -> None:
@@ -74,7 +77,36 @@ def acquire_and_release(lock: Any, times: int = 1) -> None:
         lock.release()
 
 
+def _listened_to(context: Any) -> Any:
+    queue = context.Queue()
+    queue._reader.fileno()
+    return queue
+
+
+def _asked_for_descriptor(context: Any) -> Any:
+    pipe = context.Pipe(duplex=False)
+    pipe[0].fileno()
+    return pipe
+
+
+def come_to_the_end(_thing: Any) -> None:
+    reader, writer = Pipe(duplex=False)
+    writer.close()
+    try:
+        reader.recv()
+    except EOFError:
+        reader.close()
+    one, other = Pipe()
+    one.close()
+    try:
+        other.send(0)
+    except BrokenPipeError:
+        other.close()
+
+
 _LARGE = ctypes.c_char * 100_000
+_PUT = frozenset({"put", "not put"})
+_GOT = frozenset({"got", "not got"})
 
 OPERATIONS = {
     "Lock is acquired and released": Operation(
@@ -206,6 +238,129 @@ OPERATIONS = {
         makes=lambda context: context.Event(),
         prepares=pickle.dumps,
         does=pickle.loads,
+        checks=survivors.as_before,
+        outcomes=frozenset({"swept"}),
+    ),
+    "Queue: put": Operation(
+        makes=lambda context: context.Queue(),
+        does=lambda queue: queue.put(survivors.MESSAGE),
+        checks=survivors.put_or_not,
+        outcomes=_PUT,
+    ),
+    "Queue: put, a consumer asleep": Operation(
+        makes=lambda context: context.Queue(),
+        does=lambda queue: queue.put(survivors.MESSAGE),
+        waits=survivors.receive,
+        waiters=survivors.waiters_of,
+        checks=survivors.put_for_the_waiter,
+        outcomes=_PUT,
+    ),
+    "Queue: put, full until a consumer makes room": Operation(
+        makes=lambda context: context.Queue(1),
+        sets_up=lambda queue: queue.put(survivors.FIRST),
+        does=lambda queue: queue.put(survivors.MESSAGE),
+        waits=survivors.make_room_when_wanted,
+        until_asleep=False,
+        checks=survivors.put_into_room,
+        outcomes=_PUT,
+    ),
+    "Queue: put with a bound of bytes": Operation(
+        makes=lambda context: context.Queue(maxbytes=1000),
+        does=lambda queue: queue.put(survivors.MESSAGE),
+        checks=survivors.put_or_not,
+        outcomes=_PUT,
+    ),
+    "Queue: put, one more than a segment has room for": Operation(
+        makes=lambda _context: [],
+        sets_up=survivors.fill,
+        does=lambda queues: queues[0].put(survivors.MESSAGE),
+        checks=survivors.put_behind_others,
+        outcomes=_PUT,
+    ),
+    "Queue: put, a listener is told": Operation(
+        makes=_listened_to,
+        does=lambda queue: queue.put(survivors.MESSAGE),
+        checks=survivors.heard_or_empty,
+        outcomes=_PUT,
+    ),
+    "Queue: put of a large message": Operation(
+        makes=lambda context: context.Queue(),
+        does=lambda queue: queue.put(survivors.LARGE),
+        checks=survivors.large_put_or_not,
+        outcomes=_PUT,
+    ),
+    "Queue: get": Operation(
+        makes=lambda context: context.Queue(),
+        sets_up=lambda queue: queue.put(survivors.MESSAGE),
+        does=lambda queue: queue.get(),
+        checks=survivors.got_or_not,
+        outcomes=_GOT,
+    ),
+    "Queue: get, a producer waiting for room": Operation(
+        makes=lambda context: context.Queue(1),
+        sets_up=lambda queue: queue.put(survivors.MESSAGE),
+        does=lambda queue: queue.get(),
+        waits=survivors.put_next,
+        waiters=survivors.waiters_of,
+        checks=survivors.got_with_a_producer_waiting,
+        outcomes=_GOT,
+    ),
+    "Queue: get, empty until a message comes": Operation(
+        makes=lambda context: context.Queue(),
+        does=lambda queue: queue.get(),
+        waits=survivors.send_when_wanted,
+        until_asleep=False,
+        checks=survivors.sent_and_got_or_not,
+        outcomes=_GOT,
+    ),
+    "Queue: get of a large message": Operation(
+        makes=lambda context: context.Queue(),
+        sets_up=lambda queue: queue.put_many([survivors.LARGE, survivors.NEXT]),
+        does=lambda queue: queue.get(),
+        checks=survivors.large_got_or_not,
+        outcomes=_GOT,
+    ),
+    "Queue: task done, a joiner asleep": Operation(
+        makes=lambda context: context.JoinableQueue(),
+        sets_up=survivors.have_a_task,
+        does=lambda queue: queue.task_done(),
+        waits=survivors.join,
+        waiters=survivors.waiters_of,
+        checks=survivors.done_or_not,
+        outcomes=frozenset({"done", "not done"}),
+    ),
+    "Pipe: send": Operation(
+        makes=lambda context: context.Pipe(duplex=False),
+        does=lambda pipe: pipe[1].send(survivors.MESSAGE),
+        checks=survivors.put_or_not,
+        outcomes=_PUT,
+    ),
+    "Pipe: send, a receiver asleep": Operation(
+        makes=lambda context: context.Pipe(),
+        does=lambda pipe: pipe[1].send(survivors.MESSAGE),
+        waits=survivors.sleep_and_receive,
+        waiters=survivors.waiters_of,
+        checks=survivors.put_for_the_waiter,
+        outcomes=_PUT,
+    ),
+    "Pipe: receive, with the descriptor asked for": Operation(
+        makes=_asked_for_descriptor,
+        sets_up=lambda pipe: pipe[1].send(survivors.MESSAGE),
+        does=lambda pipe: pipe[0].recv(),
+        checks=survivors.silent_or_not_got,
+        outcomes=_GOT,
+    ),
+    "Pipe: receive, empty until a message comes": Operation(
+        makes=lambda context: context.Pipe(),
+        does=lambda pipe: pipe[0].recv(),
+        waits=survivors.send_when_wanted,
+        until_asleep=False,
+        checks=survivors.sent_and_got_or_not,
+        outcomes=_GOT,
+    ),
+    "Pipe: receive and send, the other end closed": Operation(
+        makes=lambda context: context.Event(),
+        does=come_to_the_end,
         checks=survivors.as_before,
         outcomes=frozenset({"swept"}),
     ),

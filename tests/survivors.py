@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from multiprocessing.connection import Connection
+from functools import cache
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 import allcores as mp
+from allcores import _core
 
 PATIENCE_SECONDS = 30
 """Nothing here may take longer. What is no error takes a second at most."""
@@ -69,6 +71,7 @@ def hold_until_wanted(lock: Any, told: Connection) -> str:
     """As a partner: have a lock until somebody waits for it, or the victim was killed before that."""
     lock.acquire()
     told.send("held")
+    told.recv()
     while not lock._waiters() and not told.poll():
         os.sched_yield()
     lock.release()
@@ -213,3 +216,203 @@ def no_stranger_is_counted(barrier: Any, _answer: Answer) -> str:
 def as_before(_thing: Any, _answer: Answer) -> str:
     """Nothing but what the heap's account says, which is looked at after each victim."""
     return "swept"
+
+
+FIRST, MESSAGE, NEXT, LAST = "the first one", "the victim's", "the next one", "the last one"
+LARGE = bytes(range(256)) * 80
+"""It lies in a block of its own."""
+
+
+def is_asleep(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "S"
+    except OSError:
+        return False
+
+
+def waiters_of(channel: Any) -> int:
+    """How many threads wait for a queue, or for a pipe, which is a tuple of its ends."""
+    channel = channel[0]._channels()[0] if isinstance(channel, tuple) else channel._channel
+    waiters: int = channel._waiters()
+    return waiters
+
+
+def send(channel: Any, message: object) -> None:
+    if isinstance(channel, tuple):
+        channel[1].send(message)
+    else:
+        channel.put(message)
+
+
+def receive(channel: Any, _told: Connection | None = None) -> Any:
+    if not isinstance(channel, tuple):
+        return channel.get(timeout=PATIENCE_SECONDS)
+    assert channel[0].poll(PATIENCE_SECONDS), "a message never comes"
+    return channel[0].recv()
+
+
+def sleep_and_receive(pipe: Any, _told: Connection) -> Any:
+    return pipe[0].recv()
+
+
+def is_empty(channel: Any) -> bool:
+    return not channel[0].poll() if isinstance(channel, tuple) else channel.empty()
+
+
+def received(channel: Any) -> list[Any]:
+    """All that is in it. Then it is used once more."""
+    messages = []
+    while not is_empty(channel):
+        messages.append(receive(channel))
+    send(channel, LAST)
+    assert receive(channel) == LAST
+    return messages
+
+
+def put_or_not(channel: Any, _answer: Answer) -> str:
+    messages = received(channel)
+    assert messages in ([MESSAGE], [])
+    return "put" if messages else "not put"
+
+
+def large_put_or_not(channel: Any, _answer: Answer) -> str:
+    messages = received(channel)
+    assert messages in ([LARGE], []), "not whole, or not once"
+    return "put" if messages else "not put"
+
+
+def fill(queues: list[Any]) -> None:
+    """Make a queue whose first segment has no room for one message more."""
+    queues.append(mp.Queue())
+    for _ in range(messages_in_first_segment()):
+        queues[0].put(FIRST)
+
+
+@cache
+def messages_in_first_segment() -> int:
+    """How many messages are put before the queue has one block more."""
+    channel, count = mp.Queue(), 0
+    channel.put(FIRST)
+    blocks = _core.arena_account()[0]
+    while _core.arena_account()[0] == blocks:
+        channel.put(FIRST)
+        count += 1
+    return count
+
+
+def put_behind_others(queues: list[Any], _answer: Answer) -> str:
+    channel = queues.pop()
+    messages = received(channel)
+    others = [FIRST] * messages_in_first_segment()
+    assert messages in ([*others, MESSAGE], others), messages
+    return "not put" if messages == others else "put"
+
+
+def put_for_the_waiter(channel: Any, answer: Answer) -> str:
+    """Who sleeps gets the victim's message, or else the next one."""
+    send(channel, NEXT)
+    first, others = answer(), received(channel)
+    assert [first, *others] in ([MESSAGE, NEXT], [NEXT])
+    return "put" if others else "not put"
+
+
+def put_into_room(channel: Any, answer: Answer) -> str:
+    """The partner got the first one."""
+    assert answer() == FIRST
+    return put_or_not(channel, answer)
+
+
+def make_room_when_wanted(channel: Any, told: Connection) -> Any:
+    """As a partner: take a message when the victim sleeps for want of room, or the victim was killed before that."""
+    wait_until_wanted(channel, told)
+    return receive(channel)
+
+
+def send_when_wanted(channel: Any, told: Connection) -> None:
+    """As a partner: send a message when the victim sleeps for want of one, or the victim was killed before that."""
+    wait_until_wanted(channel, told)
+    send(channel, MESSAGE)
+
+
+def wait_until_wanted(channel: Any, told: Connection) -> None:
+    told.send("here")
+    victim = told.recv()
+    while not (waiters_of(channel) and is_asleep(victim)) and not told.poll():
+        os.sched_yield()
+
+
+def got_or_not(channel: Any, answer: Answer) -> str:
+    """One was there, or was sent by the partner: the victim has got it, or the next one does."""
+    messages = received(channel)
+    assert messages in ([MESSAGE], [])
+    return "not got" if messages else "got"
+
+
+def sent_and_got_or_not(channel: Any, answer: Answer) -> str:
+    answer()
+    return got_or_not(channel, answer)
+
+
+def large_got_or_not(channel: Any, _answer: Answer) -> str:
+    messages = received(channel)
+    assert messages in ([LARGE, NEXT], [NEXT]), "not whole, or not once"
+    return "not got" if len(messages) == 2 else "got"
+
+
+def got_with_a_producer_waiting(channel: Any, answer: Answer) -> str:
+    """What the victim took, or is taken now, makes room for what the partner waits to put."""
+    first = receive(channel)
+    if first == MESSAGE:
+        assert receive(channel) == NEXT
+    answer()
+    assert (first in (MESSAGE, NEXT), received(channel)) == (True, [])
+    return "not got" if first == MESSAGE else "got"
+
+
+def put_next(channel: Any, _told: Connection) -> None:
+    channel.put(NEXT, timeout=PATIENCE_SECONDS)
+
+
+def is_readable(thing: Any) -> bool:
+    return bool(wait([thing], 0))
+
+
+def heard_or_empty(channel: Any, _answer: Answer) -> str:
+    """Its descriptor is readable if there is a message, and not when all were received."""
+    end = channel._reader
+    assert is_readable(end) or channel.empty(), "select sleeps, and there is a message"
+    outcome = put_or_not(channel, _answer)
+    assert not is_readable(end), "select does not sleep, and there is no message"
+    return outcome
+
+
+def silent_or_not_got(pipe: Any, _answer: Answer) -> str:
+    """The same for a pipe, whose victim was receiving."""
+    end, _ = pipe
+    send(pipe, NEXT)
+    assert is_readable(end), "select sleeps, and there is a message"
+    messages = received(pipe)
+    assert messages in ([MESSAGE, NEXT], [NEXT])
+    assert not end.poll() and not is_readable(end), "select does not sleep, and there is no message"
+    return "got" if len(messages) == 1 else "not got"
+
+
+def join(channel: Any, _told: Connection) -> str:
+    channel.join()
+    return "joined"
+
+
+def have_a_task(channel: Any) -> None:
+    channel.put(MESSAGE)
+    channel.get()
+
+
+def done_or_not(channel: Any, answer: Answer) -> str:
+    """The joiner goes on when the task is done, by the victim or now."""
+    is_left = channel._channel._unfinished()
+    assert is_left in (0, 1)
+    if is_left:
+        channel.task_done()
+    assert answer() == "joined"
+    return "not done" if is_left else "done"

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod descriptors;
+
 use rustix::io::{pread, pwrite};
 
 use super::layout::{ChannelBody, FIRST_SEGMENT, LONGEST};
@@ -9,11 +11,11 @@ use super::{Channel, GetWait, Got, Message, Put};
 use crate::arena::heap::go_on;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Handle};
+use crate::atomics::{AtomicU32, Ordering};
 use crate::crash::{enter, session, until_done, wait_until, HANG, HANG_SECONDS};
 use crate::sync::patience::Patience;
 use crate::sync::side::Held;
-use crate::sys::descriptor::borrow;
-use crate::sys::poll::readable;
+use crate::sys::line::Line;
 use crate::sys::step::{kill_at_each_instruction, Child, End};
 
 const SIZE: u64 = size_of::<ChannelBody>() as u64;
@@ -23,12 +25,24 @@ const BLOCK_BYTES: u64 = 100_000;
 struct Scene<'a> {
     arena: &'a Arena,
     channel: Handle,
+    line: Option<Line>,
 }
 
 impl<'a> Scene<'a> {
     fn new(arena: &'a Arena) -> Self {
         let channel = arena.make(Kind::Channel, SIZE, None, &mut go_on).expect("a channel");
-        Self { arena, channel }
+        Self {
+            arena,
+            channel,
+            line: None,
+        }
+    }
+
+    /// One for so many units of 8 bytes.
+    fn bounded(arena: &'a Arena, most_units: u64) -> Self {
+        let scene = Self::new(arena);
+        scene.face().body.most_units.store(most_units, Ordering::Relaxed);
+        scene
     }
 
     fn face(&self) -> Channel<'a> {
@@ -36,14 +50,18 @@ impl<'a> Scene<'a> {
             arena: self.arena,
             body: self.arena.body_of(&self.channel).expect("a body"),
             offset: self.channel.offset,
-            line: None,
+            line: self.line,
         }
+    }
+
+    fn lock(&self, side: &'static AtomicU32) -> Held {
+        let mut patience = Patience::with_owner(None);
+        until_done(|| Held::lock(self.arena, side, &mut patience)).expect("the lock")
     }
 
     fn put(&self, message: Message<'_>) {
         let face = self.face();
-        let mut patience = Patience::with_owner(None);
-        let producers = until_done(|| Held::lock(self.arena, &face.body.put_lock, &mut patience)).expect("the lock");
+        let producers = self.lock(&face.body.put_lock);
         assert_eq!(face.put(&producers, message).expect("no error"), Put::Done);
         drop(producers);
         face.announce_arrival();
@@ -69,8 +87,7 @@ impl<'a> Scene<'a> {
 
     fn get(&self) -> Option<u8> {
         let face = self.face();
-        let mut patience = Patience::with_owner(None);
-        let consumers = until_done(|| Held::lock(self.arena, &face.body.get_lock, &mut patience)).expect("the lock");
+        let consumers = self.lock(&face.body.get_lock);
         let mut bytes = Vec::new();
         let got = face.get(&consumers, &mut bytes).expect("no error");
         drop(consumers);
@@ -228,6 +245,71 @@ fn a_message_is_got_once_wherever_its_consumer_is_killed() {
 }
 
 #[test]
+fn a_channel_knows_how_many_bytes_it_has_wherever_its_producer_is_killed() {
+    let arena = session();
+    kill_at_each_instruction(
+        || {
+            let scene = Scene::bounded(&arena, 12);
+            scene.put_number(0, 24);
+            scene
+        },
+        |scene| {
+            enter(scene.arena);
+            scene.face()
+        },
+        |face| put(face, Message::Bytes(0, &[1; 24])),
+        |scene, pid| {
+            let face = scene.face();
+            let left = 12 - 4 * face.len();
+            assert!(!face.is_full(left) && face.is_full(left + 1));
+            scene.put_number(2, 24);
+            assert!(!face.is_full(left - 4) && face.is_full(left - 3));
+            let numbers = scene.end(pid);
+            assert!(numbers == [0, 1, 2] || numbers == [0, 2], "{numbers:?}");
+        },
+    );
+}
+
+#[test]
+fn a_channel_knows_how_many_bytes_it_has_wherever_its_consumer_is_killed() {
+    let arena = session();
+    // A message counts for what its block has, if it lies in one.
+    for (is_block, units) in [(false, 4), (true, BLOCK_BYTES as u32 / 8)] {
+        kill_at_each_instruction(
+            || {
+                let scene = Scene::bounded(&arena, 3 * u64::from(units));
+                for number in 0..3 {
+                    if is_block {
+                        scene.put_block(number);
+                    } else {
+                        scene.put_number(number, 24);
+                    }
+                }
+                scene
+            },
+            |scene| {
+                enter(scene.arena);
+                (scene.face(), Vec::with_capacity(LONGEST))
+            },
+            |(face, mut bytes)| {
+                if let Got::Block(_, block) = get(face, &mut bytes) {
+                    face.arena.release(&block, &mut go_on).expect("released");
+                }
+            },
+            |scene, pid| {
+                let face = scene.face();
+                for number in 3 - face.len() as u8..3 {
+                    let left = (3 - face.len()) * units;
+                    assert!(!face.is_full(left) && face.is_full(left + 1));
+                    assert_eq!(scene.get(), Some(number));
+                }
+                assert_eq!(scene.end(pid), [0_u8; 0]);
+            },
+        );
+    }
+}
+
+#[test]
 fn a_block_is_put_whole_or_not_wherever_its_producer_is_killed() {
     let arena = session();
     kill_at_each_instruction(
@@ -340,44 +422,4 @@ fn a_stopped_owner_is_waited_for_and_a_dead_one_is_not() {
     let mut patience = Patience::with_owner(Some(HANG));
     let mut steps = || Held::lock(scene.arena, &face.body.put_lock, &mut patience);
     assert!(until_done(&mut steps).is_some());
-}
-
-#[test]
-fn who_listens_hears_of_what_comes_wherever_a_producer_is_killed() {
-    let arena = session();
-    kill_at_each_instruction(
-        || {
-            let scene = Scene::new(&arena);
-            let face = scene.face();
-            let producers = face.try_producers().expect("free");
-            let listener = face.listen_for_arrivals(&producers).expect("a box");
-            (scene, listener)
-        },
-        |(scene, _)| {
-            enter(scene.arena);
-            scene.face()
-        },
-        |face| put(face, Message::Bytes(0, &[1; 20])),
-        |(scene, listener), pid| {
-            let is_heard = || {
-                let number = listener.descriptor(&arena).expect("open");
-                readable(borrow(number).expect("a number"), Some(std::time::Duration::ZERO)).expect("no error")
-            };
-            assert!(is_heard() || scene.face().is_empty());
-            let numbers: Vec<u8> = std::iter::from_fn(|| scene.get()).collect();
-            assert!(numbers == [1] || numbers == [0_u8; 0], "{numbers:?}");
-            let silence = || {
-                let face = scene.face();
-                let mut patience = Patience::with_owner(None);
-                let producers = until_done(|| Held::lock(&arena, &face.body.put_lock, &mut patience));
-                face.silence_arrivals(&producers.expect("the lock"), &listener);
-            };
-            silence();
-            assert!(!is_heard(), "there is nothing");
-            scene.put_number(2, 20);
-            silence();
-            assert!(is_heard(), "there is something");
-            assert_eq!(scene.end(pid), [2]);
-        },
-    );
 }

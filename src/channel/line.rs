@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::transfer::Channel;
 use crate::arena::{Error, Result};
-use crate::atomics::{AtomicU32, Ordering};
+use crate::atomics::{fence, AtomicU32, Ordering};
 use crate::registry::waiters::Waiter;
 use crate::sync::patience::{spin, Patience, Step};
 use crate::sync::side::Held;
@@ -125,7 +125,8 @@ impl<'a> LineWait<'a> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Step::GoOn),
             Err(error) => return Err(Error::from(error)),
         };
-        // After the look at the line: who put a message and ended did so in this order.
+        // After the look at the line: who put a message and ended did so in this order. The kernel promises none to who looks.
+        fence(Ordering::Acquire);
         if let Some(done) = has_come() {
             return Ok(done);
         }

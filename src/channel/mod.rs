@@ -6,7 +6,7 @@ mod blocks;
 mod crash;
 pub mod layout;
 mod line;
-mod position;
+pub mod position;
 mod segments;
 mod sizes;
 mod tasks;

@@ -70,11 +70,12 @@ impl<'a> Sleeper<'a> {
         true
     }
 
-    /// Leave the bit behind, and wake another one, when there is more for it.
-    fn end(&self, is_more: bool) {
+    /// Leave the bit behind, then look whether there is more, and wake another one for it.
+    fn end(&self, is_more: impl Fn() -> bool) {
         if self.slept {
             change(self.word, SLEEPERS, Some);
-            if is_more {
+            fence(Ordering::SeqCst); // with the one of who announces, as before a sleep: it finds the bit, or this one finds more
+            if is_more() {
                 futex::wake(self.word, 1);
             }
         }
@@ -135,7 +136,7 @@ impl<'a> GetWait<'a> {
 
 impl Drop for GetWait<'_> {
     fn drop(&mut self) {
-        self.sleeper.end(!self.sleeper.channel.is_empty());
+        self.sleeper.end(|| !self.sleeper.channel.is_empty());
     }
 }
 
@@ -190,7 +191,7 @@ impl<'a> PutWait<'a> {
 
 impl Drop for PutWait<'_> {
     fn drop(&mut self) {
-        self.sleeper.end(!self.sleeper.channel.is_full(self.size));
+        self.sleeper.end(|| !self.sleeper.channel.is_full(self.size));
     }
 }
 
@@ -239,6 +240,6 @@ impl<'a> Until<'a> {
 
 impl Drop for Until<'_> {
     fn drop(&mut self) {
-        self.sleeper.end((self.is_so)(&self.sleeper.channel)); // it may have had a wake that was for another one
+        self.sleeper.end(|| (self.is_so)(&self.sleeper.channel)); // it may have had a wake that was for another one
     }
 }

@@ -24,6 +24,7 @@ pub struct Patience {
     deadline: Option<Instant>,
     slice: Duration,
     longest_slice: Duration,
+    has_slept: bool,
 }
 
 // About a microsecond: who shares the CPU comes only when it is given away. The single-step tests go through each of
@@ -58,6 +59,7 @@ impl Patience {
             deadline: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             slice,
             longest_slice,
+            has_slept: false,
         }
     }
 
@@ -65,6 +67,12 @@ impl Patience {
     #[must_use]
     pub fn has_end(&self) -> bool {
         self.deadline.is_some()
+    }
+
+    /// Whether it ever came to sleep.
+    #[must_use]
+    pub fn has_slept(&self) -> bool {
+        self.has_slept
     }
 
     /// How long to sleep now; `None` when the time is over.
@@ -79,6 +87,7 @@ impl Patience {
 
     /// Take note of how a sleep ended; true when it was a whole slice, after which it is time to look around.
     pub fn note(&mut self, slept: Slept) -> bool {
+        self.has_slept = true;
         let whole = slept == Slept::TimedOut;
         if whole {
             self.slice = (self.slice * 2).min(self.longest_slice);

@@ -42,7 +42,9 @@ impl Held {
             };
             (free && taken().is_ok()).then(|| Self { word })
         };
-        if let Some(held) = spin(|| take(0)) {
+        // Who ever slept was woken in place of others, and leaves the bit behind for them.
+        let sleepers = if patience.has_slept() { SLEEPERS } else { 0 };
+        if let Some(held) = spin(|| take(sleepers)) {
             return Ok(Step::Done(held));
         }
         let Some(slice) = patience.slice() else {

@@ -10,6 +10,7 @@ pub mod futex;
 #[path = "modelled/guarded.rs"]
 pub mod guarded;
 pub mod headroom;
+#[cfg_attr(loom, path = "modelled/line.rs")]
 pub mod line;
 pub mod liveness;
 pub mod memfd;

@@ -2,6 +2,8 @@
 
 use loom::cell::UnsafeCell;
 
+use super::shared::Shared;
+
 /// A number that whoever has the lock changes.
 pub struct Guarded(UnsafeCell<u32>);
 
@@ -23,5 +25,37 @@ impl Guarded {
             *number += 1;
             *number
         })
+    }
+}
+
+/// Bytes in shared memory, which are copied in and out.
+pub struct Bytes(UnsafeCell<Vec<u8>>);
+
+// SAFETY: as above.
+unsafe impl Sync for Bytes {}
+// SAFETY: not in shared memory at all.
+unsafe impl Shared for Bytes {
+    fn zeroes() -> Self {
+        Self(UnsafeCell::new(Vec::new()))
+    }
+}
+
+impl Bytes {
+    /// Have these there.
+    pub fn write(&self, bytes: &[u8]) {
+        self.0.with_mut(|there| {
+            // SAFETY: as above.
+            let there = unsafe { &mut *there };
+            bytes.clone_into(there);
+        });
+    }
+
+    /// Append them to a buffer.
+    pub fn read(&self, into: &mut Vec<u8>) {
+        self.0.with(|there| {
+            // SAFETY: as above.
+            let there = unsafe { &*there };
+            into.extend_from_slice(there);
+        });
     }
 }

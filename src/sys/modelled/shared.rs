@@ -7,6 +7,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::guarded::Bytes;
 use crate::atomics::{AtomicU32, AtomicU64};
 
 /// What may lie in shared memory.
@@ -114,23 +115,28 @@ impl SharedFile {
         false
     }
 
-    /// Not modelled: bytes.
+    /// Copy bytes to an offset.
     ///
     /// # Errors
-    /// Always.
-    pub fn write(&self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// None.
+    pub fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.at::<Bytes>(offset)?.write(bytes);
+        Ok(())
     }
 
-    /// As above.
+    /// Append the bytes at an offset to a buffer: as many as were written there.
     ///
     /// # Errors
-    /// Always.
-    pub fn read(&self, _offset: u64, _length: usize, _into: &mut Vec<u8>) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// When these are others.
+    pub fn read(&self, offset: u64, length: usize, into: &mut Vec<u8>) -> io::Result<()> {
+        let there = into.len();
+        self.at::<Bytes>(offset)?.read(into);
+        (into.len() == there + length)
+            .then_some(())
+            .ok_or(io::ErrorKind::InvalidData.into())
     }
 
-    /// As above.
+    /// Not modelled: mappings of bytes.
     ///
     /// # Errors
     /// Always.
