@@ -63,7 +63,8 @@ def fits(standard, ours):
     without_default = {p[0] for p in wanted if "_empty" in p[2]}
     same = [(*p[:2], w[2]) if p[0] in without_default else p for p, w in zip(same, wanted, strict=False)]
     later = ("track", "KEYWORD_ONLY", "True")  # the standard library's own, from Python 3.13 on
-    return same == wanted and all(p[1:] == ("KEYWORD_ONLY", "None") or p == later for p in more)
+    left_out = (("KEYWORD_ONLY", "None"), ("KEYWORD_ONLY", "0"))
+    return same == wanted and all(p[1:] in left_out or p == later for p in more)
 
 
 def compare_callable(where, standard, ours):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from allcores import _core
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from allcores.deadlock import Deadlock
 

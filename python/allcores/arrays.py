@@ -17,7 +17,7 @@ import operator
 
 from allcores import _arena
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself, and numpy ten times that
     from types import ModuleType
     from typing import Any, Literal, SupportsIndex

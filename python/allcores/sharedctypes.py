@@ -15,18 +15,26 @@ from __future__ import annotations
 import ctypes
 from multiprocessing import sharedctypes as _std
 from multiprocessing.reduction import ForkingPickler
-from multiprocessing.sharedctypes import SynchronizedBase
+from multiprocessing.sharedctypes import SynchronizedBase as SynchronizedBase
 from typing import Any
 
-from allcores import _arena, _core
-from allcores import context as _context
+from allcores import _arena, _core, context as _context
 from allcores._memory_view import view_of
+from allcores._standard import typed_as
 from allcores.errors import HandleError
 
 # Bound now: install() puts ours under these names in the standard module.
 _standard_synchronized = _std.synchronized
 _standard_reduce = vars(_std)["reduce_ctype"]
 _types: dict[Any, Any] = vars(_std)["typecode_to_type"]
+
+TYPE_CHECKING = __name__ == ""
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import (  # by __getattr__
+        Synchronized as Synchronized,
+        SynchronizedArray as SynchronizedArray,
+        SynchronizedString as SynchronizedString,
+    )
 
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
 
@@ -50,6 +58,7 @@ def _block_at(address: _core._Address) -> _Block:
     return _Block(_core.Memory(0, address))
 
 
+@typed_as(_std.RawValue)
 def RawValue(typecode_or_type: Any, *args: Any) -> Any:
     """Return a ctypes object in shared memory, made of ``args``, without a lock."""
     type_ = _types.get(typecode_or_type, typecode_or_type)
@@ -58,6 +67,7 @@ def RawValue(typecode_or_type: Any, *args: Any) -> Any:
     return obj
 
 
+@typed_as(_std.RawArray)
 def RawArray(typecode_or_type: Any, size_or_initializer: Any) -> Any:
     """Return a ctypes array in shared memory, of a size (zeroes) or of what an initializer has, without a lock."""
     type_ = _types.get(typecode_or_type, typecode_or_type)
@@ -68,6 +78,7 @@ def RawArray(typecode_or_type: Any, size_or_initializer: Any) -> Any:
     return obj
 
 
+@typed_as(_std.copy)
 def copy(obj: Any) -> Any:
     """Return a copy of a ctypes object, in shared memory."""
     new = _new(type(obj))
@@ -100,11 +111,13 @@ def _reduce(obj: Any) -> Any:
     return _rebuild, (type(obj), block, None)
 
 
+@typed_as(_std.Value)
 def Value(typecode_or_type: Any, *args: Any, lock: Any = True, ctx: Any = None) -> Any:
     """Return a shared ctypes object of ``typecode_or_type``, synchronized unless ``lock`` is False."""
     return _guarded(RawValue(typecode_or_type, *args), lock, ctx)
 
 
+@typed_as(_std.Array)
 def Array(typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True, ctx: Any = None) -> Any:
     """Return a shared ctypes array, synchronized unless ``lock`` is False."""
     return _guarded(RawArray(typecode_or_type, size_or_initializer), lock, ctx)
@@ -120,6 +133,7 @@ def _guarded(obj: Any, lock: Any, ctx: Any) -> Any:
     return synchronized(obj, lock, ctx)
 
 
+@typed_as(_std.synchronized)
 def synchronized(obj: Any, lock: Any = None, ctx: Any = None) -> Any:
     """Return a wrapper that guards the shared object ``obj`` with ``lock`` (default: a new RLock)."""
     ctx = ctx or _context._default_context.get_context()

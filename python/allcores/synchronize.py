@@ -26,10 +26,13 @@ from allcores import _acquire_sites, _core
 from allcores._in_arena import InArena
 from allcores._synchronize_names import Counted
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
-    from typing import Any
+    from multiprocessing.synchronize import (  # by __getattr__
+        SemLock as SemLock,
+    )
+    from typing import Any, Self
 
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 
@@ -117,7 +120,7 @@ class Lock(_Owned, _core.Lock, _std.Lock):
         name: str | None = None,
         recover: bool | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
         return super().__new__(cls, name, recover is not False, address)
 
@@ -137,7 +140,7 @@ class RLock(_Owned, _core.RLock, _std.RLock):
         name: str | None = None,
         recover: bool | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
         return super().__new__(cls, name, recover is not False, address)
 
@@ -160,7 +163,7 @@ class Semaphore(_SemLock, _core.Semaphore, _std.Semaphore):
         name: str | None = None,
         recover: bool | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists. ValueError for a value that no semaphore has."""
         return super().__new__(cls, value, _SEM_VALUE_MAX, name, bool(recover), address)
 
@@ -189,7 +192,7 @@ class BoundedSemaphore(Semaphore, _std.BoundedSemaphore):
         name: str | None = None,
         recover: bool | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists. ValueError for a value that no semaphore has."""
         return _core.Semaphore.__new__(cls, value, value, name, bool(recover), address)
 
@@ -218,7 +221,7 @@ class Condition(InArena, _core.Condition, _std.Condition):
         ctx: Any = None,
         name: str | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
         return super().__new__(cls, lock or RLock(), name, address)
 
@@ -281,7 +284,7 @@ class Condition(InArena, _core.Condition, _std.Condition):
 class Event(InArena, _core.Event, _std.Event):
     """A flag that can be waited for."""
 
-    def __new__(cls, *, ctx: Any = None, name: str | None = None, address: _core._Address | None = None) -> Any:
+    def __new__(cls, *, ctx: Any = None, name: str | None = None, address: _core._Address | None = None) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
         return super().__new__(cls, name, address)
 
@@ -314,7 +317,7 @@ class Barrier(InArena, _core.Barrier, _std.Barrier):
         ctx: Any = None,
         name: str | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
         return super().__new__(cls, parties, name, address)
 

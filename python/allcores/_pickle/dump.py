@@ -10,8 +10,7 @@ from multiprocessing import reduction
 from typing import Any
 
 from allcores import _standard
-from allcores._pickle.main_module import main_is_importable as is_importable
-from allcores._pickle.main_module import main_reference
+from allcores._pickle.main_module import main_is_importable as is_importable, main_reference
 
 __all__ = ["PICKLING_ERRORS", "Reducers", "dump", "dumps"]
 
