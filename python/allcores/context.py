@@ -19,11 +19,13 @@ from multiprocessing.context import (
     get_spawning_popen,
     set_spawning_popen,
 )
+from types import FunctionType
 
 from allcores import _arena, _core, _life, _logs, _standard
 from allcores._cpus import usable_cpus
 from allcores._segments import session
 from allcores._start_method import choice
+from allcores.errors import UnpicklableArgumentError
 from allcores.exit_reason import ExitReason
 from allcores.limits import Limits
 
@@ -90,12 +92,18 @@ class _OwnProcess(_process.BaseProcess):
 
     def start(self) -> None:
         """Start it. A daemon may do so, too: its children end with the program at the latest."""
+        if "_config" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__}.__init__() has not called super().__init__(): a process needs that first"
+            )
         method: str | None = self._start_method  # type: ignore[attr-defined]  # not in the type stubs
         if (method or _default_context.get_context()._name) != "fork":
             self._log_line = _logs.line_for_child()
         session.hand_on(self)
         try:
             _standard.as_no_daemon(super().start)
+        except UnpicklableArgumentError as error:
+            raise error.with_traceback(None)  # noqa: B904  # frames of allcores alone; its cause it has
         finally:
             self._log_line = None
         popen = self._popen  # type: ignore[attr-defined]  # not in the type stubs
@@ -396,6 +404,15 @@ class _OwnFactories(BaseContext):
                 raise ValueError(f"cannot find context for {method!r}; the start methods are: {known}")
             found._check_available()
             return found
+
+
+for _name, _function in list(vars(_OwnFactories).items()):
+    if isinstance(_function, FunctionType):
+        _function.__qualname__ = _name  # by which errors call it: Lock() takes ..., not _OwnFactories.Lock()
+for _function in vars(_OwnProcess).values():
+    if isinstance(_function, FunctionType):
+        _function.__qualname__ = f"Process.{_function.__name__}"
+del _name, _function
 
 
 class ForkContext(_OwnFactories, _std.ForkContext):

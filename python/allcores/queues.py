@@ -102,9 +102,11 @@ class _OnChannel:
         vars(self).pop("get", None)
 
     def _describe(self, room: str) -> str:
-        """Say what it is called, how many objects it has, and how many threads wait."""
+        """Say what it is called, whether it is shut down or closed, how many objects it has, how many threads wait."""
         channel = self._channel
-        return f"{channel._title(type(self).__name__)} size={channel._length()}{room} waiters={channel._waiters()}>"
+        state = (" shut down" if channel._is_shut() else "") + (" closed" if self._reader.closed else "")
+        title = channel._title(type(self).__name__)
+        return f"{title}{state} size={channel._length()}{room} waiters={channel._waiters()}>"
 
 
 class Queue(_OnChannel, _StdQueue[_T]):
@@ -199,6 +201,8 @@ class Queue(_OnChannel, _StdQueue[_T]):
         When unpickling one fails, that error is raised, and has the other objects in its attribute ``got``.
         """
         self._assert_open()
+        if isinstance(most, int) and most < 0:
+            raise ValueError(f"most must be 0 or above, or None for all that there is, not {most}")
         return self._channel.get_many(most, block, timeout)
 
     def fileno(self) -> int:

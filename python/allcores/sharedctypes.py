@@ -19,6 +19,7 @@ from multiprocessing.sharedctypes import SynchronizedBase as SynchronizedBase
 from typing import Any
 
 from allcores import _arena, _core, context as _context
+from allcores._in_arena import gone
 from allcores._memory_view import view_of
 from allcores._standard import typed_as
 from allcores.errors import HandleError
@@ -55,7 +56,10 @@ class _Block:
 
 
 def _block_at(address: _core._Address) -> _Block:
-    return _Block(_core.Memory(0, address))
+    try:
+        return _Block(_core.Memory(0, address))
+    except HandleError as error:
+        raise gone("Value or Array", error) from None
 
 
 @typed_as(_std.RawValue)

@@ -23,7 +23,7 @@ import time
 from multiprocessing import synchronize as _std
 
 from allcores import _acquire_sites, _core
-from allcores._in_arena import InArena
+from allcores._in_arena import InArena, checked_name
 from allcores._synchronize_names import Counted
 
 TYPE_CHECKING = __name__ == ""
@@ -122,7 +122,7 @@ class Lock(_Owned, _core.Lock, _std.Lock):
         address: _core._Address | None = None,
     ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, name, recover is not False, address)
+        return super().__new__(cls, checked_name(name), recover is not False, address)
 
     def __init__(self, *, ctx: Any = None, name: str | None = None, recover: bool | None = None) -> None:
         """Take what `__new__` has used."""
@@ -142,7 +142,7 @@ class RLock(_Owned, _core.RLock, _std.RLock):
         address: _core._Address | None = None,
     ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, name, recover is not False, address)
+        return super().__new__(cls, checked_name(name), recover is not False, address)
 
     def __init__(self, *, ctx: Any = None, name: str | None = None, recover: bool | None = None) -> None:
         """Take what `__new__` has used."""
@@ -165,7 +165,7 @@ class Semaphore(_SemLock, _core.Semaphore, _std.Semaphore):
         address: _core._Address | None = None,
     ) -> Self:
         """Make one, or (``address``) be a handle to one that exists. ValueError for a value that no semaphore has."""
-        return super().__new__(cls, value, _SEM_VALUE_MAX, name, bool(recover), address)
+        return super().__new__(cls, value, _SEM_VALUE_MAX, checked_name(name), bool(recover), address)
 
     def __init__(
         self, value: int = 1, *, ctx: Any = None, name: str | None = None, recover: bool | None = None
@@ -194,7 +194,7 @@ class BoundedSemaphore(Semaphore, _std.BoundedSemaphore):
         address: _core._Address | None = None,
     ) -> Self:
         """Make one, or (``address``) be a handle to one that exists. ValueError for a value that no semaphore has."""
-        return _core.Semaphore.__new__(cls, value, value, name, bool(recover), address)
+        return _core.Semaphore.__new__(cls, value, value, checked_name(name), bool(recover), address)
 
     def __repr__(self) -> str:
         """Show what it is called, and who has it or waits."""
@@ -223,7 +223,7 @@ class Condition(InArena, _core.Condition, _std.Condition):
         address: _core._Address | None = None,
     ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, lock or RLock(), name, address)
+        return super().__new__(cls, lock or RLock(), checked_name(name), address)
 
     def __init__(self, lock: Any = None, *, ctx: Any = None, name: str | None = None) -> None:
         """Have the lock's methods."""
@@ -286,7 +286,7 @@ class Event(InArena, _core.Event, _std.Event):
 
     def __new__(cls, *, ctx: Any = None, name: str | None = None, address: _core._Address | None = None) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, name, address)
+        return super().__new__(cls, checked_name(name), address)
 
     def __init__(self, *, ctx: Any = None, name: str | None = None) -> None:
         """Take what `__new__` has used."""
@@ -319,7 +319,7 @@ class Barrier(InArena, _core.Barrier, _std.Barrier):
         address: _core._Address | None = None,
     ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, parties, name, address)
+        return super().__new__(cls, parties, checked_name(name), address)
 
     def __init__(
         self,
