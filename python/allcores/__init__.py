@@ -27,9 +27,7 @@ if _sys.platform != "linux":
         "'try: import allcores as multiprocessing; except ImportError: import multiprocessing'."
     )
 
-from allcores import context as context
-from allcores import process as process
-from allcores import reduction as reduction
+from allcores import context as context, process as process, reduction as reduction
 from allcores._core import __version__ as __version__
 from allcores._cpus import usable_cpus
 from allcores._deadlocks import deadlocks
@@ -118,17 +116,14 @@ Barrier = _default.Barrier
 BoundedSemaphore = _default.BoundedSemaphore
 Condition = _default.Condition
 Event = _default.Event
-JoinableQueue = _default.JoinableQueue
 Lock = _default.Lock
 Manager = _default.Manager
 Pipe = _default.Pipe
 Pool = _default.Pool
-Queue = _default.Queue
 RLock = _default.RLock
 RawArray = _default.RawArray
 RawValue = _default.RawValue
 Semaphore = _default.Semaphore
-SimpleQueue = _default.SimpleQueue
 Value = _default.Value
 active_children = _default.active_children
 allow_connection_pickling = _default.allow_connection_pickling
@@ -145,6 +140,15 @@ reducer = _default.reducer
 set_executable = _default.set_executable
 set_forkserver_preload = _default.set_forkserver_preload
 set_start_method = _default.set_start_method
+
+TYPE_CHECKING = __name__ == ""  # importing typing costs as much as multiprocessing itself
+if TYPE_CHECKING:  # as in the stubs of multiprocessing: so ``allcores.Queue[int]`` can be an annotation
+    from allcores.queues import JoinableQueue, Queue, SimpleQueue
+else:
+    JoinableQueue = _default.JoinableQueue
+    Queue = _default.Queue
+    SimpleQueue = _default.SimpleQueue
+del TYPE_CHECKING
 
 # The levels of the package's logger that logging itself lacks; not in __all__, as in multiprocessing.
 SUBDEBUG = 5

@@ -44,6 +44,7 @@ __all__ = [
     "offer_threaded",
     "process_ended",
     "process_state",
+    "read_abandoned_waits",
     "read_deadlocks",
     "receive_ask",
     "receive_message",
@@ -549,6 +550,9 @@ class Blocked:
 
 def read_deadlocks() -> list[list[Blocked]]:
     """Return the deadlocks of the session; in each, who is blocked: the lock that one waits for the next one has."""
+
+def read_abandoned_waits() -> list[tuple[Blocked, int, str]]:
+    """Return who waits for a lock whose owner has ended with it: with that one's pid and name, 0 and "" if unknown."""
 
 def acquire_site(text: str, /) -> int:
     """Return the number by which a place in the program is known in the session; 0 when there is no room for it."""

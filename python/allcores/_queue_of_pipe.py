@@ -40,6 +40,9 @@ class PipeChannel:
         there_is: bool = self._queue._poll(timeout)
         return there_is
 
+    def _is_shut(self) -> bool:
+        return False
+
     def _join(self) -> None:
         self._queue.join()
 

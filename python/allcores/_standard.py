@@ -17,10 +17,12 @@ import types
 from multiprocessing import context, process
 from multiprocessing.reduction import ForkingPickler
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Iterator, Sequence
-    from typing import Any
+    from typing import Any, TypeVar
+
+    _F = TypeVar("_F")
 
 __all__ = [
     "as_no_daemon",
@@ -53,6 +55,7 @@ __all__ = [
     "spawn_program",
     "stowaways",
     "stream_numbers_taken",
+    "typed_as",
     "with_other_names",
 ]
 
@@ -419,3 +422,8 @@ def with_other_names(function: Any, **names: Any) -> Any:
         function.__qualname__,
     )
     return twin
+
+
+def typed_as(standard: _F) -> Callable[[Any], _F]:
+    """Let type checkers see a function as ``standard``, overloads and all; it stays as it is."""
+    return lambda function: function

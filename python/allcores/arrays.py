@@ -17,7 +17,7 @@ import operator
 
 from allcores import _arena
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself, and numpy ten times that
     from types import ModuleType
     from typing import Any, Literal, SupportsIndex
@@ -95,8 +95,11 @@ def empty(
         raise ValueError(f"order must be 'C' or 'F', not {order!r}")
     one = numpy.empty(1, dtype)  # so numpy says what it makes of a dtype with a shape, or text of no length
     _without_objects(one.dtype)
-    lengths = (shape,) if hasattr(shape, "__index__") else tuple(shape)
-    extents = (*map(operator.index, lengths), *one.shape[1:])
+    try:
+        lengths = (shape,) if hasattr(shape, "__index__") else tuple(shape)
+        extents = (*map(operator.index, lengths), *one.shape[1:])
+    except TypeError:
+        raise TypeError(f"shape must be an integer or a tuple of integers, not {shape!r}") from None
     if min(extents, default=0) < 0:
         raise ValueError(f"the shape {extents} has a negative dimension")
     made: SharedArray = ours.made(extents, one.dtype, order, name)

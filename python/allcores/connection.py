@@ -17,16 +17,20 @@ from __future__ import annotations
 import io
 import os
 import socket
-from multiprocessing import connection as _std
-from multiprocessing import reduction
+from multiprocessing import connection as _std, reduction
 from multiprocessing.connection import Client, Listener, wait
 from multiprocessing.context import BufferTooShort
 
 from allcores import _core
 from allcores._in_arena import Channel
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from multiprocessing.connection import (  # by __getattr__
+        Connection as Connection,
+        answer_challenge as answer_challenge,
+        deliver_challenge as deliver_challenge,
+    )
     from typing import Any
 
     from typing_extensions import Buffer

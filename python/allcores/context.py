@@ -8,9 +8,7 @@ there in every child; the contexts here only translate it to their own kind and 
 from __future__ import annotations
 
 import sys
-from multiprocessing import context as _std
-from multiprocessing import process as _process
-from multiprocessing import reduction
+from multiprocessing import context as _std, process as _process, reduction
 from multiprocessing.context import (
     AuthenticationError,
     BaseContext,
@@ -21,18 +19,20 @@ from multiprocessing.context import (
     get_spawning_popen,
     set_spawning_popen,
 )
+from types import FunctionType
 
 from allcores import _arena, _core, _life, _logs, _standard
 from allcores._cpus import usable_cpus
 from allcores._segments import session
 from allcores._start_method import choice
+from allcores.errors import UnpicklableArgumentError
 from allcores.exit_reason import ExitReason
 from allcores.limits import Limits
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""  # where jedi sees False, it completes nothing that is imported below
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any, ClassVar
+    from typing import Any, ClassVar, Literal, overload
 
     from allcores import connection, managers, pool, popen_warm, queues, synchronize
 
@@ -92,12 +92,18 @@ class _OwnProcess(_process.BaseProcess):
 
     def start(self) -> None:
         """Start it. A daemon may do so, too: its children end with the program at the latest."""
+        if "_config" not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__}.__init__() has not called super().__init__(): a process needs that first"
+            )
         method: str | None = self._start_method  # type: ignore[attr-defined]  # not in the type stubs
         if (method or _default_context.get_context()._name) != "fork":
             self._log_line = _logs.line_for_child()
         session.hand_on(self)
         try:
             _standard.as_no_daemon(super().start)
+        except UnpicklableArgumentError as error:
+            raise error.with_traceback(None)  # noqa: B904  # frames of allcores alone; its cause it has
         finally:
             self._log_line = None
         popen = self._popen  # type: ignore[attr-defined]  # not in the type stubs
@@ -232,6 +238,9 @@ class Process(_OwnProcess, _std.Process):
 class _OwnFactories(BaseContext):
     """What our contexts make differently; the rest of the interface is BaseContext's."""
 
+    _name: str
+    Process: ClassVar[type[_OwnProcess]]
+
     def cpu_count(self) -> int:
         """Return how many CPUs this process may use, by its affinity and the quota of its cgroup."""
         return usable_cpus()
@@ -298,42 +307,48 @@ class _OwnFactories(BaseContext):
 
         return Pipe(duplex)
 
-    def Queue(self, maxsize: int = 0, *, maxbytes: int = 0, name: str | None = None) -> queues.Queue:
+    def Queue(self, maxsize: int = 0, *, maxbytes: int = 0, name: str | None = None) -> queues.Queue[Any]:
         """Return a queue of objects, ``maxsize`` of them, and ``maxbytes`` in all, at most if these are above 0."""
         from allcores.queues import Queue
 
         return Queue(maxsize, maxbytes=maxbytes, ctx=self.get_context(), name=name)
 
-    def JoinableQueue(self, maxsize: int = 0, *, maxbytes: int = 0, name: str | None = None) -> queues.JoinableQueue:
+    def JoinableQueue(
+        self, maxsize: int = 0, *, maxbytes: int = 0, name: str | None = None
+    ) -> queues.JoinableQueue[Any]:
         """Return a queue of tasks, which can be waited for."""
         from allcores.queues import JoinableQueue
 
         return JoinableQueue(maxsize, maxbytes=maxbytes, ctx=self.get_context(), name=name)
 
-    def SimpleQueue(self, *, name: str | None = None) -> queues.SimpleQueue:
+    def SimpleQueue(self, *, name: str | None = None) -> queues.SimpleQueue[Any]:
         """Return a queue of any number of objects, with few methods."""
         from allcores.queues import SimpleQueue
 
         return SimpleQueue(ctx=self.get_context(), name=name)
 
+    @_standard.typed_as(BaseContext.RawValue)
     def RawValue(self, typecode_or_type: Any, *args: Any) -> Any:
         """Return a ctypes object in shared memory, without a lock."""
         from allcores.sharedctypes import RawValue
 
         return RawValue(typecode_or_type, *args)
 
+    @_standard.typed_as(BaseContext.RawArray)
     def RawArray(self, typecode_or_type: Any, size_or_initializer: Any) -> Any:
         """Return a ctypes array in shared memory, without a lock."""
         from allcores.sharedctypes import RawArray
 
         return RawArray(typecode_or_type, size_or_initializer)
 
+    @_standard.typed_as(BaseContext.Value)
     def Value(self, typecode_or_type: Any, *args: Any, lock: Any = True) -> Any:
         """Return a ctypes object in shared memory, with a lock unless that is False."""
         from allcores.sharedctypes import Value
 
         return Value(typecode_or_type, *args, lock=lock, ctx=self.get_context())
 
+    @_standard.typed_as(BaseContext.Array)
     def Array(self, typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True) -> Any:
         """Return a ctypes array in shared memory, with a lock unless that is False."""
         from allcores.sharedctypes import Array
@@ -360,17 +375,44 @@ class _OwnFactories(BaseContext):
 
         return Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context())
 
-    def get_context(self, method: str | None = None) -> Any:
-        """Return the context of a start method: 'warm', 'fork', 'spawn' or 'forkserver'; this one for None."""
-        if method is None:
-            return self
-        # Libraries such as loky register contexts of their own with the standard library.
-        found = _concrete_contexts.get(method) or _standard.concrete_contexts.get(method)
-        if found is None:
-            known = ", ".join(sorted(_concrete_contexts.keys() | _standard.concrete_contexts.keys()))
-            raise ValueError(f"cannot find context for {method!r}; the start methods are: {known}")
-        found._check_available()
-        return found
+    if TYPE_CHECKING:  # its overloads, in the order of BaseContext's
+
+        @overload  # type: ignore[override]  # one more: warm
+        def get_context(self, method: None = None) -> DefaultContext: ...
+        @overload
+        def get_context(self, method: Literal["spawn"]) -> SpawnContext: ...
+        @overload
+        def get_context(self, method: Literal["fork"]) -> ForkContext: ...
+        @overload
+        def get_context(self, method: Literal["forkserver"]) -> ForkServerContext: ...
+        @overload
+        def get_context(self, method: Literal["warm"]) -> WarmContext: ...
+        @overload
+        def get_context(self, method: str | None) -> _OwnFactories: ...
+        def get_context(self, method: str | None = None) -> Any: ...
+
+    else:
+
+        def get_context(self, method: str | None = None) -> Any:
+            """Return the context of a start method: 'warm', 'fork', 'spawn' or 'forkserver'; this one for None."""
+            if method is None:
+                return self
+            # Libraries such as loky register contexts of their own with the standard library.
+            found = _concrete_contexts.get(method) or _standard.concrete_contexts.get(method)
+            if found is None:
+                known = ", ".join(sorted(_concrete_contexts.keys() | _standard.concrete_contexts.keys()))
+                raise ValueError(f"cannot find context for {method!r}; the start methods are: {known}")
+            found._check_available()
+            return found
+
+
+for _name, _function in list(vars(_OwnFactories).items()):
+    if isinstance(_function, FunctionType):
+        _function.__qualname__ = _name  # by which errors call it: Lock() takes ..., not _OwnFactories.Lock()
+for _function in vars(_OwnProcess).values():
+    if isinstance(_function, FunctionType):
+        _function.__qualname__ = f"Process.{_function.__name__}"
+del _name, _function
 
 
 class ForkContext(_OwnFactories, _std.ForkContext):
@@ -420,14 +462,16 @@ class DefaultContext(_OwnFactories, _std.DefaultContext):
         """Use ``context`` until somebody chooses."""
         self._default_context: Any = context
 
-    def get_context(self, method: str | None = None) -> Any:
-        """Return the context of a start method: 'warm', 'fork', 'spawn' or 'forkserver'; the one in force for None."""
-        if method is None:
-            method = choice.explicit()
+    if not TYPE_CHECKING:
+
+        def get_context(self, method: str | None = None) -> Any:
+            """Return the context of a start method: 'warm', 'fork', 'spawn', 'forkserver'; that in force for None."""
             if method is None:
-                choice.settle()
-                return self._default_context
-        return super().get_context(method)
+                method = choice.explicit()
+                if method is None:
+                    choice.settle()
+                    return self._default_context
+            return super().get_context(method)
 
     def set_start_method(self, method: str | None, force: bool = False) -> None:
         """Set the start method, once per program, before anything else is used.
@@ -438,6 +482,7 @@ class DefaultContext(_OwnFactories, _std.DefaultContext):
             raise RuntimeError("context has already been set")
         choice.choose(None if method is None and force else self.get_context(method))
 
+    @_standard.typed_as(_std.DefaultContext.get_start_method)
     def get_start_method(self, allow_none: bool = False) -> Any:
         """Return the name of the start method in force; None if that is still open and ``allow_none`` is true."""
         if allow_none and not choice.is_settled:

@@ -15,17 +15,22 @@ class Party:
     """As `Process.name`."""
     pid: int
     thread_id: int
-    """As `threading.get_native_id`; the pid, for a process's main thread."""
+    """As `threading.get_native_id`; the pid, for a process's main thread. 0 of a process that has ended."""
+    has_ended: bool = False
+    """Whether the process has ended; its pid is 0 then if nobody knows it any more."""
 
     def __str__(self) -> str:
         """Say who it is."""
+        if self.has_ended:
+            who = f"{self.process_name or 'a process'} (pid {self.pid})" if self.pid else "a process"
+            return f"{who} that has ended"
         thread = "" if self.thread_id == self.pid else f", thread {self.thread_id}"
         return f"{self.process_name or 'a process'} (pid {self.pid}{thread})"
 
 
 @dataclass(frozen=True)
 class Wait:
-    """A thread that waits for a lock which another one, or itself, has."""
+    """A thread that waits for a lock which another one, or itself, has, or a process that has ended."""
 
     waiter: Party
     holder: Party
@@ -56,7 +61,10 @@ class Wait:
 
 @dataclass(frozen=True)
 class Deadlock:
-    """Threads each of which waits for a lock that the next one has, the last one for a lock of the first one.
+    """Threads that wait for locks, none of which will be released as things are.
+
+    Either each waits for a lock that the next one has, the last one for a lock of the first one. Or all wait for the
+    same lock, which a process had when it ended without releasing it (`is_abandoned`).
 
     None of them goes on, unless one that waits for a limited time gives up, one is killed, or somebody else releases a
     Lock that is not his, as programs do which use a Lock as a signal.
@@ -64,10 +72,18 @@ class Deadlock:
 
     waits: tuple[Wait, ...]
 
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether it is about a lock that a process which has ended has left locked."""
+        return any(wait.holder.has_ended for wait in self.waits)
+
     def __str__(self) -> str:
         """Say who waits for what, who has it, and what can be done."""
         number = len(self.waits)
-        if number == 1:
+        if self.is_abandoned:
+            head = "lock that was left locked"
+            advice = "release it before its process ends, best by 'with lock:'; any thread may release a Lock even now"
+        elif number == 1:
             head, advice = "deadlock of a thread with itself", "an RLock can be acquired again by its owner"
         else:
             head, advice = f"deadlock of {number} threads", "acquire these locks in the same order everywhere"

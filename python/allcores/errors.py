@@ -18,7 +18,7 @@ import os
 import pickle
 import signal
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 

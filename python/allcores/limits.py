@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterable
 

@@ -10,9 +10,17 @@ from multiprocessing import managers as _std
 from multiprocessing.managers import BaseProxy, Namespace, RemoteError, Token
 from typing import Any
 
-from allcores import _standard
-from allcores import context as _context
-from allcores import shared_memory as _shared_memory
+from allcores import _standard, context as _context, shared_memory as _shared_memory
+
+TYPE_CHECKING = __name__ == ""
+if TYPE_CHECKING:
+    from multiprocessing.managers import (  # by __getattr__
+        BaseListProxy as BaseListProxy,
+        DictProxy as DictProxy,
+        ListProxy as ListProxy,
+        Server as Server,
+        ValueProxy as ValueProxy,
+    )
 
 __all__ = [
     "BaseManager",

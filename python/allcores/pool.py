@@ -10,10 +10,23 @@ from collections.abc import Callable, Iterable
 from multiprocessing import pool as _std
 from typing import Any
 
-from allcores import context as _context
-from allcores import queues
+from allcores import context as _context, queues
 from allcores._cpus import usable_cpus
 from allcores._pickle.dump import dumps
+
+TYPE_CHECKING = __name__ == ""
+if TYPE_CHECKING:
+    from multiprocessing.pool import (  # by __getattr__
+        CLOSE as CLOSE,
+        INIT as INIT,
+        RUN as RUN,
+        TERMINATE as TERMINATE,
+        ApplyResult as ApplyResult,
+        AsyncResult as AsyncResult,
+        IMapIterator as IMapIterator,
+        IMapUnorderedIterator as IMapUnorderedIterator,
+        MapResult as MapResult,
+    )
 
 __all__ = ["Pool", "ThreadPool"]
 

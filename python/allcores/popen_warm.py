@@ -11,7 +11,7 @@ from allcores._pickle.process_object import encode, refuse_while_importing_main
 from allcores._zygote.client import session
 from allcores._zygote.inherited import InheritedDescriptor
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from multiprocessing.process import BaseProcess
 

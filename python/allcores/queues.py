@@ -19,15 +19,27 @@ import queue as _threads_queue
 import threading
 from multiprocessing import queues as _std
 from queue import Empty, Full
+from types import GenericAlias
 
 from allcores._in_arena import Channel
 from allcores._readable import readable
 from allcores.synchronize import _SEM_VALUE_MAX
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterable, Iterator
-    from typing import Any
+    from multiprocessing.queues import (
+        JoinableQueue as _StdJoinableQueue,
+        Queue as _StdQueue,
+        SimpleQueue as _StdSimpleQueue,
+    )
+    from typing import Any, TypeVar
+
+    _T = TypeVar("_T")
+else:
+    # The standard library's, which are generic in the stubs alone before Python 3.12.
+    _T = None
+    _StdQueue, _StdJoinableQueue, _StdSimpleQueue = {_T: _std.Queue}, {_T: _std.JoinableQueue}, {_T: _std.SimpleQueue}
 
 __all__ = ["Empty", "Full", "JoinableQueue", "Queue", "ShutDown", "SimpleQueue"]
 
@@ -90,18 +102,23 @@ class _OnChannel:
         vars(self).pop("get", None)
 
     def _describe(self, room: str) -> str:
-        """Say what it is called, how many objects it has, and how many threads wait."""
+        """Say what it is called, whether it is shut down or closed, how many objects it has, how many threads wait."""
         channel = self._channel
-        return f"{channel._title(type(self).__name__)} size={channel._length()}{room} waiters={channel._waiters()}>"
+        state = (" shut down" if channel._is_shut() else "") + (" closed" if self._reader.closed else "")
+        title = channel._title(type(self).__name__)
+        return f"{title}{state} size={channel._length()}{room} waiters={channel._waiters()}>"
 
 
-class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
+class Queue(_OnChannel, _StdQueue[_T]):
     """A queue of objects that any process and thread puts into and gets from; see the module.
 
     ``maxsize`` is how many objects there can be, above 0; otherwise any number. ``maxbytes`` is how many bytes they can
     have in all, pickled and with large buffers, 8 to 16 more for each object; one object can have more, alone. ``name``
     is shown in `repr`.
     """
+
+    if not TYPE_CHECKING:
+        __class_getitem__ = classmethod(GenericAlias)
 
     def __init__(self, maxsize: int = 0, *, maxbytes: int = 0, ctx: Any = None, name: str | None = None) -> None:
         """Make an empty one. ``ctx`` is taken as the standard library takes it."""
@@ -127,7 +144,7 @@ class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the
             channel: Any = PipeChannel(kind, state)
             self._have(state[1], channel)
 
-    def put(self, obj: Any, block: bool = True, timeout: float | None = None) -> None:
+    def put(self, obj: _T, block: bool = True, timeout: float | None = None) -> None:
         """Put an object. `queue.Full` when there was no room in ``timeout`` seconds, or at once unless ``block``.
 
         What the object's pickling raises is raised here, and nothing is put.
@@ -140,16 +157,17 @@ class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the
         except Exception as error:
             self._on_queue_feeder_error(error, obj)
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+    def get(self, block: bool = True, timeout: float | None = None) -> _T:
         """Get an object. `queue.Empty` when there was none in ``timeout`` seconds, or at once unless ``block``."""
         self._assert_open()
-        return self._channel.get(block, timeout)
+        obj: _T = self._channel.get(block, timeout)
+        return obj
 
-    def put_nowait(self, obj: Any) -> None:
+    def put_nowait(self, obj: _T) -> None:
         """Put an object, or raise `queue.Full` at once."""
         return self.put(obj, False)
 
-    def get_nowait(self) -> Any:
+    def get_nowait(self) -> _T:
         """Get an object, or raise `queue.Empty` at once."""
         return self.get(False)
 
@@ -165,7 +183,7 @@ class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the
         """Tell whether there is no room just now."""
         return self._channel._is_full()
 
-    def put_many(self, objects: Iterable[Any], block: bool = True, timeout: float | None = None) -> None:
+    def put_many(self, objects: Iterable[_T], block: bool = True, timeout: float | None = None) -> None:
         """Put objects in their order, faster than one by one. What pickling them raises is raised before any is put.
 
         `queue.Full` when there was no room for all in ``timeout`` seconds, or at once unless ``block``; its first
@@ -177,12 +195,14 @@ class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the
         if count < len(objects):
             raise Full(count)
 
-    def get_many(self, most: int | None = None, block: bool = True, timeout: float | None = None) -> list[Any]:
+    def get_many(self, most: int | None = None, block: bool = True, timeout: float | None = None) -> list[_T]:
         """Get what there is, ``most`` objects at most, faster than one by one; waits for the first one as `get`.
 
         When unpickling one fails, that error is raised, and has the other objects in its attribute ``got``.
         """
         self._assert_open()
+        if isinstance(most, int) and most < 0:
+            raise ValueError(f"most must be 0 or above, or None for all that there is, not {most}")
         return self._channel.get_many(most, block, timeout)
 
     def fileno(self) -> int:
@@ -193,7 +213,7 @@ class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the
         """
         return self._channel._listen(False)
 
-    async def aget(self) -> Any:
+    async def aget(self) -> _T:
         """Get an object; other coroutines run while there is none. No thread, and cancelling it takes nothing."""
         while True:
             try:
@@ -201,7 +221,7 @@ class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the
             except Empty:
                 await readable(self._channel._listen(False))
 
-    async def aput(self, obj: Any) -> None:
+    async def aput(self, obj: _T) -> None:
         """Put an object; other coroutines run while there is no room. No thread, and cancelling it puts nothing."""
         while True:
             try:
@@ -209,7 +229,7 @@ class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the
             except Full:
                 await readable(self._channel._listen(True))
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[_T]:
         """Get objects until the queue is shut down and empty."""
         try:
             while True:
@@ -254,7 +274,7 @@ class Queue(_OnChannel, _std.Queue):  # type: ignore[type-arg]  # a class of the
         return self._describe("" if self._maxsize == _SEM_VALUE_MAX else f"/{self._maxsize}")
 
 
-class JoinableQueue(Queue, _std.JoinableQueue):  # type: ignore[type-arg]  # a class of the standard library
+class JoinableQueue(Queue[_T], _StdJoinableQueue[_T]):
     """A queue whose objects are tasks: who got one says `task_done`, and `join` waits until that was said of all."""
 
     def task_done(self) -> None:
@@ -267,7 +287,7 @@ class JoinableQueue(Queue, _std.JoinableQueue):  # type: ignore[type-arg]  # a c
         self._channel._join()
 
 
-class SimpleQueue(_OnChannel, _std.SimpleQueue):  # type: ignore[type-arg]  # a class of the standard library, not of the stubs
+class SimpleQueue(_OnChannel, _StdSimpleQueue[_T]):
     """A queue of any number of objects, with few methods."""
 
     def __init__(self, *, ctx: Any = None, name: str | None = None) -> None:
@@ -290,13 +310,14 @@ class SimpleQueue(_OnChannel, _std.SimpleQueue):  # type: ignore[type-arg]  # a 
         """Be a handle to the queue that was sent."""
         self._have(*state)
 
-    def put(self, obj: Any) -> None:
+    def put(self, obj: _T) -> None:
         """Put an object."""
         self._writer.send(obj)
 
-    def get(self) -> Any:
+    def get(self) -> _T:
         """Get an object; wait until there is one."""
-        return self._reader.recv()
+        obj: _T = self._reader.recv()
+        return obj
 
     def empty(self) -> bool:
         """Tell whether there is nothing to get just now."""

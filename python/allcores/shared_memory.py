@@ -11,7 +11,7 @@ import _posixshmem
 import mmap
 import os
 from multiprocessing import shared_memory as _std
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from allcores import _standard
 from allcores._segments import held, leftovers, owner, segment, session
@@ -99,7 +99,10 @@ class SharedMemory(_std.SharedMemory):
             _posixshmem.shm_unlink(self._name)
 
 
-class ShareableList(_std.ShareableList[Any]):
+_Element = TypeVar("_Element", int, float, bool, str, bytes, None)
+
+
+class ShareableList(_std.ShareableList[_Element]):
     """A list of fixed length in a block of shared memory, of int, float, bool, str, bytes and None.
 
     >>> from allcores.shared_memory import ShareableList
@@ -110,7 +113,10 @@ class ShareableList(_std.ShareableList[Any]):
     >>> numbers.shm.close(); numbers.shm.unlink()
     """
 
-    __init__ = _standard.with_other_names(_std.ShareableList.__init__, SharedMemory=SharedMemory)
+    shm: SharedMemory
+
+    if not TYPE_CHECKING:  # it has overloads
+        __init__ = _standard.with_other_names(_std.ShareableList.__init__, SharedMemory=SharedMemory)
 
 
 def __getattr__(name: str) -> Any:

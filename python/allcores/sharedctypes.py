@@ -15,18 +15,27 @@ from __future__ import annotations
 import ctypes
 from multiprocessing import sharedctypes as _std
 from multiprocessing.reduction import ForkingPickler
-from multiprocessing.sharedctypes import SynchronizedBase
+from multiprocessing.sharedctypes import SynchronizedBase as SynchronizedBase
 from typing import Any
 
-from allcores import _arena, _core
-from allcores import context as _context
+from allcores import _arena, _core, context as _context
+from allcores._in_arena import gone
 from allcores._memory_view import view_of
+from allcores._standard import typed_as
 from allcores.errors import HandleError
 
 # Bound now: install() puts ours under these names in the standard module.
 _standard_synchronized = _std.synchronized
 _standard_reduce = vars(_std)["reduce_ctype"]
 _types: dict[Any, Any] = vars(_std)["typecode_to_type"]
+
+TYPE_CHECKING = __name__ == ""
+if TYPE_CHECKING:
+    from multiprocessing.sharedctypes import (  # by __getattr__
+        Synchronized as Synchronized,
+        SynchronizedArray as SynchronizedArray,
+        SynchronizedString as SynchronizedString,
+    )
 
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
 
@@ -47,9 +56,13 @@ class _Block:
 
 
 def _block_at(address: _core._Address) -> _Block:
-    return _Block(_core.Memory(0, address))
+    try:
+        return _Block(_core.Memory(0, address))
+    except HandleError as error:
+        raise gone("Value or Array", error) from None
 
 
+@typed_as(_std.RawValue)
 def RawValue(typecode_or_type: Any, *args: Any) -> Any:
     """Return a ctypes object in shared memory, made of ``args``, without a lock."""
     type_ = _types.get(typecode_or_type, typecode_or_type)
@@ -58,6 +71,7 @@ def RawValue(typecode_or_type: Any, *args: Any) -> Any:
     return obj
 
 
+@typed_as(_std.RawArray)
 def RawArray(typecode_or_type: Any, size_or_initializer: Any) -> Any:
     """Return a ctypes array in shared memory, of a size (zeroes) or of what an initializer has, without a lock."""
     type_ = _types.get(typecode_or_type, typecode_or_type)
@@ -68,6 +82,7 @@ def RawArray(typecode_or_type: Any, size_or_initializer: Any) -> Any:
     return obj
 
 
+@typed_as(_std.copy)
 def copy(obj: Any) -> Any:
     """Return a copy of a ctypes object, in shared memory."""
     new = _new(type(obj))
@@ -100,11 +115,13 @@ def _reduce(obj: Any) -> Any:
     return _rebuild, (type(obj), block, None)
 
 
+@typed_as(_std.Value)
 def Value(typecode_or_type: Any, *args: Any, lock: Any = True, ctx: Any = None) -> Any:
     """Return a shared ctypes object of ``typecode_or_type``, synchronized unless ``lock`` is False."""
     return _guarded(RawValue(typecode_or_type, *args), lock, ctx)
 
 
+@typed_as(_std.Array)
 def Array(typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True, ctx: Any = None) -> Any:
     """Return a shared ctypes array, synchronized unless ``lock`` is False."""
     return _guarded(RawArray(typecode_or_type, size_or_initializer), lock, ctx)
@@ -120,6 +137,7 @@ def _guarded(obj: Any, lock: Any, ctx: Any) -> Any:
     return synchronized(obj, lock, ctx)
 
 
+@typed_as(_std.synchronized)
 def synchronized(obj: Any, lock: Any = None, ctx: Any = None) -> Any:
     """Return a wrapper that guards the shared object ``obj`` with ``lock`` (default: a new RLock)."""
     ctx = ctx or _context._default_context.get_context()

@@ -23,13 +23,16 @@ import time
 from multiprocessing import synchronize as _std
 
 from allcores import _acquire_sites, _core
-from allcores._in_arena import InArena
+from allcores._in_arena import InArena, checked_name
 from allcores._synchronize_names import Counted
 
-TYPE_CHECKING = False
+TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
-    from typing import Any
+    from multiprocessing.synchronize import (  # by __getattr__
+        SemLock as SemLock,
+    )
+    from typing import Any, Self
 
 __all__ = ["Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"]
 
@@ -117,9 +120,9 @@ class Lock(_Owned, _core.Lock, _std.Lock):
         name: str | None = None,
         recover: bool | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, name, recover is not False, address)
+        return super().__new__(cls, checked_name(name), recover is not False, address)
 
     def __init__(self, *, ctx: Any = None, name: str | None = None, recover: bool | None = None) -> None:
         """Take what `__new__` has used."""
@@ -137,9 +140,9 @@ class RLock(_Owned, _core.RLock, _std.RLock):
         name: str | None = None,
         recover: bool | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, name, recover is not False, address)
+        return super().__new__(cls, checked_name(name), recover is not False, address)
 
     def __init__(self, *, ctx: Any = None, name: str | None = None, recover: bool | None = None) -> None:
         """Take what `__new__` has used."""
@@ -160,9 +163,9 @@ class Semaphore(_SemLock, _core.Semaphore, _std.Semaphore):
         name: str | None = None,
         recover: bool | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists. ValueError for a value that no semaphore has."""
-        return super().__new__(cls, value, _SEM_VALUE_MAX, name, bool(recover), address)
+        return super().__new__(cls, value, _SEM_VALUE_MAX, checked_name(name), bool(recover), address)
 
     def __init__(
         self, value: int = 1, *, ctx: Any = None, name: str | None = None, recover: bool | None = None
@@ -189,9 +192,9 @@ class BoundedSemaphore(Semaphore, _std.BoundedSemaphore):
         name: str | None = None,
         recover: bool | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists. ValueError for a value that no semaphore has."""
-        return _core.Semaphore.__new__(cls, value, value, name, bool(recover), address)
+        return _core.Semaphore.__new__(cls, value, value, checked_name(name), bool(recover), address)
 
     def __repr__(self) -> str:
         """Show what it is called, and who has it or waits."""
@@ -218,9 +221,9 @@ class Condition(InArena, _core.Condition, _std.Condition):
         ctx: Any = None,
         name: str | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, lock or RLock(), name, address)
+        return super().__new__(cls, lock or RLock(), checked_name(name), address)
 
     def __init__(self, lock: Any = None, *, ctx: Any = None, name: str | None = None) -> None:
         """Have the lock's methods."""
@@ -281,9 +284,9 @@ class Condition(InArena, _core.Condition, _std.Condition):
 class Event(InArena, _core.Event, _std.Event):
     """A flag that can be waited for."""
 
-    def __new__(cls, *, ctx: Any = None, name: str | None = None, address: _core._Address | None = None) -> Any:
+    def __new__(cls, *, ctx: Any = None, name: str | None = None, address: _core._Address | None = None) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, name, address)
+        return super().__new__(cls, checked_name(name), address)
 
     def __init__(self, *, ctx: Any = None, name: str | None = None) -> None:
         """Take what `__new__` has used."""
@@ -314,9 +317,9 @@ class Barrier(InArena, _core.Barrier, _std.Barrier):
         ctx: Any = None,
         name: str | None = None,
         address: _core._Address | None = None,
-    ) -> Any:
+    ) -> Self:
         """Make one, or (``address``) be a handle to one that exists."""
-        return super().__new__(cls, parties, name, address)
+        return super().__new__(cls, parties, checked_name(name), address)
 
     def __init__(
         self,

@@ -2,9 +2,10 @@
 
 use pyo3::prelude::*;
 
-use super::arena::{arena, arena_if_any, raise};
+use super::arena::{arena, arena_if_any, raise, waiting};
 use crate::registry::deadlocks;
 use crate::registry::sites::Site;
+use crate::sync::abandoned;
 use crate::sys::liveness::now_since_boot;
 
 /// A thread that waits for a lock which the next one of its deadlock has.
@@ -53,6 +54,20 @@ fn read_deadlocks(py: Python<'_>) -> PyResult<Vec<Vec<Blocked>>> {
         .collect())
 }
 
+/// Return who waits for a lock whose owner has ended with it: with that one's pid and name, 0 and nothing if unknown.
+#[pyfunction]
+fn read_abandoned_waits(py: Python<'_>) -> PyResult<Vec<(Blocked, u32, String)>> {
+    let Some(arena) = arena_if_any() else {
+        return Ok(Vec::new());
+    };
+    let found = waiting(py, |pause| arena.abandoned_waits(pause))?;
+    let tell = |one: abandoned::Abandoned| {
+        let (pid, name) = one.owner.map_or((0, String::new()), |owner| (owner.pid, owner.name));
+        (one.blocked.into(), pid, name)
+    };
+    Ok(found.into_iter().map(tell).collect())
+}
+
 /// Return the number by which a place in the program is known in the session; 0 when there is no room for it.
 #[pyfunction]
 #[pyo3(signature = (text, /))]
@@ -63,6 +78,7 @@ fn acquire_site(py: Python<'_>, text: &str) -> PyResult<u32> {
 
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(read_deadlocks, module)?)?;
+    module.add_function(wrap_pyfunction!(read_abandoned_waits, module)?)?;
     module.add_function(wrap_pyfunction!(acquire_site, module)?)?;
     module.add_class::<Blocked>()?;
     Ok(())

@@ -1,5 +1,6 @@
 //! Locks and what waits: see the README in this folder.
 
+pub mod abandoned;
 pub mod barrier;
 pub mod condition;
 pub mod event;

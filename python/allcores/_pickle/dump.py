@@ -8,8 +8,7 @@ import pickle
 from multiprocessing import reduction
 
 from allcores import _standard
-from allcores._pickle.main_module import main_is_importable as is_importable
-from allcores._pickle.main_module import main_reference
+from allcores._pickle.main_module import main_is_importable as is_importable, main_reference
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself

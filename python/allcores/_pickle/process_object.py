@@ -11,6 +11,7 @@ from allcores._pickle.main_module import main_is_importable
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
+    from types import TracebackType
 
     from allcores._pickle.main_module import MainLook
 
@@ -39,8 +40,20 @@ def encode(process_obj: BaseProcess, main: MainLook, forget: Callable[[], None])
     except PICKLING_ERRORS as error:
         from allcores._pickle.culprit import explain
 
-        raise explain(process_obj, error, main_is_importable=importable) from error
+        explained = explain(process_obj, error, main_is_importable=importable)
+        raise explained from error.with_traceback(_frames_of_the_program(error.__traceback__))
     return buffer.getvalue()
+
+
+def _frames_of_the_program(traceback: TracebackType | None) -> TracebackType | None:
+    """Return what is left of a traceback without the picklers' frames it begins with: a __reduce__ that has failed."""
+    while traceback is not None and _is_inside(traceback.tb_frame.f_globals.get("__name__", "")):
+        traceback = traceback.tb_next
+    return traceback
+
+
+def _is_inside(module: str) -> bool:
+    return module.partition(".")[0] in ("allcores", "cloudpickle", "copyreg", "multiprocessing", "pickle")
 
 
 def refuse_while_importing_main() -> None:

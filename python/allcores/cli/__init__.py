@@ -7,6 +7,7 @@ start as fast as under ``python``.
 from __future__ import annotations
 
 import _signal
+import os
 import sys
 
 __all__ = ["complain", "main", "show_usage", "usage_error"]
@@ -55,6 +56,9 @@ def main(blocked_before: set[int]) -> int:
 
         print(f"allcores {__version__}")
         return 0
+    if command in ("-m", "-c") or os.path.exists(command):
+        words = " ".join(sys.argv[1:])
+        return usage_error(f"there is no command {command!r}. Did you mean: allcores run {words}")
     return usage_error(f"there is no command {command!r}; those there are: 'run' and 'clean'")
 
 

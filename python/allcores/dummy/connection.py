@@ -7,4 +7,11 @@ import sys
 from multiprocessing.dummy import connection as _standard
 from multiprocessing.dummy.connection import *  # noqa: F403  (what an editor sees)
 
+TYPE_CHECKING = __name__ == ""
+if TYPE_CHECKING:  # what an editor sees, besides
+    from multiprocessing.dummy.connection import (
+        Connection as Connection,
+        families as families,
+    )
+
 sys.modules[__name__] = _standard
