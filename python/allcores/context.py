@@ -25,6 +25,7 @@ from allcores import _arena, _core, _life, _logs, _standard
 from allcores._cpus import usable_cpus
 from allcores._segments import session
 from allcores._start_method import choice
+from allcores._unguarded import refuse_while_importing_main
 from allcores.errors import UnpicklableArgumentError
 from allcores.exit_reason import ExitReason
 from allcores.limits import Limits
@@ -183,6 +184,7 @@ class SpawnProcess(_OwnProcess, _std.SpawnProcess):
 
     @staticmethod
     def _Popen(process_obj: _process.BaseProcess) -> Any:
+        refuse_while_importing_main()
         with _arena.announced():
             return _std.SpawnProcess._Popen(process_obj)
 
@@ -192,6 +194,7 @@ class ForkServerProcess(_OwnProcess, _std.ForkServerProcess):
 
     @staticmethod
     def _Popen(process_obj: _process.BaseProcess) -> Any:
+        refuse_while_importing_main()
         with _arena.announced():
             return _std.ForkServerProcess._Popen(process_obj)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from allcores import context as _context, queues
 from allcores._cpus import usable_cpus
-from allcores._pickle.dump import dumps
+from allcores._hiring import Hiring
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:
@@ -62,8 +62,10 @@ class Pool(_std.Pool):
         self._quick_put = self._inqueue._writer.send
         self._quick_get = self._outqueue._reader.recv
         if context.get_start_method() != "fork":
-            writer = self._inqueue._writer
-            self._quick_put = lambda task: writer.send_bytes(dumps(task))
+            hiring = Hiring(self)
+            self._quick_put = hiring.put
+            if getattr(self.Process, "__self__", None) is not self:  # a method of a subclass, which would keep the pool
+                self.Process = hiring.worker  # type: ignore[assignment, method-assign]
 
 
 class ThreadPool(_std.ThreadPool, Pool):

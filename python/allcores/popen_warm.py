@@ -7,7 +7,8 @@ from multiprocessing import popen_fork
 from multiprocessing.context import set_spawning_popen
 
 from allcores import _standard
-from allcores._pickle.process_object import encode, refuse_while_importing_main
+from allcores._pickle.process_object import encode
+from allcores._unguarded import refuse_while_importing_main
 from allcores._zygote.client import session
 from allcores._zygote.inherited import InheritedDescriptor
 

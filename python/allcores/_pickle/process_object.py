@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from multiprocessing.process import BaseProcess, current_process
+from multiprocessing.process import BaseProcess
 
 from allcores._pickle.dump import PICKLING_ERRORS, dump
 from allcores._pickle.main_module import main_is_importable
@@ -15,17 +15,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     from allcores._pickle.main_module import MainLook
 
-__all__ = ["encode", "refuse_while_importing_main"]
-
-_UNGUARDED = """\
-a process was to be started while the main module is being imported in a child, which would start processes without end.
-
-Guard what starts processes, so that it runs in the program itself and not where the program is imported:
-
-    if __name__ == "__main__":
-        main()
-
-or choose the start method 'fork', which imports nothing."""
+__all__ = ["encode"]
 
 
 def encode(process_obj: BaseProcess, main: MainLook, forget: Callable[[], None]) -> bytes:
@@ -54,9 +44,3 @@ def _frames_of_the_program(traceback: TracebackType | None) -> TracebackType | N
 
 def _is_inside(module: str) -> bool:
     return module.partition(".")[0] in ("allcores", "cloudpickle", "copyreg", "multiprocessing", "pickle")
-
-
-def refuse_while_importing_main() -> None:
-    """Raise RuntimeError when this process is a child that is still importing the main module."""
-    if getattr(current_process(), "_inheriting", False):
-        raise RuntimeError(_UNGUARDED)

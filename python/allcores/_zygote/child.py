@@ -10,7 +10,7 @@ import pickle
 import sys
 from multiprocessing import reduction, resource_tracker
 
-from allcores import _core, _standard
+from allcores import _core, _standard, _unguarded
 from allcores._zygote.account import note_exception
 from allcores._zygote.client import session
 from allcores._zygote.inherited import InheritedDescriptor, have_inherited
@@ -73,7 +73,10 @@ def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainMo
         exit_code = itself._bootstrap(work.parent)
         sys.stderr = standard_error
     except BaseException as error:
-        _explain_failure(error)
+        if _unguarded.has_ended(error) and _unguarded.POOL_WORKER.encode() in work.process:  # its name, for instance
+            exit_code = _unguarded.POOL_WORKER_EXIT_CODE
+        else:
+            _explain_failure(error)
     finally:
         # As in a spawned child, whose interpreter ends; up to 3.12 _bootstrap has run multiprocessing's own already.
         atexit._run_exitfuncs()
