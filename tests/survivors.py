@@ -292,7 +292,8 @@ def fill(queues: list[Any]) -> None:
 @cache
 def messages_in_first_segment() -> int:
     """How many messages are put before the queue has one block more."""
-    channel, count = mp.Queue(), 0
+    channel: mp.Queue[Any] = mp.Queue()
+    count = 0
     channel.put(FIRST)
     blocks = _core.arena_account()[0]
     while _core.arena_account()[0] == blocks:
