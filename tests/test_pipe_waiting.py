@@ -89,22 +89,6 @@ def test_a_number_that_was_asked_for_before_stays_exact(ends: Any) -> None:
     assert not by_select(number)
 
 
-@pytest.mark.parametrize("look", ["poll", "fileno"])
-def test_a_byte_of_a_sender_that_was_killed_before_it_said_so_is_taken_out_by_the_next_look(
-    ends: Any, look: str
-) -> None:
-    receiver, sender = ends
-    number = receiver.fileno()
-    os.write(sender.fileno(), b"!")
-    assert by_select(number)
-    assert not getattr(receiver, look)() or look == "fileno"
-    assert not by_select(number)
-    sender.send(1)
-    assert by_select(number)
-    assert receiver.recv() == 1
-    assert not by_select(number)
-
-
 def test_an_end_that_has_something_is_readable_from_the_first_look_on(ends: Any) -> None:
     receiver, sender = ends
     sender.send(1)

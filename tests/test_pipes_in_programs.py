@@ -1,12 +1,15 @@
 """Pipes in whole programs: ends that travel and are shared; install(), `allcores run`, Listener and Client."""
 
+import os
+import select
+from multiprocessing import reduction
 from pathlib import Path
 from typing import Any
 
 import allcores
 import pytest
 from lock_programs import prints
-from running import METHODS, PYTHON, program, run
+from running import HANG_LIMIT_SECONDS, METHODS, PYTHON, program, run
 
 DUPLEX = [False, True]
 
@@ -347,3 +350,28 @@ def test_an_end_is_sent_beside_other_things_of_the_session() -> None:
     got["queue"].put(got["value"].value)
     got["end"][0].send(things["queue"].get())
     assert things["end"][1].recv() == 3
+
+
+@pytest.mark.parametrize("duplex", [False, True])
+def test_what_a_program_sends_through_the_descriptor_itself_arrives(duplex: bool) -> None:
+    receiver, sender = allcores.Pipe(duplex)
+    for _ in range(3):
+        os.write(sender.fileno(), b"raw")
+        assert select.select([receiver], [], [], HANG_LIMIT_SECONDS)[0]
+        assert not receiver.poll()
+        assert os.read(receiver.fileno(), 10) == b"raw"
+        sender.send("message")
+        os.write(sender.fileno(), b"raw")
+        assert receiver.recv() == "message"
+        assert os.read(receiver.fileno(), 10) == b"raw"
+
+
+def test_descriptors_travel_beside_messages() -> None:
+    here, there = allcores.Pipe()
+    for number in range(3):
+        here.send(number)
+        with open(os.devnull) as file:
+            reduction.send_handle(here, file.fileno(), os.getpid())
+        assert there.recv() == number
+        os.close(reduction.recv_handle(there))
+        assert not there.poll()

@@ -52,7 +52,7 @@ def test_an_operation_survives_a_kill_at_any_instruction_in_children_of_every_st
             missed += found["missed"]
             victims += found["victims"]
     # How often it looks for what it waits for depends on time, and some visits of those instructions are never paid.
-    assert missed <= victims // 5, "too many victims never came to where they were to be killed"
+    assert missed <= victims // 10, "too many victims never came to where they were to be killed"
     assert outcomes.keys() <= OPERATIONS[name].outcomes
     if every:
         assert outcomes.keys() == OPERATIONS[name].outcomes, "some of what can happen never did"

@@ -16,6 +16,8 @@ use crate::sys::line::Line;
 const LISTENED: u32 = 1;
 /// The byte is in the line.
 const RUNG: u32 = 2;
+/// Whether it is, only somebody knew who was killed between the byte and the bit; nobody while the lock is held.
+const UNSURE: u32 = 4;
 
 /// What has come for who waited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,17 +38,38 @@ pub(super) fn ring(state: &AtomicU32, line: Line) {
 
 #[cold]
 fn ring_now(state: &AtomicU32, line: Line) {
+    let before = state.fetch_or(UNSURE, Ordering::Relaxed);
     if line.give().is_ok() {
         state.fetch_or(RUNG, Ordering::Release);
+    }
+    if before & UNSURE == 0 {
+        state.fetch_and(!UNSURE, Ordering::Relaxed);
     }
 }
 
 impl Channel<'_> {
-    /// Have a pipe's descriptor not be readable, with the producers' lock, unless there is a message.
-    pub fn silence_line(&self, _producers: &Held, line: Line) {
+    /// Have a pipe's descriptor not be readable, with the producers' lock, unless there is a message. What the program has
+    /// sent through the descriptor itself stays there.
+    pub fn silence_line(&self, producers: &Held, line: Line) {
+        match self.body.put_bells.load(Ordering::Acquire) & (RUNG | UNSURE) {
+            0 => {}
+            RUNG => self.take_byte(producers, || line.take_one()),
+            _ => self.take_byte(producers, || line.take_all()),
+        }
+    }
+
+    /// The same for who waits for a message, and for nothing else that might come.
+    fn empty_line(&self, producers: &Held, line: Line) {
+        self.take_byte(producers, || line.take_all());
+    }
+
+    fn take_byte(&self, _producers: &Held, take: impl FnOnce()) {
         if self.is_empty() {
-            self.body.put_bells.fetch_and(!RUNG, Ordering::AcqRel); // first: README
-            line.take_all();
+            let bells = &self.body.put_bells;
+            bells.fetch_or(UNSURE, Ordering::Relaxed);
+            bells.fetch_and(!RUNG, Ordering::AcqRel); // before the byte is taken: README
+            take();
+            bells.fetch_and(!UNSURE, Ordering::Release);
         }
     }
 
@@ -64,7 +87,8 @@ impl Channel<'_> {
     /// Whether it is readable for nothing, or a message is about to come, and somebody may care.
     #[must_use]
     pub fn line_is_loud(&self) -> bool {
-        self.body.put_bells.load(Ordering::Acquire) == LISTENED | RUNG && self.is_empty()
+        let bells = self.body.put_bells.load(Ordering::Acquire);
+        bells & LISTENED != 0 && bells & (RUNG | UNSURE) != 0 && self.is_empty()
     }
 }
 
@@ -77,6 +101,8 @@ pub struct LineWait<'a> {
     /// For the producers' lock, whose owner has to be looked at.
     locking: Patience,
     waiter: Option<Waiter>,
+    /// The line was readable for nothing.
+    is_loud: bool,
 }
 
 impl<'a> LineWait<'a> {
@@ -90,6 +116,7 @@ impl<'a> LineWait<'a> {
             patience: Patience::without_owner(timeout),
             locking: Patience::with_owner(timeout),
             waiter: None,
+            is_loud: false,
         }
     }
 
@@ -109,6 +136,7 @@ impl<'a> LineWait<'a> {
             self.waiter = Some(waiter);
         }
         match Held::lock(channel.arena, &channel.body.put_lock, &mut self.locking)? {
+            Step::Done(producers) if self.is_loud => channel.empty_line(&producers, self.line),
             Step::Done(producers) => channel.silence_line(&producers, self.line),
             Step::GoOn => return Ok(Step::GoOn),
             Step::TimedOut => return Ok(Step::TimedOut),
@@ -133,6 +161,7 @@ impl<'a> LineWait<'a> {
         if seen.has_ended {
             return Ok(Step::Done(Arrival::End));
         }
+        self.is_loud = seen.is_readable;
         if !seen.is_readable && self.patience.note(Slept::TimedOut) {
             // A failure leaves the memory kept, and whoever needs the heap has it then.
             let _ = channel.arena.give_back_idle(uses);

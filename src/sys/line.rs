@@ -52,19 +52,26 @@ impl Line {
         Ok(true)
     }
 
+    /// Take a byte, if there is one.
+    pub fn take_one(self) {
+        let _ = self.take(&mut [0_u8; 1]);
+    }
+
+    fn take(self, into: &mut [u8]) -> io::Result<usize> {
+        let line = self.descriptor()?;
+        if self.is_socket {
+            return Ok(recv(line, into, RecvFlags::DONTWAIT)?.0);
+        }
+        if ioctl_fionread(line)? == 0 {
+            return Ok(0);
+        }
+        Ok(read(line, into)?)
+    }
+
     /// Take all bytes that are there.
     pub fn take_all(self) {
-        let Ok(line) = self.descriptor() else { return };
         let mut bytes = [0_u8; 64];
-        if self.is_socket {
-            while recv(line, &mut bytes, RecvFlags::DONTWAIT).is_ok_and(|(got, _)| got == bytes.len()) {}
-            return;
-        }
-        while ioctl_fionread(line).is_ok_and(|there| there > 0) {
-            if !read(line, &mut bytes).is_ok_and(|got| got == bytes.len()) {
-                return;
-            }
-        }
+        while self.take(&mut bytes).is_ok_and(|got| got == bytes.len()) {}
     }
 
     /// Wait until it can be read, `timeout` at most.

@@ -62,6 +62,13 @@ impl Line {
         Ok(true)
     }
 
+    /// Take a byte, if there is one.
+    pub fn take_one(self) {
+        let _sleepers = sleepers();
+        let there = BYTES.load(Ordering::Relaxed);
+        BYTES.store(there.saturating_sub(1), Ordering::Relaxed);
+    }
+
     /// Take all bytes that are there.
     pub fn take_all(self) {
         let _sleepers = sleepers();
