@@ -18,6 +18,8 @@ const ENCODED: u8 = 0;
 const PICKLED: u8 = 1;
 /// And of bytes that were sent as they are, through a pipe.
 pub const RAW: u8 = 2;
+/// And of one that is a bytes object, and nothing else.
+const BYTES: u8 = 3;
 /// A buffer that became longer than that is not kept.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -46,6 +48,8 @@ pub enum Outgoing {
     Encoded(Range<usize>),
     /// Bytes, or if it is long a block.
     Pickled(Py<PyAny>),
+    /// This object, which need not be copied first.
+    Bytes(Py<PyBytes>),
     /// As they are: these bytes of a buffer, or if they are many a block.
     Raw(Range<usize>),
     RawBlock(Py<Memory>),
@@ -57,6 +61,11 @@ impl Outgoing {
     /// # Errors
     /// Those of pickling.
     pub fn of(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
+        if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+            if bytes.as_bytes().len() <= LONGEST {
+                return Ok(Self::Bytes(bytes.clone().unbind()));
+            }
+        }
         let start = buffer.len();
         if encode(object, buffer, LONGEST) {
             return Ok(Self::Encoded(start..buffer.len()));
@@ -73,6 +82,7 @@ impl Outgoing {
     pub fn message<'a>(&'a self, py: Python<'a>, buffer: &'a [u8]) -> PyResult<Message<'a>> {
         let pickle = match self {
             Self::Encoded(range) => return Ok(Message::Bytes(ENCODED, &buffer[range.clone()])),
+            Self::Bytes(bytes) => return Ok(Message::Bytes(BYTES, bytes.as_bytes(py))),
             Self::Raw(range) => return Ok(Message::Bytes(RAW, &buffer[range.clone()])),
             Self::RawBlock(memory) => return Ok(Message::Block(RAW, memory.get().handle())),
             Self::Pickled(pickle) => pickle.bind(py),
@@ -107,6 +117,7 @@ pub fn object_of<'py>(
             }
         }
         None if kind == ENCODED => return decode(py, bytes),
+        None if kind == BYTES => return Ok(PyBytes::new(py, bytes).into_any()),
         None => pickling(py)?.loads.call1(py, (PyBytes::new(py, bytes),))?,
     };
     Ok(made.into_bound(py))
@@ -124,7 +135,7 @@ pub fn bytes_of<'py>(
     block: Option<Handle>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let made = match block {
-        None if kind != ENCODED => return Ok(PyBytes::new(py, bytes)),
+        None if kind == PICKLED || kind == RAW => return Ok(PyBytes::new(py, bytes)),
         Some(block) if kind == RAW => {
             let memory = Memory::of(py, arena, block)?;
             pickling(py)?.given.call1(py, (Bound::new(py, memory)?,))?
