@@ -371,6 +371,7 @@ if __name__ == "__main__":
     started = []
     start_another(None, None)
     for number in numbers * 10:
+        started[-1].join(30)  # it would be reached by the signal, and rightly so
         time.sleep(0.01)  # for spares to be ready
         sender = os.fork()  # somebody who is not the caller
         if sender == 0:
