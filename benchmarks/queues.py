@@ -38,6 +38,7 @@ FIFO_BYTES = 64 << 20
 """faster-fifo's queues have a fixed size; this one is seldom full."""
 ARRAYS_AT_ONCE = 4
 """What of large arrays may be in a queue, or the producer's memory would be what is measured."""
+BATCH_MESSAGES = 1000
 OURS: Any = allcores.get_context("fork")
 FORK: Any = multiprocessing.get_context("fork")
 
@@ -84,6 +85,39 @@ def transfers(message: Any, producers: int, consumers: int, make: Make, times: i
     parts[0] += put - sum(parts)
     getters = [partial(get_all, queue, part) for part in parts]
     return together(FORK, lambda: None, *getters, *putters)
+
+
+def put_batches(queue: Any, times: int) -> None:
+    """Put so many ints, a batch at a time."""
+    for start in range(0, times, BATCH_MESSAGES):
+        queue.put_many(list(range(start, min(times, start + BATCH_MESSAGES))))
+
+
+def get_batches(queue: Any, times: int) -> None:
+    """Get so many messages, as many at a time as there are, up to a batch."""
+    while times > 0:
+        times -= len(queue.get_many(BATCH_MESSAGES))
+
+
+def batches(make: Make, times: int) -> float:
+    """Bring ints from one child to another in batches; return the seconds until all were got."""
+    queue = make()
+    return together(FORK, lambda: None, partial(get_batches, queue, times), partial(put_batches, queue, times))
+
+
+def report_batches() -> None:
+    """Measure and print batches of ints, against one by one and against faster-fifo's batches."""
+    makers: dict[str, Make] = {"ours": OURS.Queue}
+    if faster_fifo is not None:
+        makers["faster-fifo"] = MAKERS["faster-fifo"]
+    contestants = {name: calibrated(batches, make, ROUND_SECONDS) for name, make in makers.items()}
+    contestants["one by one"] = calibrated(partial(transfers, 7, 1, 1), OURS.Queue, ROUND_SECONDS)
+    found = measure(contestants, ROUNDS)
+    ours = found.median("ours")
+    line = f"int, put_many, get_many {1e-3 / ours:12,.0f}   one by one / ours {found.median('one by one') / ours:.1f}"
+    if faster_fifo is not None:
+        line += f"   faster-fifo's / ours {found.median('faster-fifo') / ours:.1f}{owing(2)}"
+    print(line, flush=True)
 
 
 def round_trips(make: Make, times: int) -> float:
@@ -217,6 +251,7 @@ def main() -> int:
     for title, (message, owed) in PAYLOADS.items():
         report_transfers(title, message, owed)
     report_crowds()
+    report_batches()
     print()
     report_round_trips("int, there and back", {"Queue": 6, "SimpleQueue": 3})
     burners = [FORK.Process(target=burn, daemon=True) for _ in range(2)]

@@ -134,6 +134,22 @@ def child(wait, sender):
     os.write(sender, b"!")
     return 7 if wait() is True else 1
 """
+INTERRUPTED_AND_AS_BEFORE = """
+receiver, sender = os.pipe()
+for way in WAY_NAMES:
+    wait, end = waits()[way]
+    for _ in range(2):
+        pid = forked(child, wait, sender)
+        os.read(receiver, 1)
+        until_asleep(pid)
+        os.kill(pid, signal.SIGINT)
+        assert end_of(pid) == 7, way
+    end()
+    assert wait() is True, way
+print("fine")
+"""
+"""A main part: each way of waiting is interrupted by Ctrl-C, and is then as if nobody had waited."""
+
 HANDLES_AND_GOES_ON = """
 receiver, sender = os.pipe()
 for way in WAY_NAMES:

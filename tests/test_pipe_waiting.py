@@ -13,7 +13,7 @@ from typing import Any
 
 import allcores
 import pytest
-from lock_programs import HANDLES_AND_GOES_ON, IS_INTERRUPTED, SAYS_IT_HANDLES, prints
+from lock_programs import HANDLES_AND_GOES_ON, INTERRUPTED_AND_AS_BEFORE, IS_INTERRUPTED, SAYS_IT_HANDLES, prints
 from running import METHODS
 
 HANG_LIMIT_SECONDS = 30
@@ -367,21 +367,7 @@ WAY_NAMES = list(waits())
 
 
 def test_ctrl_c_interrupts_every_wait_and_the_pipe_is_as_before(tmp_path: Path) -> None:
-    main = """
-receiver, sender = os.pipe()
-for way in WAY_NAMES:
-    wait, end = waits()[way]
-    for _ in range(2):
-        pid = forked(child, wait, sender)
-        os.read(receiver, 1)
-        until_asleep(pid)
-        os.kill(pid, signal.SIGINT)
-        assert end_of(pid) == 7, way
-    end()
-    assert wait() is True, way
-print("fine")
-"""
-    assert prints(tmp_path, WAITS + IS_INTERRUPTED, main) == "fine\n"
+    assert prints(tmp_path, WAITS + IS_INTERRUPTED, INTERRUPTED_AND_AS_BEFORE) == "fine\n"
 
 
 def test_a_handler_that_returns_runs_during_the_wait_and_the_wait_goes_on(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ impl Arena {
         let heap = self.heap(pause)?;
         let mut own = self.own();
         if handle.chains != own.chains {
-            return Ok(()); // it was inherited without a reference: see `orphan`
+            return Ok(()); // it was inherited without a reference: `registry::forks`
         }
         heap.unrefer(&mut own, handle.place)
     }

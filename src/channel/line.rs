@@ -78,12 +78,6 @@ impl Channel<'_> {
         self.body.put_bells.fetch_or(LISTENED, Ordering::AcqRel);
     }
 
-    /// Whether somebody has asked for the descriptor.
-    #[must_use]
-    pub fn line_is_listened_to(&self) -> bool {
-        self.body.put_bells.load(Ordering::Acquire) & LISTENED != 0
-    }
-
     /// Whether it is readable for nothing, or a message is about to come, and somebody may care.
     #[must_use]
     pub fn line_is_loud(&self) -> bool {

@@ -10,25 +10,15 @@ use pyo3::prelude::*;
 use super::arena::{raise, thread, Address, Object};
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, keep, object_of, pickling, Outgoing};
+use super::sides::{is_at_once, lock, try_get, Face, Side};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::layout::ChannelBody;
 use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
-use crate::sync::patience::{Patience, Step};
 use crate::sync::side::Held;
 use crate::sys::line::Line;
-
-/// Whose lock, and who is listened to.
-#[derive(Debug, Clone, Copy)]
-pub enum Side {
-    Producers = 0,
-    Consumers = 1,
-}
-
-/// A channel, as the floor below has it.
-pub type Face = crate::channel::Channel<'static>;
 
 /// A queue of messages.
 #[pyclass(frozen, subclass, module = "allcores._core")]
@@ -417,51 +407,6 @@ impl Channel {
     fn _waiters(&self) -> usize {
         self.object.arena.waiting(self.object.offset()).count()
     }
-}
-
-/// The lock of a side, however long that takes; acquired with the GIL, so that nobody waits for that, too.
-pub fn lock(py: Python<'_>, face: &Face, side: Side) -> PyResult<Held> {
-    let word = match side {
-        Side::Producers => &face.body.put_lock,
-        Side::Consumers => &face.body.get_lock,
-    };
-    loop {
-        if let Some(held) = Held::try_lock(face.arena, word) {
-            return Ok(held);
-        }
-        let mut patience = Patience::with_owner(None);
-        until_done(py, || {
-            // Given up at once, without the GIL: it is free, or was taken over from a dead owner.
-            Ok(match Held::lock(face.arena, word, &mut patience)? {
-                Step::Done(held) => {
-                    drop(held);
-                    Step::Done(())
-                }
-                Step::TimedOut => Step::TimedOut,
-                Step::GoOn => Step::GoOn,
-            })
-        })?;
-    }
-}
-
-/// Get what there is; `None` when somebody else is getting just now.
-///
-/// # Errors
-/// What the floor below says.
-pub fn try_get(face: &Face, buffer: &mut Vec<u8>) -> crate::arena::Result<Option<Got>> {
-    let Some(consumers) = face.try_consumers() else {
-        return Ok(None);
-    };
-    let got = face.get(&consumers, buffer)?;
-    drop(consumers);
-    if matches!(got, Got::Bytes(_) | Got::Block(..)) {
-        face.announce_departure();
-    }
-    Ok(Some(got))
-}
-
-pub fn is_at_once(seconds: Option<f64>) -> bool {
-    seconds.is_some_and(|seconds| seconds <= 0.0)
 }
 
 /// What the smallest message counts for where bytes are bounded, in units.

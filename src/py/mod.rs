@@ -14,6 +14,7 @@ mod primitives;
 mod process;
 mod semaphore;
 mod seqpacket;
+mod sides;
 mod spare;
 mod state;
 mod waits;

@@ -2,7 +2,6 @@
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
-use std::time::Duration;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyEOFError, PyOSError, PyValueError};
@@ -11,9 +10,10 @@ use pyo3::types::{PyBytes, PyMemoryView, PySlice};
 
 use super::arena::{raise, thread};
 use super::call::Raised;
-use super::channel::{is_at_once, lock, try_get, Channel, Face, Side};
+use super::channel::Channel;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, bytes_of, keep, object_of, pickling, Outgoing};
+use super::sides::{is_at_once, lock, try_get, Face, Side};
 use crate::channel::layout::LONGEST;
 use crate::channel::{Arrival, Got, LineWait, Message, Put, PutWait};
 use crate::sync::patience::Step;
@@ -245,13 +245,12 @@ impl Connection {
             let mut wait = LineWait::new(face, line, thread(), timeout_of(timeout));
             return Ok(until_done(py, || wait.step())?.is_some());
         }
-        let seen = line.look(Duration::ZERO).map_err(Raised::from)?;
-        if seen.is_readable && !seen.has_ended && face.line_is_listened_to() {
-            // Who found it readable is not told that there is nothing while somebody is about to put. The bit may be off:
-            // somebody was killed between it and the byte.
+        if face.line_is_loud() {
+            // Who found it readable is not told that there is nothing while somebody is about to put.
             face.silence_line(&lock(py, &face, Side::Producers)?, line);
         }
-        Ok(seen.has_ended || !face.is_empty())
+        let has_ended = line.has_ended().map_err(Raised::from)?;
+        Ok(has_ended || !face.is_empty())
     }
 
     /// The descriptor, readable when there may be a message, or the end.
@@ -259,11 +258,7 @@ impl Connection {
         let line = self.line()?;
         if let Ok((face, line)) = self.to_receive() {
             face.listen_to_line();
-            if face.is_empty() && line.look(Duration::ZERO).map_err(Raised::from)?.is_readable {
-                if let Some(producers) = face.try_producers() {
-                    face.silence_line(&producers, line);
-                }
-            }
+            silence(&face, line);
         }
         Ok(line.number)
     }

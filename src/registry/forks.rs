@@ -1,4 +1,4 @@
-//! Forks: how a child comes into the session with its parent's references (README: forks).
+//! Forks: how a child comes into the session with its parent's references (arena README: truth, 5).
 
 use std::time::Duration;
 

@@ -4,11 +4,12 @@ use std::io;
 use std::os::fd::{BorrowedFd, RawFd};
 use std::time::Duration;
 
-use rustix::event::{poll, PollFd, PollFlags, Timespec};
-use rustix::io::{ioctl_fionread, read, write};
+use rustix::event::PollFlags;
+use rustix::io::{ioctl_fionread, read, write, Errno};
 use rustix::net::{recv, send, RecvFlags, SendFlags};
 
 use super::descriptor::borrow;
+use super::poll;
 
 /// This process's end, by a number that the program may close at any time. None of this waits but `look`.
 #[derive(Debug, Clone, Copy)]
@@ -33,23 +34,23 @@ impl Line {
         borrow(self.number)
     }
 
-    /// Give a byte; true when there is one in the line then.
+    /// Give a byte, unless there is no room for it: then there are many.
     ///
     /// # Errors
     /// The kernel's: the program has closed it; nobody has the other end.
-    pub fn give(self) -> io::Result<bool> {
+    pub fn give(self) -> io::Result<()> {
         let line = self.descriptor()?;
         if self.is_socket {
             return match send(line, b"!", SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
-                Ok(_) | Err(rustix::io::Errno::AGAIN) => Ok(true), // one that is full has many
+                Ok(_) | Err(Errno::AGAIN) => Ok(()),
                 Err(error) => Err(error.into()),
             };
         }
-        let seen = see(line, PollFlags::OUT, Some(Duration::ZERO))?;
+        let seen = see(line, PollFlags::OUT, Duration::ZERO)?;
         if seen.contains(PollFlags::OUT) && !seen.intersects(PollFlags::ERR | PollFlags::HUP) {
             write(line, b"!")?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Take a byte, if there is one.
@@ -79,7 +80,7 @@ impl Line {
     /// # Errors
     /// The kernel's: `Interrupted` by a signal; the program has closed it.
     pub fn look(self, timeout: Duration) -> io::Result<Look> {
-        let seen = see(self.descriptor()?, PollFlags::IN, Some(timeout))?;
+        let seen = see(self.descriptor()?, PollFlags::IN, timeout)?;
         Ok(Look {
             is_readable: seen.contains(PollFlags::IN),
             has_ended: seen.intersects(PollFlags::HUP | PollFlags::ERR),
@@ -91,24 +92,15 @@ impl Line {
     /// # Errors
     /// The kernel's: the program has closed it.
     pub fn has_ended(self) -> io::Result<bool> {
-        let seen = see(self.descriptor()?, PollFlags::empty(), Some(Duration::ZERO))?;
+        let seen = see(self.descriptor()?, PollFlags::empty(), Duration::ZERO)?;
         Ok(!seen.is_empty())
     }
 }
 
-fn see(line: BorrowedFd<'_>, flags: PollFlags, timeout: Option<Duration>) -> io::Result<PollFlags> {
-    let mut watched = [PollFd::from_borrowed_fd(line, flags)];
-    // What the kernel's seconds cannot hold is for ever.
-    let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    // A look without a wait goes on when a signal comes; its handler runs later.
-    while let Err(error) = poll(&mut watched, timeout.as_ref()) {
-        if error != rustix::io::Errno::INTR || timeout != Some(Timespec::default()) {
-            return Err(error.into());
-        }
-    }
-    let seen = watched[0].revents();
+fn see(line: BorrowedFd<'_>, flags: PollFlags, timeout: Duration) -> io::Result<PollFlags> {
+    let [seen] = poll::see([(line, flags)], Some(timeout))?;
     if seen.contains(PollFlags::NVAL) {
-        return Err(rustix::io::Errno::BADF.into());
+        return Err(Errno::BADF.into());
     }
     Ok(seen)
 }
@@ -138,7 +130,7 @@ mod tests {
         };
         assert_eq!(read.look(Duration::ZERO).expect("a look"), nothing);
         for _ in 0..100_000 {
-            assert!(write.give().expect("never waits"));
+            write.give().expect("never waits");
         }
         assert!(read.look(Duration::ZERO).expect("a look").is_readable);
         read.take_all();

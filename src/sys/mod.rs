@@ -13,6 +13,7 @@ pub mod headroom;
 #[cfg_attr(loom, path = "modelled/line.rs")]
 pub mod line;
 pub mod liveness;
+pub mod mapping;
 pub mod memfd;
 pub mod poll;
 pub mod post;

@@ -5,6 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 
 /// Wait until a descriptor can be read, or has come to its end; false when `timeout` was over first.
 ///
@@ -31,17 +32,34 @@ pub fn any_readable<const N: usize>(
     descriptors: [(BorrowedFd<'_>, Until); N],
     timeout: Option<Duration>,
 ) -> io::Result<[bool; N]> {
-    let mut watched = descriptors.map(|(descriptor, until)| {
+    let watched = descriptors.map(|(descriptor, until)| {
         let flags = match until {
             Until::Readable => PollFlags::IN,
             Until::Ended => PollFlags::empty(), // the end is always told
         };
-        PollFd::from_borrowed_fd(descriptor, flags)
+        (descriptor, flags)
     });
+    Ok(see(watched, timeout)?.map(|flags| !flags.is_empty()))
+}
+
+/// Wait for the first of some descriptors for which one of its flags holds; say which ones do, for each.
+///
+/// # Errors
+/// The kernel's: `Interrupted` by a signal.
+pub(super) fn see<const N: usize>(
+    descriptors: [(BorrowedFd<'_>, PollFlags); N],
+    timeout: Option<Duration>,
+) -> io::Result<[PollFlags; N]> {
+    let mut watched = descriptors.map(|(descriptor, flags)| PollFd::from_borrowed_fd(descriptor, flags));
     // What the kernel's seconds cannot hold is for ever.
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    poll(&mut watched, timeout.as_ref())?;
-    Ok(watched.map(|one| !one.revents().is_empty()))
+    // A look without a wait goes on when a signal comes; its handler runs later.
+    while let Err(error) = poll(&mut watched, timeout.as_ref()) {
+        if error != Errno::INTR || timeout != Some(Timespec::default()) {
+            return Err(error.into());
+        }
+    }
+    Ok(watched.map(|one| one.revents()))
 }
 
 #[cfg(test)]

@@ -16,10 +16,12 @@ use rustix::fs::{
     fallocate, fcntl_add_seals, fstat, ftruncate, memfd_create, stat, FallocateFlags, MemfdFlags, SealFlags,
 };
 use rustix::io::Errno;
-use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
 use super::descriptor::{above_streams, identify, Identity};
+use super::mapping::{map, unmap};
 use crate::atomics::{AtomicU32, AtomicU64};
+
+pub use super::mapping::Mapping;
 
 /// What may lie in shared memory.
 ///
@@ -243,7 +245,7 @@ impl SharedFile {
 
     #[cold]
     fn map_window(&self, window: &AtomicPtr<u8>, start: u64, length: u64, writable: bool) -> io::Result<*mut u8> {
-        let mapped = map(self.descriptor()?, start, length as usize, protection(writable))?;
+        let mapped = map(self.descriptor()?, start, length as usize, writable)?;
         // Without a lock, which a fork in another thread could leave locked.
         match window.compare_exchange(ptr::null_mut(), mapped, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => Ok(mapped),
@@ -276,55 +278,8 @@ impl SharedFile {
     /// # Errors
     /// The kernel's: a limit on address space.
     pub fn map(&self, offset: u64, length: usize, writable: bool) -> io::Result<Mapping> {
-        Ok(Mapping {
-            start: map(self.descriptor()?, offset, length, protection(writable))?,
-            length,
-        })
+        Mapping::new(self.descriptor()?, offset, length, writable)
     }
-}
-
-/// A range of a file, mapped for as long as this lives. For bytes that the program reads and writes, as in any mmap.
-pub struct Mapping {
-    start: *mut u8,
-    length: usize,
-}
-
-// SAFETY: it only hands out its address; what is done there is the caller's business, from whatever thread.
-unsafe impl Send for Mapping {}
-// SAFETY: as above.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    /// Where it begins.
-    #[must_use]
-    pub fn address(&self) -> *mut u8 {
-        self.start
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        unmap(self.start, self.length);
-    }
-}
-
-fn protection(writable: bool) -> ProtFlags {
-    if writable {
-        ProtFlags::READ | ProtFlags::WRITE
-    } else {
-        ProtFlags::READ
-    }
-}
-
-fn map(file: BorrowedFd<'_>, offset: u64, length: usize, protection: ProtFlags) -> io::Result<*mut u8> {
-    // SAFETY: a new mapping at an address of the kernel's choice; no memory that exists is touched.
-    let mapped = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, file, offset) }?;
-    Ok(mapped.cast())
-}
-
-fn unmap(start: *mut u8, length: usize) {
-    // SAFETY: a mapping of ours, of this length, to which nobody refers any more. Failing leaves it mapped.
-    let _ = unsafe { munmap(start.cast(), length) };
 }
 
 fn allocate(file: BorrowedFd<'_>, flags: FallocateFlags, offset: u64, length: u64) -> io::Result<()> {

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import pickle
 import threading
+from multiprocessing.reduction import ForkingPickler
 
 from allcores import _core
 from allcores._pickle.dump import PICKLING_ERRORS, Reducers
@@ -156,8 +157,6 @@ def given(message: _core.Memory) -> bytes:
 
 def repickle(obj: Any) -> bytes:
     """Return the pickle of an object, as a pipe of the standard library would have carried it."""
-    from multiprocessing.reduction import ForkingPickler
-
     return bytes(ForkingPickler.dumps(obj))
 
 

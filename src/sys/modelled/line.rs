@@ -57,9 +57,9 @@ impl Line {
     ///
     /// # Errors
     /// None.
-    pub fn give(self) -> io::Result<bool> {
+    pub fn give(self) -> io::Result<()> {
         change(&BYTES, Ordering::Relaxed);
-        Ok(true)
+        Ok(())
     }
 
     /// Take a byte, if there is one.

@@ -1,0 +1,58 @@
+//! Ranges of files, mapped into this process's memory (`mmap(2)`).
+
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::ptr;
+
+use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+
+/// A range of a file, mapped for as long as this lives. For bytes that the program reads and writes, as in any mmap.
+pub struct Mapping {
+    start: *mut u8,
+    length: usize,
+}
+
+// SAFETY: it only hands out its address; what is done there is the caller's business, from whatever thread.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Map a range of a file.
+    ///
+    /// # Errors
+    /// The kernel's: a limit on address space.
+    pub fn new(file: BorrowedFd<'_>, offset: u64, length: usize, writable: bool) -> io::Result<Self> {
+        Ok(Self {
+            start: map(file, offset, length, writable)?,
+            length,
+        })
+    }
+
+    /// Where it begins.
+    #[must_use]
+    pub fn address(&self) -> *mut u8 {
+        self.start
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        unmap(self.start, self.length);
+    }
+}
+
+/// Map a range of a file, for ever unless it is unmapped.
+pub(super) fn map(file: BorrowedFd<'_>, offset: u64, length: usize, writable: bool) -> io::Result<*mut u8> {
+    let mut protection = ProtFlags::READ;
+    protection.set(ProtFlags::WRITE, writable);
+    // SAFETY: a new mapping at an address of the kernel's choice; no memory that exists is touched.
+    let mapped = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, file, offset) }?;
+    Ok(mapped.cast())
+}
+
+/// Unmap a range that nobody refers to any more.
+pub(super) fn unmap(start: *mut u8, length: usize) {
+    // SAFETY: a mapping of ours, of this length, to which nobody refers any more. Failing leaves it mapped.
+    let _ = unsafe { munmap(start.cast(), length) };
+}
