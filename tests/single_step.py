@@ -28,6 +28,9 @@ from stepped_operations import OPERATIONS, Operation
 from stepping import Place, Traced, allow_tracing, mark
 from survivors import PATIENCE_SECONDS, is_asleep
 
+MOST_SCOUTS, MOST_SCOUTED = 5, 8_000
+"""How many scouts go through an operation at most, and about how many instructions all together."""
+
 
 def be_victim(name: str, thing: Any, ready: Connection, go: Connection) -> None:
     """Do an operation between two marks, when told to."""
@@ -87,6 +90,16 @@ class Stage:
         self.partner.join()
         assert self.partner.exitcode == 0
 
+    def shortest_way(self, scouts: int) -> list[Place]:
+        """Return the instructions of an operation, as the shortest of some scouts found them, of so many at least.
+
+        How often one looks for what it waits for depends on time, and victims may look less often than a scout.
+        """
+        ways: list[list[Place]] = []
+        while len(ways) < scouts or (len(ways) < MOST_SCOUTS and sum(map(len, ways)) < MOST_SCOUTED):
+            ways.append(self.kill_one(Traced.scout))
+        return min(ways, key=len)
+
     def kill_one(self, goes_to: Callable[[Traced], Any]) -> Any:
         """Let a fresh process do the operation up to somewhere, kill it there, and look at what it leaves."""
         faulthandler.dump_traceback_later(2 * PATIENCE_SECONDS, exit=True)
@@ -143,26 +156,18 @@ def main(method: str, name: str, most: int) -> None:
     with stage.with_partner():
         stage.kill_one(Traced.run_to_end)  # what is made once only is there from now on
         before = account()
-        # Where all are to be victims the shorter of two: a busy machine makes one wait longer than they will.
-        places = min((stage.kill_one(Traced.scout) for _ in range(1 if most else 2)), key=len)
+        places = stage.shortest_way(2 if most == 0 else 1)
         stage.outcomes.clear()
         victims = chosen(places, most, method + name)
-
-        def is_killed_at(place: Place) -> bool:
+        missed = 0
+        for place in victims:
             try:
-                came_there: bool = stage.kill_one(partial(Traced.run_to, place=place))
+                missed += not stage.kill_one(partial(Traced.run_to, place=place))
                 # A spare that is being forked has references, too, until it is born.
                 until(lambda: account() == before, lambda: f"the heap has {account()}, and had {before}")
             except BaseException as error:
                 error.add_note(f"killed at {place}")
                 raise
-            return came_there
-
-        missed = 0
-        for place in victims:
-            # Some visits are not paid each time: of a sample, the next instruction is tried then.
-            nearby = places[places.index(place) :][: 2 if most else 1]
-            missed += not any(map(is_killed_at, nearby))
     faulthandler.cancel_dump_traceback_later()
     found = {"places": len(places), "victims": len(victims), "missed": missed, "outcomes": stage.outcomes}
     print(json.dumps(found))
