@@ -30,10 +30,8 @@ if _sys.platform != "linux":
 from allcores import context as context, process as process, reduction as reduction
 from allcores._core import __version__ as __version__
 from allcores._cpus import usable_cpus
-from allcores._deadlocks import deadlocks
 from allcores._install import install, uninstall
 from allcores._logs import log_to_parent
-from allcores.arrays import empty, share
 from allcores.context import (
     AuthenticationError,
     BufferTooShort,
@@ -50,7 +48,6 @@ from allcores.errors import (
     StartError,
     UnpicklableArgumentError,
 )
-from allcores.exit_reason import ExitReason
 
 __all__ = [
     "AllcoresError",
@@ -143,11 +140,30 @@ set_start_method = _default.set_start_method
 
 TYPE_CHECKING = __name__ == ""  # importing typing costs as much as multiprocessing itself
 if TYPE_CHECKING:  # as in the stubs of multiprocessing: so ``allcores.Queue[int]`` can be an annotation
+    from allcores._deadlocks import deadlocks
+    from allcores.arrays import empty, share
+    from allcores.exit_reason import ExitReason
     from allcores.queues import JoinableQueue, Queue, SimpleQueue
 else:
     JoinableQueue = _default.JoinableQueue
     Queue = _default.Queue
     SimpleQueue = _default.SimpleQueue
+
+    _LATER = {"ExitReason": "exit_reason", "deadlocks": "_deadlocks", "empty": "arrays", "share": "arrays"}
+    """Name -> the module that it comes from when somebody asks: each import at the start costs every program time."""
+
+    def __getattr__(name):
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = f"{__name__}.{_LATER[name]}"
+        __import__(home)
+        globals()[name] = found = getattr(_sys.modules[home], name)
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *_LATER})
+
+
 del TYPE_CHECKING
 
 # The levels of the package's logger that logging itself lacks; not in __all__, as in multiprocessing.

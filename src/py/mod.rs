@@ -12,6 +12,7 @@ mod messages;
 mod pipe;
 mod primitives;
 mod process;
+mod program;
 mod semaphore;
 mod seqpacket;
 mod sides;
@@ -34,6 +35,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     memory::add_to(module)?;
     pipe::add_to(module)?;
     process::add_to(module)?;
+    program::add_to(module)?;
     seqpacket::add_to(module)?;
     spare::add_to(module)?;
     state::add_to(module)?;
