@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import faulthandler
 import json
+import multiprocessing
 import os
 import sys
 import time
@@ -71,8 +72,9 @@ class Stage:
         self.context, self.name = context, name
         self.operation: Operation = OPERATIONS[name]
         self.thing = self.operation.makes(context)
-        self.ready, self._say_ready = context.Pipe(duplex=False)
-        self._go, self.lets_go = context.Pipe(duplex=False)
+        # Not ours: a channel that comes to the end of a segment has one more for a while, and the heap is watched here.
+        self.ready, self._say_ready = multiprocessing.Pipe(duplex=False)
+        self._go, self.lets_go = multiprocessing.Pipe(duplex=False)
         self.outcomes: Counter[str] = Counter()
         self.partner: Any = None
 
@@ -82,7 +84,7 @@ class Stage:
         if self.operation.waits is None:
             yield
             return
-        self.connection, its_end = self.context.Pipe()
+        self.connection, its_end = multiprocessing.Pipe()
         self.partner = self.context.Process(target=be_partner, args=(self.name, self.thing, its_end), daemon=True)
         self.partner.start()
         yield
