@@ -92,15 +92,16 @@ class Stage:
         self.partner.join()
         assert self.partner.exitcode == 0
 
-    def shortest_way(self, scouts: int) -> list[Place]:
-        """Return the instructions of an operation, as the shortest of some scouts found them, of so many at least.
+    def common_way(self, scouts: int) -> list[Place]:
+        """Return the instructions of an operation to which all of some scouts came, of so many at least.
 
         How often one looks for what it waits for depends on time, and victims may look less often than a scout.
         """
         ways: list[list[Place]] = []
         while len(ways) < scouts or (len(ways) < MOST_SCOUTS and sum(map(len, ways)) < MOST_SCOUTED):
             ways.append(self.kill_one(Traced.scout))
-        return min(ways, key=len)
+        common = set(ways[0]).intersection(*ways)
+        return [place for place in ways[0] if place in common]
 
     def kill_one(self, goes_to: Callable[[Traced], Any]) -> Any:
         """Let a fresh process do the operation up to somewhere, kill it there, and look at what it leaves."""
@@ -158,7 +159,7 @@ def main(method: str, name: str, most: int) -> None:
     with stage.with_partner():
         stage.kill_one(Traced.run_to_end)  # what is made once only is there from now on
         before = account()
-        places = stage.shortest_way(2 if most == 0 else 1)
+        places = stage.common_way(2 if most == 0 else 1)
         stage.outcomes.clear()
         victims = chosen(places, most, method + name)
         missed = 0
