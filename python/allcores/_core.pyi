@@ -584,6 +584,10 @@ class Memory:
     def position(self) -> int:
         """Where it begins in the arena's file, in bytes."""
 
+    @property
+    def is_apart(self) -> bool:
+        """Whether it has pages of its own, which nothing else lies in."""
+
     def fill(self, at: int, buffer: Buffer, /) -> None:
         """Copy a buffer that lies in one piece to where this is writable, from ``at`` bytes on.
 

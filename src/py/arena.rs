@@ -236,6 +236,7 @@ fn before_fork(py: Python<'_>) -> PyResult<()> {
 /// Right before a fork, whoever makes it; nothing of Python's happens between this and the fork.
 extern "C" fn right_before_fork() {
     let Some(arena) = ARENA.get() else { return };
+    arena.part_received();
     // A thread that ends, and whose own is gone, has none.
     let _ = EMBRYO.try_with(|embryo| {
         let complete = |mut embryo: Embryo| arena.complete(&mut embryo).is_ok().then_some(embryo);

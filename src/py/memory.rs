@@ -21,10 +21,15 @@ pub struct Memory {
     writable: bool,
     /// Of a large one, in this process.
     mapping: Option<Mapping>,
+    /// Whether the arena has the mapping instead: of a large message that was received.
+    is_received: bool,
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
+        if self.is_received {
+            self.object.arena.end_received(self.address);
+        }
         if let Some(mapping) = self.mapping.take() {
             let arena = self.object.arena;
             arena.keep_mapping(self.position, self.size as usize, self.writable, mapping);
@@ -38,6 +43,18 @@ impl Memory {
         Self::open(py, Object::of(py, arena, handle)?, true)
     }
 
+    /// A message that this process has received, and may write to: unlike other memory it is not shared with forks.
+    pub fn received(py: Python<'_>, arena: &'static Arena, handle: Handle) -> PyResult<Self> {
+        let mut memory = Self::of(py, arena, handle)?;
+        if let Some(mapping) = memory.mapping.take() {
+            match arena.begin_received(memory.position, memory.size as usize, mapping) {
+                Ok(()) => memory.is_received = true,
+                Err(mapping) => memory.mapping = Some(mapping),
+            }
+        }
+        Ok(memory)
+    }
+
     fn open(py: Python<'_>, object: Object<AtomicU64>, writable: bool) -> PyResult<Self> {
         let found = object.arena.bytes_of(object.handle(), writable);
         let bytes = found.map_err(|error| raise(py, error))?;
@@ -48,6 +65,7 @@ impl Memory {
             position: bytes.position,
             writable,
             mapping: bytes.mapping,
+            is_received: false,
         })
     }
 
@@ -92,6 +110,12 @@ impl Memory {
     #[getter]
     fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Whether it has pages of its own, which nothing else lies in.
+    #[getter]
+    fn is_apart(&self) -> bool {
+        self.is_received || self.mapping.is_some()
     }
 
     /// Copy a buffer that lies in one piece to where this is writable, from `at` bytes on. ValueError where it does not fit.

@@ -107,7 +107,7 @@ pub fn object_of<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     let made = match block {
         Some(block) => {
-            let memory = Bound::new(py, Memory::of(py, arena, block)?)?;
+            let memory = Bound::new(py, Memory::received(py, arena, block)?)?;
             if kind == RAW {
                 pickling(py)?
                     .loads

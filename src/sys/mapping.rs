@@ -29,6 +29,18 @@ impl Mapping {
         })
     }
 
+    /// Have what is written here stay in this process, and its forks: the same range of the same file, in the same place.
+    ///
+    /// # Errors
+    /// The kernel's: short of memory.
+    pub fn make_private(&self, file: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        let protection = ProtFlags::READ | ProtFlags::WRITE;
+        // SAFETY: it takes the place of a mapping of ours, as long as it, and has the same content.
+        unsafe { mmap(self.start.cast(), self.length, protection, flags, file, offset) }?;
+        Ok(())
+    }
+
     /// Where it begins.
     #[must_use]
     pub fn address(&self) -> *mut u8 {

@@ -122,13 +122,16 @@ def _in_block(pickled: memoryview, buffers: Sequence[memoryview]) -> _core.Memor
 
 
 def loads(message: _core.Memory) -> Any:
-    """Make the object of a long message; its large buffers are the block itself, and can be written to."""
+    """Make the object of a long message; its large buffers are the block itself, and can be written to.
+
+    But for a block that has its pages together with others: those would be shared with forks of this process.
+    """
     view = _view(message)
     lengths: list[int] = []
     while length := int.from_bytes(view[8 * len(lengths) : 8 * len(lengths) + 8], "little"):
         lengths.append(length)
     pickled, *buffers = (view[place] for place in _places(lengths))
-    return pickle.loads(pickled, buffers=buffers)
+    return pickle.loads(pickled, buffers=buffers if message.is_apart else map(bytearray, buffers))
 
 
 def _places(lengths: Sequence[int]) -> list[slice]:

@@ -173,6 +173,14 @@ impl SharedFile {
 pub enum Mapping {}
 
 impl Mapping {
+    /// As in `sys/mapping.rs`.
+    ///
+    /// # Errors
+    /// None.
+    pub fn make_private(&self, _file: BorrowedFd<'_>, _offset: u64) -> io::Result<()> {
+        match *self {}
+    }
+
     /// Where it begins.
     #[must_use]
     pub fn address(&self) -> *mut u8 {
