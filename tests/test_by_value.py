@@ -16,6 +16,15 @@ class Point:
 def step(point):
     return Point(point.x + 1)
 
+class Job:
+    def __init__(self, point):
+        self.point = point
+
+def forward(queue, pipe):
+    job = queue.get()
+    pipe.send(pipe.recv())
+    queue.put(job)
+
 def reply(queue):
     queue.put(Point(7))
     queue.put(step)
@@ -34,8 +43,17 @@ if __name__ == "__main__":
     process.start()
     print(type(queue.get(timeout=30)) is Point, queue.get(timeout=30) is step)
     process.join()
+
+    queue, (one, other) = mp.Queue(), mp.Pipe()
+    process = mp.Process(target=forward, args=(queue, other))
+    process.start()
+    one.send([Job(Point(5)), bytes(100_000)])
+    queue.put(Job(Point(4)))
+    there, back = one.recv(), queue.get(timeout=30)
+    print([type(job) is Job and type(job.point) is Point and job.point.x for job in (there[0], back)])
+    process.join()
 """
-PRINTED = "[1, 2, 3, 4]\nTrue\n3\ncannot pickle '_io.TextIOWrapper' object\nTrue True\n"
+PRINTED = "[1, 2, 3, 4]\nTrue\n3\ncannot pickle '_io.TextIOWrapper' object\nTrue True\n[5, 4]\n"
 
 
 KINDS = [("file", "warm"), ("file", "spawn"), ("file", "forkserver"), ("code", "warm"), ("stdin", "warm")]

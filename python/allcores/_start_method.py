@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from multiprocessing.context import BaseContext
 
 from allcores import _standard
 
-__all__ = ["StartMethodChoice", "choice"]
+__all__ = ["StartMethodChoice", "choice", "effective_start_method"]
 
 
 class StartMethodChoice:
@@ -68,3 +69,10 @@ class StartMethodChoice:
 
 
 choice = StartMethodChoice()
+
+
+def effective_start_method() -> str:
+    """Return the start method that is used here, though it may be another one later."""
+    context = sys.modules["allcores.context"]  # from the floor above, which is there before anything can be started
+    default: str = vars(context)["_default_context"]._default_context._name
+    return choice.explicit() or default

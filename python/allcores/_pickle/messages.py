@@ -9,13 +9,18 @@ large buffers (arrays, bytearrays), which are copied once when they are sent and
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
 import pickle
 import threading
+from multiprocessing import process
 from multiprocessing.reduction import ForkingPickler
 
 from allcores import _core
 from allcores._pickle.dump import PICKLING_ERRORS, Reducers
+from allcores._pickle.main_module import main_is_importable, main_reference
+from allcores._start_method import effective_start_method
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -89,20 +94,45 @@ def dumps(obj: Any, longest: int) -> bytes | _core.Memory:
     except AttributeError:
         own = _threads.pickler = _Pickler()
     try:
-        return (_Pickler() if own.is_busy else own).dump(obj, longest)
+        pickled = (_Pickler() if own.is_busy else own).dump(obj, longest)
     except PICKLING_ERRORS as error:
-        return _by_value(obj, longest, error)
+        try:
+            return _by_value(obj, longest, main_is_importable=True)
+        except PICKLING_ERRORS:
+            raise error from None
+    if _children_lack_main() and b"__main__" in _pickle_of(pickled):
+        with contextlib.suppress(*PICKLING_ERRORS):
+            return _by_value(obj, longest, main_is_importable=False)
+    return pickled
 
 
-def _by_value(obj: Any, longest: int, error: Exception) -> bytes | _core.Memory:
+def _by_value(obj: Any, longest: int, *, main_is_importable: bool) -> bytes | _core.Memory:
     from allcores._pickle.by_value import dump_by_value  # cloudpickle is loaded when it is needed
 
     file = io.BytesIO()
-    try:
-        dump_by_value(obj, file, main_is_importable=True)
-    except PICKLING_ERRORS:
-        raise error from None
+    dump_by_value(obj, file, main_is_importable=main_is_importable)
     return _whole([file.getvalue()], [], longest)
+
+
+_is_first_without_main: bool | None = None
+"""Whether this is a program's first process, whose main module has no file (REPL, notebook, ``-c``); None: unknown."""
+
+
+def _children_lack_main() -> bool:
+    """Whether children have not got what the main module here defines, and will not find it under its name."""
+    global _is_first_without_main
+    if _is_first_without_main is None:
+        is_first = process.parent_process() is None
+        _is_first_without_main = is_first and not main_is_importable(main_reference())
+    return _is_first_without_main and effective_start_method() != "fork"
+
+
+def _forget_who_this_is() -> None:
+    global _is_first_without_main
+    _is_first_without_main = None
+
+
+os.register_at_fork(after_in_child=_forget_who_this_is)
 
 
 def _whole(pieces: list[bytes], buffers: Sequence[memoryview], longest: int) -> bytes | _core.Memory:
@@ -126,12 +156,21 @@ def loads(message: _core.Memory) -> Any:
 
     But for a block that has its pages together with others: those would be shared with forks of this process.
     """
+    pickled, *buffers = _parts(message)
+    return pickle.loads(pickled, buffers=buffers if message.is_apart else map(bytearray, buffers))
+
+
+def _parts(message: _core.Memory) -> list[memoryview]:
+    """Return a long message's pickle, and its large buffers."""
     view = _view(message)
     lengths: list[int] = []
     while length := int.from_bytes(view[8 * len(lengths) : 8 * len(lengths) + 8], "little"):
         lengths.append(length)
-    pickled, *buffers = (view[place] for place in _places(lengths))
-    return pickle.loads(pickled, buffers=buffers if message.is_apart else map(bytearray, buffers))
+    return [view[place] for place in _places(lengths)]
+
+
+def _pickle_of(message: bytes | _core.Memory) -> bytes:
+    return message if isinstance(message, bytes) else bytes(_parts(message)[0])
 
 
 def _places(lengths: Sequence[int]) -> list[slice]:
