@@ -8,14 +8,29 @@ use super::tag::{Kind, Tag};
 use crate::atomics::Ordering;
 use crate::registry::processes::name_of;
 
-/// What a process has handles to. What several processes have counts for each of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Who has something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Holder {
+    /// A process, which has handles. What several processes have counts for each of them.
+    Process {
+        /// 0: one that is being forked.
+        pid: u32,
+        /// The process's.
+        name: String,
+    },
+    /// A queue or pipe, which has messages.
+    Channel {
+        /// The one that it was given.
+        name: Option<String>,
+    },
+}
+
+/// What somebody has.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
-    /// 0: one that is being forked.
-    pub pid: u32,
-    /// The process's.
-    pub name: String,
-    /// How many of them there are.
+    /// Who it is.
+    pub holder: Holder,
+    /// How many objects or messages there are.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -23,19 +38,25 @@ pub struct Holding {
 
 impl fmt::Display for Holding {
     fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            pid,
-            name,
-            objects,
-            bytes,
-        } = self;
-        let name = if name.is_empty() { "a process" } else { name };
-        write!(text, "{name} (pid {pid}) has {objects} of {bytes} bytes")
+        let Self { objects, bytes, .. } = self;
+        match &self.holder {
+            Holder::Process { pid, name } => {
+                let name = if name.is_empty() { "a process" } else { name };
+                write!(text, "{name} (pid {pid}) has {objects} of {bytes} bytes")
+            }
+            Holder::Channel { name } => {
+                match name {
+                    Some(name) => write!(text, "the queue '{name}'")?,
+                    None => write!(text, "a queue or pipe")?,
+                }
+                write!(text, " has {objects} messages of {bytes} bytes")
+            }
+        }
     }
 }
 
 impl Arena {
-    /// What each process has, the one with the most first.
+    /// What each process has, and each channel that has messages, the one with the most first.
     ///
     /// # Errors
     /// What the heap says.
@@ -44,21 +65,32 @@ impl Arena {
         let mut holdings = Vec::new();
         for index in 0..self.processes_high() {
             let record = self.process(index)?;
-            let mut found = Holding::default();
+            let (mut objects, mut bytes) = (0, 0u64);
             self.each_reference_of(record, |arena, offset| {
                 let block = arena.block(offset)?;
                 if Tag(block.tag.load(Ordering::Relaxed)).kind() != Some(Kind::References) {
-                    found.objects += 1;
-                    found.bytes = found.bytes.saturating_add(block.size.load(Ordering::Relaxed));
+                    objects += 1;
+                    bytes = bytes.saturating_add(block.size.load(Ordering::Relaxed));
                 }
                 Ok(())
             })?;
-            if found.objects > 0 {
-                found.pid = record.pid.load(Ordering::Relaxed);
-                found.name = name_of(record);
-                holdings.push(found);
+            if objects > 0 {
+                let (pid, name) = (record.pid.load(Ordering::Relaxed), name_of(record));
+                let holder = Holder::Process { pid, name };
+                holdings.push(Holding { holder, objects, bytes });
             }
         }
+        self.each_block(|arena, offset, _| {
+            if Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind() == Some(Kind::Channel) {
+                let (objects, bytes) = arena.messages_of_channel(offset)?;
+                if objects > 0 {
+                    let name = arena.name_of(offset)?;
+                    let holder = Holder::Channel { name };
+                    holdings.push(Holding { holder, objects, bytes });
+                }
+            }
+            Ok(())
+        })?;
         holdings.sort_by_key(|holding| std::cmp::Reverse(holding.bytes));
         Ok(holdings)
     }

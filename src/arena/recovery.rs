@@ -141,7 +141,7 @@ impl Arena {
     }
 
     /// The same for a chain.
-    pub(super) fn each_reference_in(
+    pub(crate) fn each_reference_in(
         &self,
         first: &AtomicU64,
         mut call: impl FnMut(&Self, u64) -> Result<()>,

@@ -1,6 +1,7 @@
 //! Which segments a channel has. All of this happens under the heap's mutex (README).
 
 use super::layout::{ChannelBody, Segment, FIRST_SEGMENT, MESSAGES_AT, OTHER_SEGMENT};
+use super::transfer::position;
 use crate::arena::heap::{Content, Heap};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
@@ -134,6 +135,23 @@ impl Arena {
             spare => segments.push(spare),
         }
         Ok(segments)
+    }
+
+    /// How many messages a channel has, and how many bytes: of its segments, and of the blocks that messages lie in.
+    pub(crate) fn messages_of_channel(&self, offset: u64) -> Result<(u64, u64)> {
+        let body: &ChannelBody = self.body(offset)?;
+        let head = position(&body.head, Ordering::Acquire);
+        let messages = position(&body.tail, Ordering::Acquire).messages_since(head);
+        let mut bytes = 0u64;
+        let mut add = |arena: &Self, offset| {
+            bytes = bytes.saturating_add(arena.block(offset)?.size.load(Ordering::Relaxed));
+            Ok(())
+        };
+        for segment in self.segments_of(body)? {
+            add(self, segment)?;
+        }
+        self.each_reference_in(&body.references, add)?;
+        Ok((messages.into(), bytes))
     }
 
     fn chain_of(&self, body: &ChannelBody) -> Result<Vec<u64>> {
