@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import threading
 from multiprocessing import process, reduction
@@ -24,11 +25,20 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 __all__ = ["announced", "create", "descriptor", "ended", "join", "received", "reduce", "write"]
 
 LIMIT_VARIABLE = "ALLCORES_ARENA_BYTES"
+_TOO_BIG = (
+    "the program's shared memory is one file without a name, as long as it may ever become, and RLIMIT_FSIZE "
+    "(ulimit -f) allows none of that length; it takes memory only as it is used, so lift that limit for this program"
+)
 
 
 def create() -> None:
     """Make this process the first of a session. Called when something is first put into the arena."""
-    _core.create_arena(process.current_process().name, _limit())
+    try:
+        _core.create_arena(process.current_process().name, _limit())
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise OSError(error.errno, _TOO_BIG) from None
+        raise
     _be_there()
 
 
@@ -154,7 +164,8 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
     """
     popen: Any = get_spawning_popen()
     if popen is None:
-        _sent[address] = itself
+        _, times = _sent.get(address, (None, 0))
+        _sent[address] = itself, times + 1
         return rebuild, arguments
     vars(popen).setdefault("_kept", []).append(itself)
     if popen.method == "warm":
@@ -172,4 +183,12 @@ def received(address: _core._Address) -> None:
     _sent.pop(address, None)
 
 
-_sent: dict[_core._Address, Any] = {}
+def received_once(address: _core._Address) -> None:
+    """The same for one of the times that it was sent."""
+    itself, times = _sent.pop(address, (None, 0))
+    if times > 1:
+        _sent[address] = itself, times - 1
+
+
+_sent: dict[_core._Address, tuple[Any, int]] = {}
+"""What was sent, and how many times, as far as nobody has said that it was received."""

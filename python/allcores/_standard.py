@@ -30,6 +30,7 @@ __all__ = [
     "before_uncaught_is_shown",
     "concrete_contexts",
     "default_context",
+    "dup_for_another",
     "executable",
     "flush_streams",
     "forget_child",
@@ -393,6 +394,27 @@ def set_logging_levels(wanted: tuple[Any, ...] | None) -> None:
         logger = logging.getLogger(name)
         logger.setLevel(level)
         logger.propagate, logger.disabled = propagate, disabled
+
+
+def dup_for_another(descriptor: int, let_go: Callable[[], object]) -> Any:
+    """Return what a descriptor is pickled as for another process, as `reduction.DupFd` does while none is started.
+
+    ``let_go`` is called when that has fetched it, or cannot any more.
+    """
+    from multiprocessing import reduction, resource_sharer
+
+    copy = os.dup(descriptor)
+
+    def send(connection: Any, pid: int) -> None:
+        reduction.send_handle(connection, copy, pid)
+
+    def close() -> None:
+        os.close(copy)
+        let_go()
+
+    shared: Any = resource_sharer.DupFd.__new__(resource_sharer.DupFd)
+    shared._id = vars(resource_sharer)["_resource_sharer"].register(send, close)
+    return shared
 
 
 def is_exiting() -> bool:

@@ -17,11 +17,12 @@ from __future__ import annotations
 import io
 import os
 import socket
+from functools import partial
 from multiprocessing import connection as _std, reduction
 from multiprocessing.connection import Client, Listener, wait
-from multiprocessing.context import BufferTooShort
+from multiprocessing.context import BufferTooShort, get_spawning_popen
 
-from allcores import _core
+from allcores import _arena, _core, _standard
 from allcores._in_arena import Channel
 
 TYPE_CHECKING = __name__ == ""
@@ -106,7 +107,10 @@ class PipeConnection(_core.Connection, _std.Connection):
         handle = self._handle
         if handle is None:
             raise OSError("handle is closed")
-        return _rebuild, (reduction.DupFd(handle), *self._channels())
+        if get_spawning_popen() is not None:
+            return _rebuild, (reduction.DupFd(handle), *self._channels())
+        channels = self._channels()
+        return _rebuild, (_standard.dup_for_another(handle, partial(_let_go, channels)), *channels)
 
     def __repr__(self) -> str:
         """Show what can be done with it, and how many messages there are to receive."""
@@ -116,6 +120,13 @@ class PipeConnection(_core.Connection, _std.Connection):
         messages = "" if incoming is None else f" messages={incoming._length()}"
         kinds = [kind for kind in ("readable", "writable") if getattr(self, kind)]
         return f"<{type(self).__name__} {' '.join(kinds)} handle={self._handle}{messages}>"
+
+
+def _let_go(channels: tuple[_core.Channel | None, _core.Channel | None]) -> None:
+    """Keep the channels of an end no more for who has got it: that has them before it fetches the descriptor."""
+    for channel in channels:
+        if channel is not None:
+            _arena.received_once(channel._address())
 
 
 def _rebuild(descriptor: Any, incoming: Channel | None, outgoing: Channel | None) -> PipeConnection:

@@ -40,7 +40,7 @@ struct Connection {
 impl Connection {
     fn line(&self) -> PyResult<Line> {
         match self.handle.load(Ordering::Relaxed) {
-            CLOSED => Err(PyOSError::new_err("handle is closed")),
+            CLOSED => Err(closed()),
             number => Ok(Line {
                 number,
                 is_socket: self.incoming.is_some() && self.outgoing.is_some(),
@@ -75,16 +75,24 @@ impl Connection {
         }
         let mut wait = PutWait::new(face, thread(), None);
         let put = until_done(py, || {
+            if !self.has(line) {
+                return Ok(Step::TimedOut);
+            }
             if line.has_ended()? {
                 return Ok(Step::Done(Put::Shut));
             }
             wait.step(message)
         })?;
-        if put == Some(Put::Done) {
-            Ok(())
-        } else {
-            Err(Raised::from(nobody_reads()).into())
+        match put {
+            Some(Put::Done) => Ok(()),
+            Some(_) => Err(Raised::from(nobody_reads()).into()),
+            None => Err(closed()),
         }
+    }
+
+    /// Whether the descriptor still is this end's: another thread may have closed it, and its number be another file's.
+    fn has(&self, line: Line) -> bool {
+        self.handle.load(Ordering::Relaxed) == line.number
     }
 
     /// See whether anybody has the other end, unless the last look, a system call, was a moment ago and nobody has closed
@@ -104,6 +112,15 @@ impl Connection {
         Ok(())
     }
 
+    /// Wait a while, as long as this end is open.
+    fn step(&self, line: Line, wait: &mut LineWait<'_>) -> crate::arena::Result<Step<Arrival>> {
+        if self.has(line) {
+            wait.step()
+        } else {
+            Ok(Step::TimedOut)
+        }
+    }
+
     /// Take a message, and the buffer that it is in.
     fn take(&self, py: Python<'_>) -> PyResult<(Got, Vec<u8>)> {
         let (face, line) = self.to_receive()?;
@@ -111,18 +128,26 @@ impl Connection {
         loop {
             match try_get(&face, &mut buffer).map_err(|error| raise(py, error))? {
                 Some(got @ (Got::Bytes(_) | Got::Block(..))) => {
-                    silence(&face, line);
+                    if self.has(line) {
+                        silence(&face, line);
+                    }
                     return Ok((got, buffer));
                 }
                 Some(Got::Empty | Got::Shut | Got::BlockAhead) => {}
                 None => drop(lock(py, &face, Side::Consumers)?),
             }
             let wait = wait.get_or_insert_with(|| LineWait::new(face, line, thread(), None));
-            if until_done(py, || wait.step())? == Some(Arrival::End) {
-                return Err(PyEOFError::new_err(()));
+            match until_done(py, || self.step(line, wait))? {
+                Some(Arrival::End) => return Err(PyEOFError::new_err(())),
+                Some(Arrival::Message) => {}
+                None => return Err(closed()),
             }
         }
     }
+}
+
+fn closed() -> PyErr {
+    PyOSError::new_err("handle is closed")
 }
 
 /// Have the descriptor not be readable if there is no message and somebody may care, unless somebody puts just now.
@@ -210,8 +235,8 @@ impl Connection {
 
     /// Receive an object; EOFError when there is none, and nobody has the other end.
     fn recv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let (got, buffer) = self.take(py)?;
         let arena = self.to_receive()?.0.arena;
+        let (got, buffer) = self.take(py)?;
         let object = match got {
             Got::Block(kind, block) => object_of(py, arena, kind, &[], Some(block)),
             Got::Bytes(kind) => object_of(py, arena, kind, &buffer, None),
@@ -223,8 +248,8 @@ impl Connection {
 
     /// Receive a message as bytes; EOFError as for `recv`.
     fn _receive_bytes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let (got, buffer) = self.take(py)?;
         let arena = self.to_receive()?.0.arena;
+        let (got, buffer) = self.take(py)?;
         let bytes = match got {
             Got::Block(kind, block) => bytes_of(py, arena, kind, &[], Some(block)),
             Got::Bytes(kind) => bytes_of(py, arena, kind, &buffer, None),
@@ -243,7 +268,12 @@ impl Connection {
         }
         if !is_at_once(timeout) {
             let mut wait = LineWait::new(face, line, thread(), timeout_of(timeout));
-            return Ok(until_done(py, || wait.step())?.is_some());
+            let arrival = until_done(py, || self.step(line, &mut wait))?;
+            return if self.has(line) {
+                Ok(arrival.is_some())
+            } else {
+                Err(closed())
+            };
         }
         if face.line_is_loud() {
             // Who found it readable is not told that there is nothing while somebody is about to put.

@@ -186,7 +186,7 @@ def _places(lengths: Sequence[int]) -> list[slice]:
 def keep(part: memoryview) -> _core.Memory:
     """Return a block with these bytes and nothing else."""
     memory = _core.Memory(part.nbytes, zeroed=False)
-    memory.fill(0, part)
+    memory.fill(0, part if part.c_contiguous else part.tobytes())
     return memory
 
 
