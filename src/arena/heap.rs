@@ -176,20 +176,10 @@ impl Heap<'_> {
                 return Ok(slab);
             }
         }
-        let header = self.arena.header;
-        let first = header.free[class].load(Ordering::Relaxed);
-        if first != 0 {
-            let block = self.arena.block(first)?;
-            if self.arena.class_at(first)? != class || Tag(block.tag.load(Ordering::Relaxed)).is_live() {
-                return Err(Error::Corrupt("a free list leads to a block that is not free"));
-            }
-            if class == LARGEST_CLASS {
-                self.look_for_room(0)?;
-                self.arena.file.reserve(first, SLAB)?; // its memory was given back
-            }
-            header.free[class].store(block.link.load(Ordering::Relaxed), Ordering::Relaxed);
-            return Ok(first);
+        if let Some(free) = self.take_free(class)? {
+            return Ok(free);
         }
+        let header = self.arena.header;
         let fresh = match header.fresh[class].load(Ordering::Relaxed) {
             0 => self.new_slab(class, kind)?,
             fresh => fresh,
@@ -203,6 +193,24 @@ impl Heap<'_> {
         Ok(fresh)
     }
 
+    /// Take a block off its class's free list, if there is one.
+    fn take_free(&self, class: usize) -> Result<Option<u64>> {
+        let list = &self.arena.header.free[class];
+        let first = list.load(Ordering::Relaxed);
+        if first == 0 {
+            return Ok(None);
+        }
+        let block = self.arena.block(first)?;
+        if self.arena.class_at(first)? != class || Tag(block.tag.load(Ordering::Relaxed)).is_live() {
+            return Err(Error::Corrupt("a free list leads to a block that is not free"));
+        }
+        if class == LARGEST_CLASS {
+            self.arena.file.reserve(first, SLAB)?; // its memory was given back; it counts as used all the same
+        }
+        list.store(block.link.load(Ordering::Relaxed), Ordering::Relaxed);
+        Ok(Some(first))
+    }
+
     #[cold]
     fn new_slab(&self, class: usize, kind: Kind) -> Result<u64> {
         let header = self.arena.header;
@@ -210,15 +218,19 @@ impl Heap<'_> {
         if u64::from(slab) < FIRST_SLAB {
             return Err(Error::Corrupt("the number of slabs is none"));
         }
-        if slab as usize >= SLABS {
-            return Err(Error::Full(Shortage::Records {
+        let shortage = if slab as usize >= SLABS {
+            Some(Error::Full(Shortage::Records {
                 kind: "small blocks (64 KB each)",
                 number: SLABS as u32,
-            }));
-        }
-        // References may go beyond the limit, of a forked child above all: without them it has nothing of what it inherits.
-        if kind != Kind::References {
-            self.look_for_room(SLAB)?;
+            }))
+        } else if kind == Kind::References {
+            // They may go beyond the limit, of a forked child above all: without them it has nothing of what it inherits.
+            None
+        } else {
+            self.look_for_room(SLAB).err()
+        };
+        if let Some(shortage) = shortage {
+            return self.turn_free_slab(class)?.ok_or(shortage);
         }
         let (offset, entry_at) = (u64::from(slab) * SLAB, SLAB_TABLE_AT + u64::from(slab) * 4);
         if entry_at % PAGE == 0 {
@@ -229,6 +241,29 @@ impl Heap<'_> {
         entry.store(class as u32 + 1, Ordering::Release);
         header.slabs.store(slab + 1, Ordering::Release);
         Ok(offset)
+    }
+
+    /// Have a slab that is one free block be one of a smaller class, as what was a queue's for a while may be all there is.
+    fn turn_free_slab(&self, class: usize) -> Result<Option<u64>> {
+        if class == LARGEST_CLASS {
+            return Ok(None);
+        }
+        let offset = match self.take_kept_slab()? {
+            Some(kept) => kept,
+            None => match self.take_free(LARGEST_CLASS)? {
+                Some(free) => free,
+                None => return Ok(None),
+            },
+        };
+        // The first block's tag goes on saying how often the place was freed; others begin as in a new slab.
+        self.arena.file.punch(offset + PAGE, SLAB - PAGE)?;
+        self.arena.file.reserve(offset, SLAB)?;
+        for other in (offset + CLASSES[class]..offset + PAGE).step_by(CLASSES[class] as usize) {
+            self.arena.block(other)?.tag.store(0, Ordering::Relaxed);
+        }
+        let entry: &AtomicU32 = self.arena.file.at(SLAB_TABLE_AT + offset / SLAB * 4)?;
+        entry.store(class as u32 + 1, Ordering::Release);
+        Ok(Some(offset))
     }
 
     pub(super) fn look_for_room(&self, asked: u64) -> Result<()> {

@@ -128,7 +128,7 @@ impl Heap<'_> {
     }
 
     /// Give something that is kept back to the system; false when there is nothing.
-    pub(super) fn give_back_one(&self) -> Result<bool> {
+    pub(crate) fn give_back_one(&self) -> Result<bool> {
         if let Some(slab) = self.take_kept_slab()? {
             self.give_back_slab(slab)?;
             return Ok(true);

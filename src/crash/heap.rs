@@ -1,8 +1,13 @@
 //! Objects, references and processes.
 
+use std::sync::Arc;
+
 use super::{check_heap, enter, make, session, HANG_SECONDS};
 use crate::arena::heap::{go_on, Content};
+use crate::arena::layout::SLAB;
 use crate::arena::tag::Kind;
+use crate::arena::Arena;
+use crate::channel::layout::OTHER_SEGMENT;
 use crate::sys::step::{kill_at_each_instruction, Child, End};
 
 #[test]
@@ -157,4 +162,67 @@ fn sweeping_and_rebuilding_survive_a_kill_at_any_instruction() {
         },
     );
     arena.release(&kept, &mut go_on).expect("released");
+}
+
+/// A session whose memory was a queue's for a while, all of it: `kept` of the free slabs have theirs still.
+fn after_a_backlog(slabs: u64, kept: bool) -> Arena {
+    let arena = Arena::create(Some(slabs * SLAB)).expect("an arena");
+    arena.register("survivor", &mut go_on).expect("a record");
+    let heap = arena.heap(&mut go_on).expect("the heap");
+    let mut taken = Vec::new();
+    while let Ok(slab) = heap.allocate(Kind::Segment, OTHER_SEGMENT, Content::Anything) {
+        taken.push(slab);
+    }
+    assert!(!taken.is_empty());
+    for slab in taken {
+        heap.free(slab).expect("freed");
+    }
+    while !kept && heap.give_back_one().expect("given back") {}
+    drop(heap);
+    arena
+}
+
+#[test]
+fn what_was_a_queues_for_a_while_is_had_by_objects_of_all_sizes() {
+    for kept in [true, false] {
+        let arena = after_a_backlog(16, kept);
+        for (kind, size) in [
+            (Kind::Lock, 32),
+            (Kind::Memory, 10_000),
+            (Kind::Memory, 1),
+            (Kind::Memory, 200),
+        ] {
+            let objects: Vec<_> = (0..3)
+                .map(|_| arena.make(kind, size, None, &mut go_on).expect("an object"))
+                .collect();
+            assert_eq!(arena.account(&mut go_on).expect("in order").objects, 3);
+            for object in objects {
+                arena.release(&object, &mut go_on).expect("released");
+            }
+        }
+        let heap = arena.heap(&mut go_on).expect("the heap");
+        heap.allocate(Kind::Segment, OTHER_SEGMENT, Content::Anything)
+            .expect("others are as they were");
+    }
+}
+
+#[test]
+fn turning_a_slab_survives_a_kill_at_any_instruction() {
+    kill_at_each_instruction(
+        || Arc::new(after_a_backlog(3, true)),
+        |arena| {
+            enter(arena);
+            Arc::clone(arena)
+        },
+        |arena| {
+            arena.make(Kind::Memory, 3000, None, &mut go_on).expect("an object");
+        },
+        |arena, pid| {
+            check_heap(&arena, pid, 0);
+            let object = arena.make(Kind::Memory, 3000, None, &mut go_on).expect("an object");
+            assert_eq!(arena.account(&mut go_on).expect("in order").objects, 1);
+            arena.release(&object, &mut go_on).expect("released");
+            check_heap(&arena, pid, 0);
+        },
+    );
 }
