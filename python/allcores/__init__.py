@@ -46,7 +46,10 @@ from allcores.errors import (
     ArenaCorruptError,
     ArenaFullError,
     HandleError,
+    InitializerError,
     OwnerDiedError,
+    PoolTerminatedError,
+    RemoteError,
     StartError,
     UnpicklableArgumentError,
 )
@@ -65,24 +68,28 @@ __all__ = [
     "Event",
     "ExitReason",
     "HandleError",
+    "InitializerError",
     "JoinableQueue",
     "Lock",
     "Manager",
     "OwnerDiedError",
     "Pipe",
     "Pool",
+    "PoolTerminatedError",
     "Process",
     "ProcessError",
     "Queue",
     "RLock",
     "RawArray",
     "RawValue",
+    "RemoteError",
     "Semaphore",
     "SimpleQueue",
     "StartError",
     "TimeoutError",
     "UnpicklableArgumentError",
     "Value",
+    "WorkerDiedError",
     "active_children",
     "allow_connection_pickling",
     "cpu_count",
@@ -143,6 +150,7 @@ set_start_method = _default.set_start_method
 
 TYPE_CHECKING = __name__ == ""  # importing typing costs as much as multiprocessing itself
 if TYPE_CHECKING:  # as in the stubs of multiprocessing: so ``allcores.Queue[int]`` can be an annotation
+    from allcores.errors import WorkerDiedError as WorkerDiedError
     from allcores.queues import JoinableQueue, Queue, SimpleQueue
 else:
     JoinableQueue = _default.JoinableQueue
@@ -153,3 +161,12 @@ del TYPE_CHECKING
 # The levels of the package's logger that logging itself lacks; not in __all__, as in multiprocessing.
 SUBDEBUG = 5
 SUBWARNING = 25
+
+
+def __getattr__(name: str) -> object:
+    """Load the one name whose base class is heavy to import when it is first asked for."""
+    if name != "WorkerDiedError":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from allcores import errors
+
+    return errors.WorkerDiedError

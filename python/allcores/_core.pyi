@@ -11,6 +11,7 @@ __all__ = [
     "Blocked",
     "Channel",
     "Child",
+    "Claim",
     "Condition",
     "Connection",
     "Event",
@@ -31,9 +32,12 @@ __all__ = [
     "arena_is_kept_here_only",
     "before_fork",
     "block_signals",
+    "claim_task",
+    "collect",
     "create_arena",
     "die_with_parent",
     "end_cleanly",
+    "has_given",
     "is_detached",
     "join_arena",
     "leads_back",
@@ -44,6 +48,8 @@ __all__ = [
     "offer_threaded",
     "process_ended",
     "process_state",
+    "put_labelled",
+    "put_parts",
     "read_abandoned_waits",
     "read_deadlocks",
     "receive_ask",
@@ -443,6 +449,35 @@ class Channel:
     def _address(self) -> _Address: ...
     def _name(self) -> str | None: ...
     def _waiters(self) -> int: ...
+
+@disjoint_base
+class Claim:
+    """Which task a worker has."""
+
+    def __new__(cls, address: _Address | None = None) -> Self: ...
+    def _noted(self) -> tuple[int, int] | None:
+        """Return None before the worker has looked for a task; else numbers of its task and of the message, or 0, 0."""
+
+    def _clear(self) -> None: ...
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+
+def put_labelled(channel: Channel, obj: Any, number: int, mark: int, by_name: bool, /) -> int:
+    """Put an object with a number, and a mark below 128; return how many bytes it has in a block of its own, or 0."""
+
+def put_parts(
+    channel: Channel, head: bytes, items: list[Any], start: int, lengths: Sequence[int], number: int, mark: int, /
+) -> int:
+    """Put ``(head, part)`` for parts of these lengths, while they have natural encodings; return how many were put."""
+
+def claim_task(channel: Channel, claim: Claim, /) -> tuple[int, int, Any] | None:
+    """Get number, mark and object of the next task, which the claim has noted before; None when there will be none."""
+
+def collect(channel: Channel, into: list[tuple[int, int, Any]], timeout: float | None, /) -> bool:
+    """Append what there is, when there is something, pickles with a mark above 127; False when nothing came in time."""
+
+def has_given(channel: Channel, number: int, /) -> bool:
+    """Return whether somebody has taken the message of this number."""
 
 @disjoint_base
 class Connection:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["dumps", "given", "keep", "loads", "repickle"]
+__all__ = ["dumps", "dumps_by_name", "given", "keep", "loads", "repickle"]
 
 _LARGE_BYTES = 1 << 14
 """A buffer of this length goes beside the pickle."""
@@ -85,13 +85,18 @@ _threads = threading.local()
 def dumps(obj: Any, longest: int) -> bytes | _core.Memory:
     """Pickle an object: by name, or by value what cannot be by name. Raises what pickling it by name raises."""
     try:
+        return dumps_by_name(obj, longest)
+    except PICKLING_ERRORS as error:
+        return _by_value(obj, longest, error)
+
+
+def dumps_by_name(obj: Any, longest: int) -> bytes | _core.Memory:
+    """Pickle an object by name. What has no name in its receiver raises what pickling raises."""
+    try:
         own: _Pickler = _threads.pickler
     except AttributeError:
         own = _threads.pickler = _Pickler()
-    try:
-        return (_Pickler() if own.is_busy else own).dump(obj, longest)
-    except PICKLING_ERRORS as error:
-        return _by_value(obj, longest, error)
+    return (_Pickler() if own.is_busy else own).dump(obj, longest)
 
 
 def _by_value(obj: Any, longest: int, error: Exception) -> bytes | _core.Memory:

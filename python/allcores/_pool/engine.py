@@ -1,0 +1,370 @@
+"""The engine of a pool: what was asked for and is not there yet, and how it comes."""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import threading
+import time
+
+from allcores import _core
+from allcores._in_arena import Channel
+from allcores._pickle.messages import loads as _loads_block
+from allcores._pool import failure
+from allcores._pool.crew import Crew, reason_of
+from allcores._pool.marks import BROKEN, DIED, IS_PICKLE, RESULT, WAKE
+from allcores._pool.tasks import Packing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["Engine"]
+
+_NUMBERS = 1 << 32
+_PARTS_AT_ONCE = 1 << 10
+
+
+class Latch:
+    """Where a thread sleeps that waits while another one collects replies."""
+
+    __slots__ = ("_lock", "is_appointed")
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lock.acquire()
+        self.is_appointed = False
+
+    def sleep(self, timeout: float | None) -> None:
+        self._lock.acquire(timeout=-1 if timeout is None else timeout)
+
+    def wake(self) -> None:
+        if self._lock.locked():
+            try:
+                self._lock.release()
+            except RuntimeError:
+                return  # somebody else was faster
+
+
+class Waiter:
+    """Something that is waited for: ``_ready`` says whether it is there, and who makes it so calls `_wake`."""
+
+    _ready = False
+    _latches: Any = ()
+
+    def _wake(self) -> None:
+        for latch in list(self._latches):
+            latch.wake()
+
+
+class Idle(Waiter):
+    """That there is nothing to wait for any more."""
+
+    def __init__(self, pending: dict[int, Any], feeds: list[Any]) -> None:
+        self._pending, self._feeds = pending, feeds
+
+    @property
+    def _ready(self) -> bool:  # type: ignore[override]
+        return not self._pending and not self._feeds
+
+
+class Engine:
+    """Tasks on their way, and who collects the replies. It does not keep the pool."""
+
+    def __init__(
+        self, size: int, make: Callable[..., Any], orders: tuple[Any, Any, int | None], start_method: object
+    ) -> None:
+        """Start workers; see `Crew`."""
+        self.tasks, self.results = Channel(), Channel()
+        self.pending: dict[int, Any] = {}
+        """Number of a task -> what is to be told of it."""
+        self.packing = Packing(start_method)
+        self.error: Callable[[], BaseException] | None = None
+        """Makes the error of every task, once no task will be done any more."""
+        self.is_closed = self.is_joined = False
+        self.feeds: list[Any] = []
+        """What is still to be read, and made tasks of."""
+        self.idle = Idle(self.pending, self.feeds)
+        self.callbacks: Any = None
+        self._number, self._numbering = 0, threading.Lock()
+        self._arrived: list[tuple[int, int, Any]] = []
+        self._verdict: Callable[[], BaseException] | None = None
+        self._leading: Any = threading.RLock()
+        self._followers: list[Latch] = []
+        self._ending = threading.Lock()
+        self._is_ended = False
+        self._deaths: dict[int, tuple[Any, ...]] = {}
+        self.crew = Crew(size, make, (self.tasks, self.results), orders, self._lose, self._give_up)
+
+    # ---- sending
+
+    def numbers(self, count: int) -> int:
+        """Return the first of so many numbers, which are this caller's."""
+        with self._numbering:
+            first = self._number + 1
+            if first + count >= _NUMBERS:
+                first = 1
+            self._number = first + count - 1
+            return first
+
+    def send(self, handle: Any, number: int, mark: int, task: Any) -> int:
+        """Send a task, of which the handle will be told; return how many bytes it has outside of the channel."""
+        self.pending[number] = handle
+        try:
+            large = _core.put_labelled(self.tasks, task, number, mark, False)
+        except BaseException as error:
+            self.pending.pop(number, None)
+            if type(error) is BlockingIOError:
+                raise ValueError("Pool not running") from None
+            raise
+        if self.error is not None:
+            self._fail_all()
+        return large
+
+    def send_parts(self, handle: Any, mark: int, function: Any, items: list[Any], lengths: list[int]) -> None:
+        """Send a task for each part of a list, of which the handle will be told."""
+        first, count = self.numbers(len(lengths)), len(lengths)
+        head = self.packing.head(function)
+        handle._expect(first, lengths)
+        self.pending.update(dict.fromkeys(range(first, first + count), handle))
+        at = done = 0
+        is_plain = type(head) is bytes and not self.packing.by_value
+        try:
+            while done < count:
+                if is_plain:
+                    batch = lengths[done : done + _PARTS_AT_ONCE]
+                    put = _core.put_parts(self.tasks, head, items, at, batch, first + done, mark)
+                    at, done = at + sum(batch[:put]), done + put
+                    if put == len(batch):
+                        continue
+                # One that is long, or needs pickling.
+                length = lengths[done]
+                part_mark, task = self.packing.part(mark, head, tuple(items[at : at + length]))
+                size = _core.put_labelled(self.tasks, task, first + done, part_mark, False)
+                if size:
+                    self._wait_for_room(handle, first + done, size)
+                else:
+                    is_plain = False
+                at, done = at + length, done + 1
+        except BaseException as error:
+            for number in range(first, first + count):
+                self.pending.pop(number, None)
+            if type(error) is BlockingIOError:
+                raise ValueError("Pool not running") from None
+            raise
+        if self.error is not None:
+            self._fail_all()
+
+    def _wait_for_room(self, handle: Any, number: int, size: int) -> None:
+        room = handle._room
+        if room is not None:
+            room.sent(number, size)
+            self.wait(room)
+
+    # ---- collecting
+
+    def wait(self, waiter: Any, timeout: float | None = None) -> bool:
+        """Wait until something is there; False when it is not after so many seconds.
+
+        Who waits collects the replies, for all; the others sleep, and are woken when theirs is there, or when they are
+        to go on collecting.
+        """
+        if waiter._ready:
+            return True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        leading, latch, was_appointed = self._leading, None, False
+        owned = leading._is_owned()  # by a signal handler's frame below, or by code that unpickling runs
+        try:
+            while not waiter._ready:
+                left = None if deadline is None else max(0.0, deadline - time.monotonic())
+                if leading.acquire(False):
+                    while not waiter._ready and self.collect(left):
+                        if deadline is not None:
+                            left = max(0.0, deadline - time.monotonic())
+                    return bool(waiter._ready)
+                if left == 0.0:
+                    return False
+                if latch is None:
+                    latch = Latch()
+                    vars(waiter).setdefault("_latches", []).append(latch)
+                    self._followers.append(latch)
+                    continue  # the leader may have gone meanwhile
+                latch.sleep(left)
+                if latch.is_appointed:
+                    latch.is_appointed, was_appointed = False, True
+                    self._followers.append(latch)
+            return True
+        finally:
+            led = False
+            while not owned and leading._is_owned():
+                led = True
+                leading.release()
+            if latch is not None:
+                was_appointed = was_appointed or latch.is_appointed
+                with contextlib.suppress(ValueError):
+                    waiter._latches.remove(latch)
+                with contextlib.suppress(ValueError):
+                    self._followers.remove(latch)
+            if led or was_appointed:
+                self._appoint()
+
+    def look(self) -> None:
+        """Collect what is there, unless another thread does."""
+        if self._leading.acquire(False):
+            try:
+                while self.collect(0.0):
+                    pass
+            finally:
+                self._leading.release()
+                self._appoint()
+
+    def _appoint(self) -> None:
+        """Wake one of those who sleep, to go on collecting."""
+        try:
+            latch = self._followers.pop(0)
+        except IndexError:
+            return
+        latch.is_appointed = True
+        latch.wake()
+
+    def collect(self, timeout: float | None) -> bool:
+        """Hand replies to whom they are for, when there are some; False when none came in time.
+
+        Ctrl-C may come at any instruction: what has arrived stays in the list until all of it is handed over, and being
+        told twice of one task changes nothing.
+        """
+        arrived, pending = self._arrived, self.pending
+        if not arrived and not _core.collect(self.results, arrived, timeout):
+            return False
+        for number, mark, value in arrived:
+            handle = pending.get(number)
+            if handle is None:
+                if mark & ~IS_PICKLE in (BROKEN, WAKE):
+                    self._break(mark, value)
+                continue
+            success = mark & ~IS_PICKLE == RESULT
+            if mark & IS_PICKLE:
+                success, value = self._unpickled(value, success)
+            if not success:
+                value = self._error_of(number, mark & ~IS_PICKLE, value)
+            handle._arrive(number, success, value)
+            pending.pop(number, None)
+        arrived.clear()
+        if not pending:
+            self.idle._wake()
+        return True
+
+    def _unpickled(self, value: Any, success: bool) -> tuple[bool, Any]:
+        try:
+            return success, pickle.loads(value) if type(value) is bytes else _loads_block(value)
+        except Exception as error:
+            error.add_note("raised by unpickling what the task returned, in the process that waits for it")
+            return False, error
+
+    def _error_of(self, number: int, mark: int, value: Any) -> BaseException:
+        if mark == DIED:
+            return self._died(number, *self._deaths[number])
+        return value if isinstance(value, BaseException) else failure.revive(value)
+
+    # ---- deaths
+
+    def _lose(self, number: int, process: Any) -> None:
+        """Say that a task died with its worker, behind all replies that came before."""
+        self._deaths = {old: death for old, death in self._deaths.items() if old in self.pending}
+        self._deaths[number] = (process.name, process.pid, process.exitcode, reason_of(process))
+        _core.put_labelled(self.results, None, number, DIED, False)
+
+    def _died(self, number: int, name: str, pid: int, exit_code: int, reason: str) -> BaseException:
+        from allcores._pool.died import WorkerDiedError
+
+        return WorkerDiedError(name, pid, exit_code, reason, self.pending[number]._describe(number))
+
+    def _give_up(self, error: Callable[[], BaseException]) -> None:
+        self._verdict = error
+        _core.put_labelled(self.results, None, 0, WAKE, False)
+
+    def _break(self, mark: int, value: Any) -> None:
+        if mark & ~IS_PICKLE == BROKEN and self.error is None:
+            told = pickle.loads(value) if type(value) is bytes else _loads_block(value) if mark & IS_PICKLE else value
+            self.error = lambda: _initializer_error(told)
+        elif self._verdict is not None and self.error is None:
+            self.error = self._verdict
+        if self.error is not None:
+            self._fail_all()
+
+    def _fail_all(self) -> None:
+        for number, handle in list(self.pending.items()):
+            if self.error is not None:
+                handle._arrive(number, False, self.error())
+            self.pending.pop(number, None)
+        for feed in list(self.feeds):
+            feed.stop()
+        self.idle._wake()
+
+    # ---- callbacks
+
+    def expect_callback(self, result: Any) -> None:
+        """Have a thread for callbacks, which waits for this result."""
+        if self.callbacks is None:
+            from allcores._pool.callbacks import Callbacks
+
+            with self._numbering:
+                if self.callbacks is None:
+                    self.callbacks = Callbacks(self)
+        self.callbacks.expect(result)
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Have no further tasks, but those that are still to be read."""
+        self.is_closed = True
+        self.shut_if_fed()
+
+    def shut_if_fed(self) -> None:
+        """Let workers end when they find nothing more, if nothing more will come."""
+        if self.is_closed and not self.feeds and not self.tasks._is_shut():
+            self.tasks._shut()
+            self.crew.look()
+
+    def join(self) -> None:
+        """Wait until all is done, after `close` or `end`."""
+        self.is_joined = True
+        for feed in list(self.feeds):
+            feed.go_on()
+        self.wait(self.idle)
+        self.shut_if_fed()
+        self.crew.join()
+        if self.callbacks is not None:
+            self.callbacks.join()
+
+    def end(self) -> None:
+        """End the workers now; tasks that are not done fail."""
+        with self._ending:
+            if self._is_ended:
+                return
+            self._is_ended = True
+            self.is_closed = True
+            self.crew.end()
+            self.look()
+            if self.error is None:
+                self.error = _terminated
+            _core.put_labelled(self.results, None, 0, WAKE, False)
+            self._fail_all()
+            if self.callbacks is not None:
+                self.callbacks.end()
+
+
+def _terminated() -> BaseException:
+    from allcores.errors import PoolTerminatedError
+
+    return PoolTerminatedError("the pool was terminated before this task was done")
+
+
+def _initializer_error(told: Any) -> BaseException:
+    from allcores.errors import InitializerError
+
+    cause = failure.revive(told)
+    error = InitializerError(f"the pool's initializer has raised {told[1]}: {told[2]}. No task is done, and no further worker started")
+    error.__cause__ = cause
+    return error
