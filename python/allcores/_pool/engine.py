@@ -51,6 +51,8 @@ class Waiter:
     """Something that is waited for: ``_ready`` says whether it is there, and who makes it so calls `_wake`."""
 
     _ready = False
+    _follows = False
+    """It does not come with a reply: so who waits for it collects none."""
     _latches: Any = ()
 
     def _wake(self) -> None:
@@ -178,7 +180,7 @@ class Engine:
         try:
             while not waiter._ready:
                 left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if leading.acquire(False):
+                if not waiter._follows and leading.acquire(False):
                     while not waiter._ready and self.collect(left):
                         if deadline is not None:
                             left = max(0.0, deadline - time.monotonic())
@@ -218,6 +220,10 @@ class Engine:
             finally:
                 self._leading.release()
                 self._appoint()
+
+    def nudge(self) -> None:
+        """Have who collects look whether what he waits for is there, though there may be no reply."""
+        _core.put_labelled(self.results, None, 0, WAKE, False)
 
     def _appoint(self) -> None:
         """Wake one of those who sleep, to go on collecting."""
@@ -282,7 +288,7 @@ class Engine:
 
     def _give_up(self, error: Callable[[], BaseException]) -> None:
         self._verdict = error
-        _core.put_labelled(self.results, None, 0, WAKE, False)
+        self.nudge()
 
     def _break(self, mark: int, value: Any) -> None:
         if mark & ~IS_PICKLE == BROKEN and self.error is None:
@@ -349,7 +355,7 @@ class Engine:
             self.look()
             if self.error is None:
                 self.error = _terminated
-            _core.put_labelled(self.results, None, 0, WAKE, False)
+            self.nudge()
             self._fail_all()
             if self.callbacks is not None:
                 self.callbacks.end()

@@ -111,12 +111,14 @@ class Feed:
             job._note_size(number, self._engine.send(job, number, mark, task))
         except Exception as error:  # this item cannot be pickled
             job._arrive(number, False, error)
+            self._engine.nudge()
 
     def _end(self) -> None:
         if self in self._engine.feeds:
             self._engine.feeds.remove(self)
             self._job._be_complete()
             self._engine.idle._wake()
+            self._engine.nudge()
             self._engine.shut_if_fed()
         if self._turn is not None:
             with self._turn:

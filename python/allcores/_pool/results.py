@@ -49,6 +49,7 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
     ) -> None:
         self._pool, self._engine = pool, pool._engine
         self._callback, self._error_callback, self._call = callback, error_callback, call
+        self._follows = callback is not None or error_callback is not None
 
     def ready(self) -> bool:
         """Return whether it is there."""
