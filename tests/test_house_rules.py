@@ -72,7 +72,9 @@ def test_rust_floors_go_one_way_down(path: Path) -> None:
         assert not re.search(r"crate::(?!(sys|bytes|atomics)\b)", code), "sys/ is the lowest floor"
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if p.parts[1] in ("_zygote", "_pickle", "_pool", "_segments")], ids=str)
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if p.parts[1] in ("_zygote", "_pickle", "_pool", "_segments")], ids=str
+)
 def test_private_rooms_do_not_import_the_floors_above(path: Path) -> None:
     # The one way up is deliberate: children carry install() on, and it is what they are told to do, not their own idea.
     below = r"allcores\.(_\w+|errors)(\.|$)"

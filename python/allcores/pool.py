@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterable
 from multiprocessing import pool as _std, util
 from typing import Any
 
-from allcores import context as _context
+from allcores import _standard, context as _context
 from allcores._cpus import usable_cpus
 from allcores._pool import chunks
 from allcores._pool.engine import Engine
-from allcores._pool.iterators import IMapIterator, IMapUnorderedIterator
+from allcores._pool.iterators import IMapIterator as _Iterator, IMapUnorderedIterator as _UnorderedIterator
 from allcores._pool.marks import MAP, STARMAP
-from allcores._pool.results import ApplyResult, MapResult, Room
+from allcores._pool.results import ApplyResult as _Result, MapResult as _MapResult, Room
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:
@@ -34,11 +34,19 @@ if TYPE_CHECKING:
         INIT as INIT,
         RUN as RUN,
         TERMINATE as TERMINATE,
+        ApplyResult as ApplyResult,
+        AsyncResult as AsyncResult,
+        IMapIterator as IMapIterator,
+        IMapUnorderedIterator as IMapUnorderedIterator,
+        MapResult as MapResult,
     )
+else:
+    from allcores._pool.iterators import IMapIterator, IMapUnorderedIterator
+    from allcores._pool.results import ApplyResult, MapResult
+
+    AsyncResult = ApplyResult
 
 __all__ = ["ApplyResult", "AsyncResult", "IMapIterator", "IMapUnorderedIterator", "MapResult", "Pool", "ThreadPool"]
-
-AsyncResult = ApplyResult
 
 # Not by their names, under which install() puts ours in the standard module.
 _StandardPool, _StandardThreadPool = _std.ThreadPool.__bases__[0], _std.ThreadPool
@@ -63,7 +71,7 @@ class Pool(_std.Pool):
         tasks a worker is replaced by a new one.
         """
         if isinstance(self, _StandardThreadPool):  # whose module has this class instead of its own, after install()
-            _StandardPool.__init__(self, processes, initializer, initargs)
+            _StandardPool.__init__(self, processes, initializer, initargs)  # type: ignore[misc]
             return
         self._pool: list[Any] = []  # for __del__, if this raises
         self._state = _std.INIT
@@ -98,15 +106,22 @@ class Pool(_std.Pool):
         """Start workers for those that have ended."""
         self._engine.crew.hire()
 
-    def apply(self, func: Callable[..., Any], args: Iterable[Any] = (), kwds: Any = {}) -> Any:  # the standard signature
+    @_standard.typed_as(_std.Pool.apply)
+    def apply(
+        self,
+        func: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwds: Any = {},  # noqa: B006  # the standard signature
+    ) -> Any:
         """Return ``func(*args, **kwds)``, called in a worker."""
         return self.apply_async(func, args, kwds).get()
 
+    @_standard.typed_as(_std.Pool.apply_async)
     def apply_async(
         self,
         func: Callable[..., Any],
         args: Iterable[Any] = (),
-        kwds: Any = {},  # the standard signature
+        kwds: Any = {},  # noqa: B006  # the standard signature
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> Any:
@@ -117,13 +132,15 @@ class Pool(_std.Pool):
         """
         self._check_running()  # type: ignore[attr-defined]  # not in the type stubs
         engine = self._engine
-        result = ApplyResult(self, callback, error_callback, (func, args))
+        result = _Result(self, callback, error_callback)
+        result._call = func, args
         mark, task = engine.packing.call(func, args, kwds)
         with _expected(result):
             if engine.send(result, engine.numbers(1), mark, task):
                 result._call = (func, None)  # they are large: not kept for the text of an error
         return result
 
+    @_standard.typed_as(_std.Pool.map)
     def map(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int | None = None) -> Any:
         """Return a list of ``func(item)`` for each item, in its order.
 
@@ -132,10 +149,12 @@ class Pool(_std.Pool):
         """
         return self._send_map(func, iterable, MAP, chunksize, waits=True).get()
 
+    @_standard.typed_as(_std.Pool.starmap)
     def starmap(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int | None = None) -> Any:
         """Return a list of ``func(*item)`` for each item, as `map` does."""
         return self._send_map(func, iterable, STARMAP, chunksize, waits=True).get()
 
+    @_standard.typed_as(_std.Pool.map_async)
     def map_async(
         self,
         func: Callable[..., Any],
@@ -147,6 +166,7 @@ class Pool(_std.Pool):
         """Do what `map` does, and return at once; callbacks as for `apply_async`."""
         return self._send_map(func, iterable, MAP, chunksize, callback, error_callback)
 
+    @_standard.typed_as(_std.Pool.starmap_async)
     def starmap_async(
         self,
         func: Callable[..., Any],
@@ -168,10 +188,11 @@ class Pool(_std.Pool):
         error_callback: Callable[[BaseException], object] | None = None,
         *,
         waits: bool = False,
-    ) -> MapResult:
+    ) -> _MapResult:
         self._check_running()  # type: ignore[attr-defined]  # not in the type stubs
         items = iterable if type(iterable) is list else list(iterable)
-        result = MapResult(self, len(items), callback, error_callback, (function, None))
+        result = _MapResult(self, chunksize, len(items), callback, error_callback)
+        result._call = function, None
         if not items:
             result._be_ready()
             return result
@@ -185,20 +206,23 @@ class Pool(_std.Pool):
             self._engine.send_parts(result, mark, function, items, lengths)
         return result
 
+    @_standard.typed_as(_std.Pool.imap)
     def imap(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int = 1) -> Any:
         """Return an iterator over ``func(item)`` for each item, in its order.
 
         The iterable is read as results are taken, some hundred tasks ahead; all of it when the pool is joined.
         """
-        return self._imap(IMapIterator, func, iterable, chunksize)
+        return self._imap(_Iterator, func, iterable, chunksize)
 
+    @_standard.typed_as(_std.Pool.imap_unordered)
     def imap_unordered(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int = 1) -> Any:
         """Return an iterator over ``func(item)`` for each item, as they come; else as `imap`."""
-        return self._imap(IMapUnorderedIterator, func, iterable, chunksize)
+        return self._imap(_UnorderedIterator, func, iterable, chunksize)
 
-    def _imap(self, kind: type[IMapIterator], function: Any, iterable: Iterable[Any], chunksize: int) -> Any:
+    def _imap(self, kind: type[_Iterator], function: Any, iterable: Iterable[Any], chunksize: int) -> Any:
         self._check_running()  # type: ignore[attr-defined]  # not in the type stubs
-        results = kind(self, function, iterable, _checked(chunksize))
+        results = kind(self)
+        results._begin(function, iterable, _checked(chunksize))
         return results if chunksize == 1 else (item for part in results for item in part)
 
     def __reduce__(self) -> Any:
@@ -240,7 +264,7 @@ class _expected:
 
     __slots__ = ("_result",)
 
-    def __init__(self, result: ApplyResult) -> None:
+    def __init__(self, result: _Result) -> None:
         self._result = result
 
     def __enter__(self) -> None:

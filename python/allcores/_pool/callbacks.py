@@ -1,5 +1,7 @@
-"""The thread that calls callbacks. It also waits for the results that have some, so that they are called when nobody else
-waits."""
+"""The thread that calls callbacks.
+
+It also waits for the results that have some, so that they are called when nobody else waits.
+"""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ def adapted(length: int, workers: int) -> list[int]:
     """Return lengths that become less and less, down to 1.
 
     Each is a share of what is left (guided self-scheduling: Polychronopoulos and Kuck, 1987), so that workers end at
-    the same time however long tasks take: who had a slow part takes fewer of the later, shorter ones. Workers pull them,
-    so it is the time that tasks take which decides who gets how many.
+    the same time however long tasks take: workers pull the parts, so who had a slow one takes fewer of the later,
+    shorter ones.
     """
     lengths = []
     shares = _PARTS_PER_WORKER * workers

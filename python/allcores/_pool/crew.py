@@ -201,13 +201,11 @@ class Crew:
 
 def reason_of(process: Any) -> str:
     """Return in words why a process has ended."""
-    from allcores.exit_reason import ExitReason
-
-    reason = getattr(process, "exit_reason", None) or ExitReason(process.exitcode)
-    text = str(reason)
-    if process.exitcode == 0:
-        text += " (something in it called os._exit)"
-    return text
+    code = process.exitcode
+    reason = getattr(process, "exit_reason", None)  # of ours; a context may have others
+    if code == 0:
+        return "exit code 0: something in it called os._exit"
+    return f"exit code {code}" if reason is None else str(reason)
 
 
 def stillborn(name: str, pid: int | None, exit_code: int, reason: str) -> BaseException:

@@ -25,8 +25,8 @@ class WorkerDiedError(AllcoresError, BrokenProcessPool):
         """Say all that in words."""
         self.worker_name, self.pid, self.exit_code, self.reason, self.task = worker_name, pid, exit_code, reason, task
         super().__init__(
-            f"worker {worker_name} (pid {pid}) ended while it had the task {task}: {reason}. Only this task is lost, and "
-            "it may have been half done; the pool goes on with a new worker"
+            f"worker {worker_name} (pid {pid}) ended while it had the task {task}: {reason}. Only this task is lost, "
+            "and it may be half done; the pool goes on with a new worker"
         )
 
     def __reduce__(self) -> Any:

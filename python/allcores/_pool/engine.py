@@ -36,7 +36,7 @@ class Latch:
         self._lock.acquire()
         self.is_appointed = False
 
-    def sleep(self, timeout: float | None) -> None:
+    def wait(self, timeout: float | None) -> None:
         self._lock.acquire(timeout=-1 if timeout is None else timeout)
 
     def wake(self) -> None:
@@ -192,7 +192,7 @@ class Engine:
                     vars(waiter).setdefault("_latches", []).append(latch)
                     self._followers.append(latch)
                     continue  # the leader may have gone meanwhile
-                latch.sleep(left)
+                latch.wait(left)
                 if latch.is_appointed:
                     latch.is_appointed, was_appointed = False, True
                     self._followers.append(latch)
@@ -371,6 +371,8 @@ def _initializer_error(told: Any) -> BaseException:
     from allcores.errors import InitializerError
 
     cause = failure.revive(told)
-    error = InitializerError(f"the pool's initializer has raised {told[1]}: {told[2]}. No task is done, and no further worker started")
+    error = InitializerError(
+        f"the pool's initializer has raised {told[1]}: {told[2]}. No task is done, and no further worker started"
+    )
     error.__cause__ = cause
     return error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from multiprocessing.pool import MaybeEncodingError, RemoteTraceback
+from multiprocessing import pool as _std
 from multiprocessing.reduction import ForkingPickler
 
 from allcores.errors import RemoteError
@@ -16,10 +16,14 @@ from allcores.errors import RemoteError
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from types import TracebackType
+    from typing import Any
 
     Failure = tuple[bytes, str, str, str]
 
 __all__ = ["describe", "encoding_error", "revive"]
+
+_pool: Any = _std  # stubs do not know these
+MaybeEncodingError, RemoteTraceback = _pool.MaybeEncodingError, _pool.RemoteTraceback
 
 
 def describe(error: BaseException, skipped_frames: int = 0) -> Failure:
@@ -46,11 +50,13 @@ def revive(failure: Failure) -> BaseException:
     """Return the exception, with the traceback of the worker as its cause, or what stands for it."""
     pickled, name, text, trace = failure
     try:
-        error = pickle.loads(pickled)
+        revived: object = pickle.loads(pickled)
     except Exception as why:
-        error = RemoteError(name, text, trace, f"{type(why).__name__}: {why}")
-    if not isinstance(error, BaseException):
-        error = RemoteError(name, text, trace, f"its pickle makes a {type(error).__name__}")
+        revived = RemoteError(name, text, trace, f"{type(why).__name__}: {why}")
+    if isinstance(revived, BaseException):
+        error = revived
+    else:
+        error = RemoteError(name, text, trace, f"its pickle makes a {type(revived).__name__}")
     error.__cause__ = RemoteTraceback(f'\n"""\n{trace}"""')
     return error
 

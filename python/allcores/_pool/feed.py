@@ -71,10 +71,9 @@ class Feed:
     def _has_room(self) -> bool:
         if self._is_stopped:
             return False
-        job = self._job
-        if self._engine.is_joined:
-            return True
-        return job._ahead < self._ahead and (job._bytes <= _MOST_BYTES_AHEAD or job._ahead <= self._engine.crew.size)
+        ahead: int = self._job._ahead
+        is_light: bool = self._job._bytes <= _MOST_BYTES_AHEAD or ahead <= self._engine.crew.size
+        return self._engine.is_joined or (ahead < self._ahead and is_light)
 
     def _run(self) -> None:
         """Send what there is room for; the thread's work."""
@@ -91,13 +90,11 @@ class Feed:
         job, packing = self._job, self._engine.packing
         try:
             if self._chunksize == 1:
-                item = next(self._items)
-                mark, task = packing.part(CALL, self._head, (item,))
+                items = (next(self._items),)
             else:
                 items = tuple(itertools.islice(self._items, self._chunksize))
                 if not items:
                     raise StopIteration
-                mark, task = packing.part(MAP, self._head, items)
         except StopIteration:
             self.stop()
             return
@@ -108,6 +105,7 @@ class Feed:
         number = self._engine.numbers(1)
         job._expect(number)
         try:
+            mark, task = packing.part(CALL if self._chunksize == 1 else MAP, self._head, items)
             job._note_size(number, self._engine.send(job, number, mark, task))
         except Exception as error:  # this item cannot be pickled
             job._arrive(number, False, error)

@@ -23,8 +23,8 @@ _StdIMapIterator: Any = _std.IMapIterator
 class IMapIterator(Waiter, _StdIMapIterator):  # type: ignore[misc]  # of a class that stubs have, by another name
     """The results of many calls in the order of the arguments, from `Pool.imap`."""
 
-    def __init__(self, pool: Any, function: Any, iterable: Iterable[Any], chunksize: int) -> None:
-        self._pool, self._engine, self._function = pool, pool._engine, function
+    def __init__(self, pool: Any) -> None:
+        self._pool, self._engine, self._function = pool, pool._engine, None
         self._came: dict[int, tuple[bool, Any]] = collections.OrderedDict()
         """Index of the task -> whether it succeeded, and with what."""
         self._indexes: dict[int, int] = {}
@@ -34,6 +34,10 @@ class IMapIterator(Waiter, _StdIMapIterator):  # type: ignore[misc]  # of a clas
         self._length: int | None = None
         self._taking = threading.Lock()
         self._feed: Feed | None = None
+
+    def _begin(self, function: Any, iterable: Iterable[Any], chunksize: int) -> None:
+        """Have tasks sent."""
+        self._function = function
         self._feed = Feed(self._engine, self, function, iterable, chunksize)
 
     @property

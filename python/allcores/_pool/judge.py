@@ -21,7 +21,7 @@ class Death:
 
     exit_code: int
     noted: tuple[int, int] | None
-    """As `Claim._noted` says it: numbers of task and message, 0 and 0 without a task, None if it never looked for one."""
+    """As `Claim._noted` says it: numbers of task and message; 0 and 0: no task; None: it has never looked for one."""
     was_taken: bool
     """Whether somebody has taken that message; looked at after the worker's death."""
     noted_by_others: Collection[int]

@@ -37,6 +37,8 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
     """The result of one call, from `Pool.apply_async`."""
 
     _ready = False
+    _call: tuple[Any, Any] | None = None
+    """Function and arguments, to be shown in errors, while it is not there."""
     _success: bool
     _value: Any
 
@@ -45,10 +47,9 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
         pool: Any,
         callback: Callable[[Any], object] | None,
         error_callback: Callable[[BaseException], object] | None,
-        call: tuple[Any, Any] | None = None,
     ) -> None:
         self._pool, self._engine = pool, pool._engine
-        self._callback, self._error_callback, self._call = callback, error_callback, call
+        self._callback, self._error_callback = callback, error_callback
         self._follows = callback is not None or error_callback is not None
 
     def ready(self) -> bool:
@@ -114,12 +115,12 @@ class MapResult(ApplyResult):
     def __init__(
         self,
         pool: Any,
+        chunksize: int | None,
         length: int,
         callback: Callable[[Any], object] | None,
         error_callback: Callable[[BaseException], object] | None,
-        call: tuple[Any, Any],
     ) -> None:
-        super().__init__(pool, callback, error_callback, call)
+        super().__init__(pool, callback, error_callback)
         self._success, self._value = True, [None] * length
         self._first = 0
         self._starts: list[int] = []
@@ -185,4 +186,3 @@ class Room(Waiter):
         if self._sizes.pop(number, 0):
             self._bytes = sum(self._sizes.values())
             self._wake()
-

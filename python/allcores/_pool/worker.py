@@ -46,7 +46,7 @@ def work(
             if not _next(tasks, results, claim):
                 break
         except KeyboardInterrupt as interrupt:
-            # Ctrl-C reaches everybody who shares the terminal, at any instruction; who has no task lets the parent decide.
+            # Ctrl-C reaches everybody at the terminal, at any instruction; who has no task lets the parent decide.
             _reply_failure(results, claim, interrupt)
         done += 1
     claim._clear()
