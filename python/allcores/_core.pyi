@@ -18,6 +18,7 @@ __all__ = [
     "Held",
     "Lock",
     "Memory",
+    "Numbers",
     "Offer",
     "RLock",
     "Semaphore",
@@ -461,6 +462,14 @@ class Claim:
     def _clear(self) -> None: ...
     def _address(self) -> _Address: ...
     def _name(self) -> str | None: ...
+
+@final
+class Numbers:
+    """Numbers of tasks, each given once until all were."""
+
+    def __new__(cls) -> Self: ...
+    def take(self, count: int, /) -> int:
+        """Return the first of so many that follow one another; none is 0."""
 
 def put_labelled(channel: Channel, obj: Any, number: int, mark: int, by_name: bool, /) -> int:
     """Put an object with a number, and a mark below 128; return how many bytes it has in a block of its own, or 0."""

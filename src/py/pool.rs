@@ -10,6 +10,8 @@ use super::messages::{buffer, keep, object_of, object_or_pickle, Outgoing};
 use super::primitives::encode_pair;
 use super::sides::Side;
 use crate::arena::tag::Kind;
+use crate::atomics::AtomicU32;
+use crate::atomics::Ordering::Relaxed;
 use crate::channel::claims::{Claim as Says, ClaimBody};
 use crate::channel::layout::{Label, LONGEST};
 use crate::channel::{Got, Put};
@@ -59,6 +61,36 @@ impl Claim {
     /// None: it has no name.
     fn _name(&self) -> Option<String> {
         None
+    }
+}
+
+/// Numbers of tasks, each given once until all were: a signal handler that sends a task, too, gets another one.
+#[pyclass(frozen, module = "allcores._core")]
+struct Numbers {
+    next: AtomicU32,
+}
+
+#[pymethods]
+impl Numbers {
+    #[new]
+    fn new() -> Self {
+        Self { next: AtomicU32::new(1) }
+    }
+
+    /// The first of so many that follow one another; none is 0.
+    #[pyo3(signature = (count, /))]
+    fn take(&self, count: u32) -> u32 {
+        let mut next = self.next.load(Relaxed);
+        loop {
+            let (first, behind) = match next.checked_add(count) {
+                Some(behind) => (next, behind),
+                None => (1, count.saturating_add(1)),
+            };
+            match self.next.compare_exchange_weak(next, behind, Relaxed, Relaxed) {
+                Ok(_) => return first,
+                Err(now) => next = now,
+            }
+        }
     }
 }
 
@@ -219,6 +251,7 @@ fn has_given(channel: &Bound<'_, Channel>, number: u32) -> bool {
 
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Claim>()?;
+    module.add_class::<Numbers>()?;
     module.add_function(wrap_pyfunction!(put_labelled, module)?)?;
     module.add_function(wrap_pyfunction!(put_parts, module)?)?;
     module.add_function(wrap_pyfunction!(claim_task, module)?)?;

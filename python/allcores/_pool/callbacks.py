@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = ["Callbacks"]
 
+_PATIENCE_SECONDS = 5.0
+
 
 class Callbacks(Waiter):
     """What is to be called, and the thread that does so, one after the other."""
@@ -96,3 +98,6 @@ class Callbacks(Waiter):
         with self._changed:
             self._changed.notify_all()
         self._wake()
+        if threading.current_thread() is not self._thread:
+            # At the interpreter's end a thread must not be below Python any more. One that a callback keeps is in Python.
+            self._thread.join(_PATIENCE_SECONDS)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = ["Engine"]
 
-_NUMBERS = 1 << 32
 _PARTS_AT_ONCE = 1 << 10
 
 
@@ -89,26 +88,19 @@ class Engine:
         """What is still to be read, and made tasks of."""
         self.idle = Idle(self.pending, self.feeds)
         self.callbacks: Any = None
-        self._number, self._numbering = 0, threading.Lock()
+        self.numbers = _core.Numbers().take
+        """Gives the first of so many numbers, which then are the caller's."""
+        self._starting = threading.RLock()
         self._arrived: list[tuple[int, int, Any]] = []
         self._verdict: Callable[[], BaseException] | None = None
         self._leading: Any = threading.RLock()
         self._followers: list[Latch] = []
-        self._ending = threading.Lock()
+        self._ending = threading.RLock()
         self._is_ended = False
         self._deaths: dict[int, tuple[Any, ...]] = {}
         self.crew = Crew(size, make, (self.tasks, self.results), orders, self._lose, self._give_up)
 
     # ---- sending
-
-    def numbers(self, count: int) -> int:
-        """Return the first of so many numbers, which are this caller's."""
-        with self._numbering:
-            first = self._number + 1
-            if first + count >= _NUMBERS:
-                first = 1
-            self._number = first + count - 1
-            return first
 
     def send(self, handle: Any, number: int, mark: int, task: Any) -> int:
         """Send a task, of which the handle will be told; return how many bytes it has outside of the channel."""
@@ -315,7 +307,7 @@ class Engine:
         if self.callbacks is None:
             from allcores._pool.callbacks import Callbacks
 
-            with self._numbering:
+            with self._starting:
                 if self.callbacks is None:
                     self.callbacks = Callbacks(self)
         self.callbacks.expect(result)

@@ -32,7 +32,7 @@ class IMapIterator(Waiter, _StdIMapIterator):  # type: ignore[misc]  # of a clas
         self._sizes: dict[int, int] = {}
         self._sent = self._index = self._bytes = 0
         self._length: int | None = None
-        self._taking = threading.Lock()
+        self._taking = threading.RLock()
         self._feed: Feed | None = None
 
     def _begin(self, function: Any, iterable: Iterable[Any], chunksize: int) -> None:
