@@ -99,5 +99,5 @@ class Callbacks(Waiter):
             self._changed.notify_all()
         self._wake()
         if threading.current_thread() is not self._thread:
-            # At the interpreter's end a thread must not be below Python any more. One that a callback keeps is in Python.
+            # At the interpreter's end no thread may be below Python any more. One that a callback keeps is in Python.
             self._thread.join(_PATIENCE_SECONDS)

@@ -159,7 +159,7 @@ class MapResult(ApplyResult):
             return "?"
         start, stop = self._starts[number - self._first], self._starts[number - self._first + 1]
         which = f"item {start}" if stop - start == 1 else f"items {start} to {stop - 1}"
-        return f"{name_of(self._call[0])} for {which} of {len(self._value)}"
+        return f"{name_of(self._call[0])} for {which} of {self._starts[-1]}"
 
 
 class Room(Waiter):
