@@ -135,9 +135,13 @@ class Pool(_std.Pool):
         result = _Result(self, callback, error_callback)
         result._call = func, args
         mark, task = engine.packing.call(func, args, kwds)
-        with _expected(result):
-            if engine.send(result, engine.numbers(1), mark, task):
-                result._call = (func, None)  # they are large: not kept for the text of an error
+        if result._follows:
+            with _expected(result):
+                size = engine.send(result, engine.numbers(1), mark, task)
+        else:
+            size = engine.send(result, engine.numbers(1), mark, task)
+        if size:
+            result._call = func, None  # they are large: not kept for the text of an error
         return result
 
     @_standard.typed_as(_std.Pool.map)
@@ -190,7 +194,9 @@ class Pool(_std.Pool):
         waits: bool = False,
     ) -> _MapResult:
         self._check_running()  # type: ignore[attr-defined]  # not in the type stubs
-        items = iterable if type(iterable) is list else list(iterable)
+        items: Any = iterable
+        if type(items) is not list and (type(items) is not range or chunksize == 1):
+            items = list(items)
         result = _MapResult(self, chunksize, len(items), callback, error_callback)
         result._call = function, None
         if not items:
@@ -269,7 +275,7 @@ class _expected:
 
     def __enter__(self) -> None:
         result = self._result
-        if result._callback is not None or result._error_callback is not None:
+        if result._follows:
             result._engine.expect_callback(result)
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:

@@ -84,7 +84,11 @@ impl Outgoing {
         }
         buffer.truncate(start);
         let pickling = pickling(object.py())?;
-        let dumps = if by_name { &pickling.dumps_by_name } else { &pickling.dumps };
+        let dumps = if by_name {
+            &pickling.dumps_by_name
+        } else {
+            &pickling.dumps
+        };
         Ok(Self::Pickled(dumps.call1(object.py(), (object, LONGEST))?))
     }
 

@@ -74,7 +74,9 @@ struct Numbers {
 impl Numbers {
     #[new]
     fn new() -> Self {
-        Self { next: AtomicU32::new(1) }
+        Self {
+            next: AtomicU32::new(1),
+        }
     }
 
     /// The first of so many that follow one another; none is 0.

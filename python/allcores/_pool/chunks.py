@@ -6,6 +6,8 @@ __all__ = ["adapted", "fixed"]
 
 _PARTS_PER_WORKER = 4
 """The first part is as long as the standard library's are."""
+_LONGEST = 512
+"""But no longer than that: the part's message then is a short one, which is neither pickled nor in need of a block."""
 
 
 def fixed(length: int, size: int) -> list[int]:
@@ -24,7 +26,7 @@ def adapted(length: int, workers: int) -> list[int]:
     lengths = []
     shares = _PARTS_PER_WORKER * workers
     while length:
-        size = -(-length // shares)
+        size = min(-(-length // shares), _LONGEST)
         lengths.append(size)
         length -= size
     return lengths

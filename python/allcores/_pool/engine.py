@@ -116,14 +116,14 @@ class Engine:
             self._fail_all()
         return large
 
-    def send_parts(self, handle: Any, mark: int, function: Any, items: list[Any], lengths: list[int]) -> None:
-        """Send a task for each part of a list, of which the handle will be told."""
+    def send_parts(self, handle: Any, mark: int, function: Any, items: Any, lengths: list[int]) -> None:
+        """Send a task for each part of a list or range, of which the handle will be told."""
         first, count = self.numbers(len(lengths)), len(lengths)
         head = self.packing.head(function)
         handle._expect(first, lengths)
         self.pending.update(dict.fromkeys(range(first, first + count), handle))
         at = done = 0
-        is_plain = type(head) is bytes and not self.packing.by_value
+        is_plain = type(head) is bytes and type(items) is list and not self.packing.by_value
         try:
             while done < count:
                 if is_plain:
@@ -134,7 +134,8 @@ class Engine:
                         continue
                 # One that is long, or needs pickling.
                 length = lengths[done]
-                part_mark, task = self.packing.part(mark, head, tuple(items[at : at + length]))
+                part = items[at : at + length]
+                part_mark, task = self.packing.part(mark, head, tuple(part) if type(part) is list else part)
                 size = _core.put_labelled(self.tasks, task, first + done, part_mark, False)
                 if size:
                     self._wait_for_room(handle, first + done, size)
@@ -219,9 +220,11 @@ class Engine:
 
     def _appoint(self) -> None:
         """Wake one of those who sleep, to go on collecting."""
+        if not self._followers:
+            return
         try:
             latch = self._followers.pop(0)
-        except IndexError:
+        except IndexError:  # another thread was faster
             return
         latch.is_appointed = True
         latch.wake()

@@ -39,6 +39,8 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
     _ready = False
     _call: tuple[Any, Any] | None = None
     """Function and arguments, to be shown in errors, while it is not there."""
+    _callback: Callable[[Any], object] | None = None
+    _error_callback: Callable[[BaseException], object] | None = None
     _success: bool
     _value: Any
 
@@ -49,8 +51,9 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
         error_callback: Callable[[BaseException], object] | None,
     ) -> None:
         self._pool, self._engine = pool, pool._engine
-        self._callback, self._error_callback = callback, error_callback
-        self._follows = callback is not None or error_callback is not None
+        if callback is not None or error_callback is not None:
+            self._callback, self._error_callback = callback, error_callback
+            self._follows = True
 
     def ready(self) -> bool:
         """Return whether it is there."""
@@ -88,10 +91,10 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
 
     def _settle(self) -> None:
         """Have what there is to be called called first, if anything is."""
-        if self._callback is None and self._error_callback is None:
-            self._be_ready()
-        else:
+        if self._follows:
             self._engine.callbacks.call(self)
+        else:
+            self._be_ready()
 
     def _be_ready(self) -> None:
         self._call = None

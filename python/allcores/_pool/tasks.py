@@ -83,7 +83,7 @@ class Packing:
             return pickled if isinstance(pickled, bytes) else function
         return name
 
-    def part(self, mark: int, head: Any, items: tuple[Any, ...]) -> tuple[int, Any]:
+    def part(self, mark: int, head: Any, items: tuple[Any, ...] | range) -> tuple[int, Any]:
         """Return mark and object for a part of a sequence."""
         if self.by_value:
             return mark | BY_VALUE, bytes(_dumps_for_child((head, items)))

@@ -32,7 +32,9 @@ impl<'a> Pool<'a> {
             claim: arena.make(Kind::Claim, size, None, &mut go_on).expect("a claim"),
         };
         if in_block {
-            let block = arena.make_to_write(Kind::Memory, BLOCK_BYTES, &mut go_on).expect("memory");
+            let block = arena
+                .make_to_write(Kind::Memory, BLOCK_BYTES, &mut go_on)
+                .expect("memory");
             pool.send(FIRST, Message::Block(0, &block));
             arena.release(&block, &mut go_on).expect("released");
         } else {
@@ -107,7 +109,12 @@ fn a_task_is_there_or_done_or_known_to_be_lost_wherever_its_worker_is_killed() {
             || Pool::new(&arena, in_block),
             |pool| {
                 enter(pool.arena);
-                (pool.tasks.face(), pool.replies.face(), pool.claim(), Vec::with_capacity(1000))
+                (
+                    pool.tasks.face(),
+                    pool.replies.face(),
+                    pool.claim(),
+                    Vec::with_capacity(1000),
+                )
             },
             |(tasks, replies, claim, mut bytes)| {
                 claim.clear();
