@@ -200,19 +200,21 @@ def array_copies(array: Any, _context: Any, times: int) -> float:
 
 
 def report_arrays() -> None:
-    """Measure and print arrays of 8 MB, one to one."""
+    """Measure and print arrays of 8 MB, one to one; those that are shared are not copied at all."""
     array = numpy.ones(1_000_000)
+    shared = allcores.share(array)
     makers = {"ours": partial(OURS.Queue, ARRAYS_AT_ONCE), "theirs": partial(FORK.Queue, ARRAYS_AT_ONCE)}
     contestants = {
         name: calibrated(partial(transfers, array, 1, 1), make, ROUND_SECONDS) for name, make in makers.items()
     }
+    contestants["shared"] = calibrated(partial(transfers, shared, 1, 1), makers["ours"], ROUND_SECONDS)
     contestants["memcpy"] = calibrated(partial(array_copies, array), None, ROUND_SECONDS)
     found = measure(contestants, ROUNDS)
-    ours, theirs, copy = (found.median(name) for name in ("ours", "theirs", "memcpy"))
+    ours, theirs, handles, copy = (found.median(name) for name in ("ours", "theirs", "shared", "memcpy"))
     rates = "".join(f" {name} {array.nbytes / found.median(name) / 1e9:.2f}" for name in contestants)
     print(
         f"\n8 MB float64 arrays, GB/s:{rates}; ratio to Queue {theirs / ours:.1f}{owing(20)}, "
-        f"to memcpy {copy / ours:.2f}{owing(0.6)}",
+        f"to memcpy {copy / ours:.2f}{owing(0.6)}, shared to Queue {theirs / handles:.0f}{owing(100)}",
         flush=True,
     )
 

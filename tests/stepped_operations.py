@@ -77,14 +77,28 @@ def acquire_and_release(lock: Any, times: int = 1) -> None:
         lock.release()
 
 
+def _worn_in(thing: Any) -> Any:
+    """Return a queue or pipe that has had as many messages that it goes on with the segments that it has.
+
+    Its first segment is a short one, and one more is kept later on. Then a victim leaves the heap as it was.
+    """
+    put, get = (thing[1].send, thing[0].recv) if isinstance(thing, tuple) else (thing.put, thing.get)
+    for _ in range(1000):
+        put(bytes(150))
+        get()
+        if hasattr(thing, "task_done"):
+            thing.task_done()
+    return thing
+
+
 def _listened_to(context: Any) -> Any:
-    queue = context.Queue()
+    queue = _worn_in(context.Queue())
     queue._reader.fileno()
     return queue
 
 
 def _asked_for_descriptor(context: Any) -> Any:
-    pipe = context.Pipe(duplex=False)
+    pipe = _worn_in(context.Pipe(duplex=False))
     pipe[0].fileno()
     return pipe
 
@@ -242,13 +256,13 @@ OPERATIONS = {
         outcomes=frozenset({"swept"}),
     ),
     "Queue: put": Operation(
-        makes=lambda context: context.Queue(),
+        makes=lambda context: _worn_in(context.Queue()),
         does=lambda queue: queue.put(survivors.MESSAGE),
         checks=survivors.put_or_not,
         outcomes=_PUT,
     ),
     "Queue: put, a consumer asleep": Operation(
-        makes=lambda context: context.Queue(),
+        makes=lambda context: _worn_in(context.Queue()),
         does=lambda queue: queue.put(survivors.MESSAGE),
         waits=survivors.receive,
         waiters=survivors.waiters_of,
@@ -256,7 +270,7 @@ OPERATIONS = {
         outcomes=_PUT,
     ),
     "Queue: put, full until a consumer makes room": Operation(
-        makes=lambda context: context.Queue(1),
+        makes=lambda context: _worn_in(context.Queue(1)),
         sets_up=lambda queue: queue.put(survivors.FIRST),
         does=lambda queue: queue.put(survivors.MESSAGE),
         waits=survivors.make_room_when_wanted,
@@ -265,7 +279,7 @@ OPERATIONS = {
         outcomes=_PUT,
     ),
     "Queue: put with a bound of bytes": Operation(
-        makes=lambda context: context.Queue(maxbytes=1000),
+        makes=lambda context: _worn_in(context.Queue(maxbytes=1000)),
         does=lambda queue: queue.put(survivors.MESSAGE),
         checks=survivors.put_or_not,
         outcomes=_PUT,
@@ -284,20 +298,20 @@ OPERATIONS = {
         outcomes=_PUT,
     ),
     "Queue: put of a large message": Operation(
-        makes=lambda context: context.Queue(),
+        makes=lambda context: _worn_in(context.Queue()),
         does=lambda queue: queue.put(survivors.LARGE),
         checks=survivors.large_put_or_not,
         outcomes=_PUT,
     ),
     "Queue: get": Operation(
-        makes=lambda context: context.Queue(),
+        makes=lambda context: _worn_in(context.Queue()),
         sets_up=lambda queue: queue.put(survivors.MESSAGE),
         does=lambda queue: queue.get(),
         checks=survivors.got_or_not,
         outcomes=_GOT,
     ),
     "Queue: get, a producer waiting for room": Operation(
-        makes=lambda context: context.Queue(1),
+        makes=lambda context: _worn_in(context.Queue(1)),
         sets_up=lambda queue: queue.put(survivors.MESSAGE),
         does=lambda queue: queue.get(),
         waits=survivors.put_next,
@@ -306,7 +320,7 @@ OPERATIONS = {
         outcomes=_GOT,
     ),
     "Queue: get, empty until a message comes": Operation(
-        makes=lambda context: context.Queue(),
+        makes=lambda context: _worn_in(context.Queue()),
         does=lambda queue: queue.get(),
         waits=survivors.send_when_wanted,
         until_asleep=False,
@@ -314,14 +328,14 @@ OPERATIONS = {
         outcomes=_GOT,
     ),
     "Queue: get of a large message": Operation(
-        makes=lambda context: context.Queue(),
+        makes=lambda context: _worn_in(context.Queue()),
         sets_up=lambda queue: queue.put_many([survivors.LARGE, survivors.NEXT]),
         does=lambda queue: queue.get(),
         checks=survivors.large_got_or_not,
         outcomes=_GOT,
     ),
     "Queue: task done, a joiner asleep": Operation(
-        makes=lambda context: context.JoinableQueue(),
+        makes=lambda context: _worn_in(context.JoinableQueue()),
         sets_up=survivors.have_a_task,
         does=lambda queue: queue.task_done(),
         waits=survivors.join,
@@ -330,13 +344,13 @@ OPERATIONS = {
         outcomes=frozenset({"done", "not done"}),
     ),
     "Pipe: send": Operation(
-        makes=lambda context: context.Pipe(duplex=False),
+        makes=lambda context: _worn_in(context.Pipe(duplex=False)),
         does=lambda pipe: pipe[1].send(survivors.MESSAGE),
         checks=survivors.put_or_not,
         outcomes=_PUT,
     ),
     "Pipe: send, a receiver asleep": Operation(
-        makes=lambda context: context.Pipe(),
+        makes=lambda context: _worn_in(context.Pipe()),
         does=lambda pipe: pipe[1].send(survivors.MESSAGE),
         waits=survivors.sleep_and_receive,
         waiters=survivors.waiters_of,
@@ -351,7 +365,7 @@ OPERATIONS = {
         outcomes=_GOT,
     ),
     "Pipe: receive, empty until a message comes": Operation(
-        makes=lambda context: context.Pipe(),
+        makes=lambda context: _worn_in(context.Pipe()),
         does=lambda pipe: pipe[0].recv(),
         waits=survivors.send_when_wanted,
         until_asleep=False,

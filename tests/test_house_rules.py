@@ -43,8 +43,7 @@ def test_each_module_says_what_it_exports(path: Path) -> None:
 
 def test_the_package_has_no_public_name_beside_its_list() -> None:
     submodules = {found.name for found in pkgutil.iter_modules(allcores.__path__)}
-    public = {name for name in vars(allcores) if not name.startswith("_")} - submodules
-    public |= {"WorkerDiedError"}  # loaded when it is asked for
+    public = {name for name in dir(allcores) if not name.startswith("_")} - submodules
     assert public - {"SUBDEBUG", "SUBWARNING"} == set(allcores.__all__)  # those two: as in multiprocessing
 
 

@@ -30,10 +30,8 @@ if _sys.platform != "linux":
 from allcores import context as context, process as process, reduction as reduction
 from allcores._core import __version__ as __version__
 from allcores._cpus import usable_cpus
-from allcores._deadlocks import deadlocks
 from allcores._install import install, uninstall
 from allcores._logs import log_to_parent
-from allcores.arrays import empty, share
 from allcores.context import (
     AuthenticationError,
     BufferTooShort,
@@ -51,9 +49,9 @@ from allcores.errors import (
     PoolTerminatedError,
     RemoteError,
     StartError,
+    TaskTimeoutError,
     UnpicklableArgumentError,
 )
-from allcores.exit_reason import ExitReason
 
 __all__ = [
     "AllcoresError",
@@ -86,6 +84,7 @@ __all__ = [
     "Semaphore",
     "SimpleQueue",
     "StartError",
+    "TaskTimeoutError",
     "TimeoutError",
     "UnpicklableArgumentError",
     "Value",
@@ -104,6 +103,7 @@ __all__ = [
     "install",
     "log_to_parent",
     "log_to_stderr",
+    "map",
     "parent_process",
     "reducer",
     "set_executable",
@@ -150,23 +150,41 @@ set_start_method = _default.set_start_method
 
 TYPE_CHECKING = __name__ == ""  # importing typing costs as much as multiprocessing itself
 if TYPE_CHECKING:  # as in the stubs of multiprocessing: so ``allcores.Queue[int]`` can be an annotation
-    from allcores.errors import WorkerDiedError as WorkerDiedError
+    from allcores._deadlocks import deadlocks
+    from allcores.arrays import empty, share
+    from allcores.errors import WorkerDiedError
+    from allcores.exit_reason import ExitReason
+    from allcores.mapping import map
     from allcores.queues import JoinableQueue, Queue, SimpleQueue
 else:
     JoinableQueue = _default.JoinableQueue
     Queue = _default.Queue
     SimpleQueue = _default.SimpleQueue
+
+    _LATER = {
+        "ExitReason": "exit_reason",
+        "WorkerDiedError": "errors",
+        "deadlocks": "_deadlocks",
+        "empty": "arrays",
+        "map": "mapping",
+        "share": "arrays",
+    }
+    """Name -> the module that it comes from when somebody asks: each import at the start costs every program time."""
+
+    def __getattr__(name):
+        if name not in _LATER:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = f"{__name__}.{_LATER[name]}"
+        __import__(home)
+        globals()[name] = found = getattr(_sys.modules[home], name)
+        return found
+
+    def __dir__():
+        return sorted({*globals(), *_LATER})
+
+
 del TYPE_CHECKING
 
 # The levels of the package's logger that logging itself lacks; not in __all__, as in multiprocessing.
 SUBDEBUG = 5
 SUBWARNING = 25
-
-
-def __getattr__(name: str) -> object:
-    """Load the one name whose base class is heavy to import when it is first asked for."""
-    if name != "WorkerDiedError":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from allcores import errors
-
-    return errors.WorkerDiedError

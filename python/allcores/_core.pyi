@@ -1,6 +1,7 @@
 """The face of the native core, written by hand; ``tests/test_house_rules.py`` compares it with the binary."""
 
 from collections.abc import Callable, Iterable, Sequence
+from types import CodeType
 from typing import Any, Self, final
 
 from typing_extensions import Buffer, disjoint_base
@@ -35,6 +36,7 @@ __all__ = [
     "block_signals",
     "claim_task",
     "collect",
+    "compile_program",
     "create_arena",
     "die_with_parent",
     "end_cleanly",
@@ -73,6 +75,12 @@ def die_with_parent(parent_pid: int, /) -> bool:
     """Bind this process to its parent: the kernel sends SIGKILL when the thread that forked it ends.
 
     False means that the parent, which should be ``parent_pid``, has ended already.
+    """
+
+def compile_program(source: bytes, path: bytes, /) -> CodeType:
+    """Compile a program, in no need of what ``compile`` gets ready at its first call: all classes of the module `ast`.
+
+    ``path`` is the file's name as the system has it. ValueError for a NUL in either.
     """
 
 def set_process_name(name: str, /) -> None:
@@ -459,6 +467,9 @@ class Claim:
     def _noted(self) -> tuple[int, int] | None:
         """Return None before the worker has looked for a task; else numbers of its task and of the message, or 0, 0."""
 
+    def _noted_since(self) -> tuple[int, int, int] | None:
+        """Return the numbers of the worker's task and its message, and when it was taken (CLOCK_BOOTTIME, in ns)."""
+
     def _clear(self) -> None: ...
     def _address(self) -> _Address: ...
     def _name(self) -> str | None: ...
@@ -619,6 +630,12 @@ class Memory:
     @property
     def position(self) -> int:
         """Where it begins in the arena's file, in bytes."""
+
+    def fill(self, at: int, buffer: Buffer, /) -> None:
+        """Copy a buffer that lies in one piece to where this is writable, from ``at`` bytes on.
+
+        ValueError where it does not fit.
+        """
 
     def _address(self) -> _Address: ...
 

@@ -27,8 +27,6 @@ from allcores._segments import session
 from allcores._start_method import choice
 from allcores._unguarded import refuse_while_importing_main
 from allcores.errors import UnpicklableArgumentError
-from allcores.exit_reason import ExitReason
-from allcores.limits import Limits
 
 TYPE_CHECKING = __name__ == ""  # where jedi sees False, it completes nothing that is imported below
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -36,6 +34,8 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any, ClassVar, Literal, overload
 
     from allcores import connection, managers, pool, popen_warm, queues, synchronize
+    from allcores.exit_reason import ExitReason
+    from allcores.limits import Limits
 
 __all__ = [
     "AuthenticationError",
@@ -89,6 +89,8 @@ class _OwnProcess(_process.BaseProcess):
         """
         super().__init__(group, target, name, args, kwargs, daemon=daemon)
         if (max_memory_bytes, cpu_affinity, niceness, threads) != (None, None, None, None):
+            from allcores.limits import Limits
+
             self._limits = Limits(max_memory_bytes, cpu_affinity, niceness, threads)
 
     def start(self) -> None:
@@ -125,6 +127,8 @@ class _OwnProcess(_process.BaseProcess):
         code = self.exitcode
         if code is None:
             return None
+        from allcores.exit_reason import ExitReason
+
         reason = ExitReason(code, *getattr(vars(self)["_popen"], "account", ()))
         if self._limits is not None:
             self._limits.explain(reason)

@@ -8,6 +8,7 @@ still catches it::
     ├── StartError                 (OSError)                                   no process could be started
     ├── OwnerDiedError             (RuntimeError)                              who had a lock was killed
     ├── WorkerDiedError            (BrokenProcessPool)                         a pool's worker died with a task
+    ├── TaskTimeoutError           (TimeoutError)                              a task took longer than it may
     ├── InitializerError           (RuntimeError)                              a pool's workers could not begin
     ├── PoolTerminatedError        (RuntimeError)                              a pool ended before the task was done
     ├── RemoteError                (RuntimeError)                              an exception that could not be unpickled
@@ -38,6 +39,7 @@ __all__ = [
     "PoolTerminatedError",
     "RemoteError",
     "StartError",
+    "TaskTimeoutError",
     "UnpicklableArgumentError",
     "WorkerDiedError",
 ]
@@ -99,6 +101,26 @@ def _how(exit_code: int | None) -> str:
     if exit_code < 0:
         return f"was killed by {signal.Signals(-exit_code).name}"
     return f"ended at once (os._exit) with exit code {exit_code}"
+
+
+class TaskTimeoutError(AllcoresError, TimeoutError):
+    """A task ran for longer than it may, and the worker that had it was killed. Other tasks go on, on a new worker.
+
+    ``worker_name`` and ``pid`` say who it was, ``seconds`` how long the task may run, ``task`` which task it was, in
+    short. The task may have done part of what it does.
+    """
+
+    def __init__(self, worker_name: str, pid: int | None, seconds: float, task: str) -> None:
+        """Say all that in words."""
+        self.worker_name, self.pid, self.seconds, self.task = worker_name, pid, seconds, task
+        super().__init__(
+            f"the task {task} ran for longer than timeout={seconds:g} seconds, so its worker {worker_name} (pid {pid}) "
+            "was killed. Only this task is lost, and it may be half done; give it more time, or see where it hangs"
+        )
+
+    def __reduce__(self) -> Any:
+        """Travel between processes with all its parts."""
+        return type(self), (self.worker_name, self.pid, self.seconds, self.task)
 
 
 class InitializerError(AllcoresError, RuntimeError):

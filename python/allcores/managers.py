@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from multiprocessing import managers as _std
 from multiprocessing.managers import BaseProxy, Namespace, RemoteError, Token
-from typing import Any
 
 from allcores import _standard, context as _context, shared_memory as _shared_memory
 
 TYPE_CHECKING = __name__ == ""
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from multiprocessing.managers import (  # by __getattr__
         BaseListProxy as BaseListProxy,
         DictProxy as DictProxy,
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
         Server as Server,
         ValueProxy as ValueProxy,
     )
+    from typing import Any
 
 __all__ = [
     "BaseManager",

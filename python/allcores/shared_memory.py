@@ -11,10 +11,17 @@ import _posixshmem
 import mmap
 import os
 from multiprocessing import shared_memory as _std
-from typing import TYPE_CHECKING, Any, TypeVar
 
 from allcores import _standard
 from allcores._segments import held, leftovers, owner, segment, session
+
+TYPE_CHECKING = __name__ == ""
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from typing import Any, TypeVar
+
+    _Element = TypeVar("_Element", int, float, bool, str, bytes, None)
+else:
+    _Element = None
 
 __all__ = ["ShareableList", "SharedMemory"]
 
@@ -97,9 +104,6 @@ class SharedMemory(_std.SharedMemory):
         """
         if self._name and self._name.lstrip("/") not in leftovers.removed_at_end:
             _posixshmem.shm_unlink(self._name)
-
-
-_Element = TypeVar("_Element", int, float, bool, str, bytes, None)
 
 
 class ShareableList(_std.ShareableList[_Element]):

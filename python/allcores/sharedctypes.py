@@ -16,7 +16,6 @@ import ctypes
 from multiprocessing import sharedctypes as _std
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.sharedctypes import SynchronizedBase as SynchronizedBase
-from typing import Any
 
 from allcores import _arena, _core, context as _context
 from allcores._in_arena import gone
@@ -30,12 +29,13 @@ _standard_reduce = vars(_std)["reduce_ctype"]
 _types: dict[Any, Any] = vars(_std)["typecode_to_type"]
 
 TYPE_CHECKING = __name__ == ""
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from multiprocessing.sharedctypes import (  # by __getattr__
         Synchronized as Synchronized,
         SynchronizedArray as SynchronizedArray,
         SynchronizedString as SynchronizedString,
     )
+    from typing import Any
 
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
 

@@ -4,6 +4,7 @@ use super::layout::Label;
 use super::position::Position;
 use super::transfer::{position, Channel};
 use crate::atomics::{AtomicU64, Ordering};
+use crate::sys::liveness::now_since_boot;
 use crate::sys::shared::shared_struct;
 
 shared_struct! {
@@ -11,6 +12,8 @@ shared_struct! {
     pub struct ClaimBody {
         /// The number of the task, and behind it that of the message; without a task `IDLE`, or 0 before the first look.
         pub word: AtomicU64,
+        /// When the task of the word was taken, in nanoseconds since boot.
+        pub since: AtomicU64,
     }
 }
 
@@ -32,8 +35,9 @@ impl ClaimBody {
     #[inline]
     pub fn note(&self, head: Position, label: Label) {
         let word = u64::from(label.number) << 32 | u64::from(head.number());
+        self.since.store(now_since_boot(), Ordering::Release); // since: who sees it sees that the last task was cleared
         // Before the head, which is stored after it with Release: who sees the head beyond sees this.
-        self.word.store(word, Ordering::Relaxed);
+        self.word.store(word, Ordering::Release); // since: who sees this sees the time, too
     }
 
     /// Note that the last task is done with.
@@ -49,6 +53,18 @@ impl ClaimBody {
             0 => Claim::New,
             word if word >> 32 == 0 => Claim::Idle,
             word => Claim::Noted((word >> 32) as u32, word as u32),
+        }
+    }
+
+    /// What it says, and when the task that it names was taken, in nanoseconds since boot; None for the other ones.
+    #[must_use]
+    pub fn read_since(&self) -> Option<(u32, u32, u64)> {
+        let claim = self.read();
+        let since = self.since.load(Ordering::Acquire);
+        match claim {
+            // A later task's time is written after the clear in between: then this reads something else.
+            Claim::Noted(task, message) if self.read() == claim => Some((task, message, since)),
+            _ => None,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The hottest methods, as Python's own C code has them: a lock is acquired and released in less time than the general way
-//! into a Rust method takes, which converts arguments, keeps accounts and looks twice whose method it is.
+//! into a Rust method takes, which converts arguments, keeps accounts and looks twice whose method it is. And the copy of a
+//! large buffer.
 //!
 //! The only file above `sys/` with `unsafe` in it. What is not the fast path (a lock that is not free, arguments by keyword)
 //! calls the ordinary method. Each of these functions is a method of a class that is derived from `T`, and Python's method
@@ -9,12 +10,16 @@ use std::ffi::CStr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 
+use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::PyClass;
+
+use super::memory::Memory;
+use crate::sys::copying;
 
 /// A class whose objects are acquired and released.
 pub trait Fast: PyClass<Frozen = True> + Sync {
@@ -179,6 +184,25 @@ unsafe fn ordinary<T: Fast>(
             ptr::null_mut()
         }
     }
+}
+
+/// Copy a buffer to a block, from `at` bytes on; false, and nothing is copied, where it does not fit.
+pub fn fill(memory: &Memory, at: u64, buffer: &PyBuffer<u8>) -> bool {
+    let Some((start, size)) = memory.to_write() else {
+        return false;
+    };
+    let length = buffer.len_bytes();
+    let there = start.wrapping_add(at as usize);
+    let fits = at.checked_add(length as u64).is_some_and(|end| end <= size);
+    let is_apart = (buffer.buf_ptr() as usize).abs_diff(there) >= length;
+    if !fits || !is_apart || !buffer.is_c_contiguous() {
+        return false;
+    }
+    // SAFETY: `buffer` has its bytes as long as it lives, in one piece. `memory` has as many from `at` on, mapped to be
+    // written for as long as it lives; to the program they are bytes and nothing else. The two do not overlap in this
+    // process; two mappings of one range, as a program may have, only garble bytes.
+    unsafe { copying::copy(buffer.buf_ptr().cast(), there as *mut u8, length) };
+    true
 }
 
 fn truth() -> *mut PyObject {

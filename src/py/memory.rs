@@ -1,8 +1,11 @@
 //! Bytes of the user's in the arena.
 
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
 use super::arena::{arena, raise, waiting, Address, Object};
+use super::fast::fill;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Handle};
 use crate::atomics::AtomicU64;
@@ -48,6 +51,11 @@ impl Memory {
         })
     }
 
+    /// Where it begins in this process and how long it is, if it may be written; as long as this lives.
+    pub fn to_write(&self) -> Option<(usize, u64)> {
+        self.writable.then_some((self.address, self.size))
+    }
+
     /// This process's handle.
     pub fn handle(&self) -> &Handle {
         self.object.handle()
@@ -84,6 +92,15 @@ impl Memory {
     #[getter]
     fn position(&self) -> u64 {
         self.position
+    }
+
+    /// Copy a buffer that lies in one piece to where this is writable, from `at` bytes on. ValueError where it does not fit.
+    #[pyo3(signature = (at, buffer, /))]
+    fn fill(&self, at: u64, buffer: PyBuffer<u8>) -> PyResult<()> {
+        if !fill(self, at, &buffer) {
+            return Err(PyValueError::new_err("the buffer does not fit in here"));
+        }
+        Ok(())
     }
 
     /// Session, offset and generation, by which every process of the session finds it.

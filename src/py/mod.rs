@@ -13,6 +13,7 @@ mod pipe;
 mod pool;
 mod primitives;
 mod process;
+mod program;
 mod semaphore;
 mod seqpacket;
 mod sides;
@@ -36,6 +37,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     pipe::add_to(module)?;
     pool::add_to(module)?;
     process::add_to(module)?;
+    program::add_to(module)?;
     seqpacket::add_to(module)?;
     spare::add_to(module)?;
     state::add_to(module)?;

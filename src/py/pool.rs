@@ -48,6 +48,12 @@ impl Claim {
         }
     }
 
+    /// Number of the task that the worker has taken, or is about to take, that of its message, and when that was, in
+    /// nanoseconds since boot; None when it has no task.
+    fn _noted_since(&self) -> Option<(u32, u32, u64)> {
+        self.object.body.read_since()
+    }
+
     /// Note that the last task is done with.
     fn _clear(&self) {
         self.object.body.clear();

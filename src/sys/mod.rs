@@ -1,6 +1,7 @@
 //! Kernel calls behind a safe face: one kernel object a file. What loom has to see has a model of the same face.
 
 pub mod bell;
+pub mod copying;
 pub mod credentials;
 pub mod descriptor;
 pub mod fork;

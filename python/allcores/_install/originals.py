@@ -6,7 +6,7 @@ took the place of is therefore said to live here.
 
 from __future__ import annotations
 
-import importlib
+import sys
 
 from allcores._install.table import REPLACED
 
@@ -36,6 +36,6 @@ def __getattr__(name: str) -> Any:
     """Find an original, also in a process where nothing was replaced."""
     for submodule, (_, names) in REPLACED.items():
         if name in names:
-            module = importlib.import_module(f"multiprocessing.{submodule}")
-            return _set_aside.get(name) or getattr(module, name)
+            __import__(f"multiprocessing.{submodule}")
+            return _set_aside.get(name) or getattr(sys.modules[f"multiprocessing.{submodule}"], name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import sys
 import threading
@@ -126,7 +125,9 @@ class _Installation:
         """Replace the names of a submodule as soon as both the standard module and ours are there."""
         package, _, submodule = imported.rpartition(".")
         if package == "multiprocessing":
-            ours = importlib.import_module(REPLACED[submodule][0])
+            home = REPLACED[submodule][0]
+            __import__(home)
+            ours = sys.modules[home]
         else:
             ours = sys.modules[imported]
             submodule = next(name for name, (home, _) in REPLACED.items() if home == imported)

@@ -11,12 +11,15 @@ import io
 import pickle
 import sys
 import types
-from collections.abc import Callable
-from typing import IO, Any
 
 import cloudpickle
 
 from allcores import _standard
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+    from typing import IO, Any
 
 __all__ = ["dump_by_value", "keep_in_main"]
 

@@ -120,11 +120,9 @@ def _in_block(pickled: memoryview, buffers: Sequence[memoryview]) -> _core.Memor
     lengths = [part.nbytes for part in parts]
     places = _places(lengths)
     memory = _core.Memory(places[-1].stop, zeroed=False)
-    view = _view(memory)
-    for index, length in enumerate((*lengths, 0)):  # the memory may have been used before
-        view[8 * index : 8 * index + 8] = length.to_bytes(8, "little")
+    memory.fill(0, b"".join(length.to_bytes(8, "little") for length in (*lengths, 0)))
     for place, part in zip(places, parts, strict=True):
-        view[place] = part
+        memory.fill(place.start, part)
     return memory
 
 
@@ -151,7 +149,7 @@ def _places(lengths: Sequence[int]) -> list[slice]:
 def keep(part: memoryview) -> _core.Memory:
     """Return a block with these bytes and nothing else."""
     memory = _core.Memory(part.nbytes, zeroed=False)
-    _view(memory)[:] = part
+    memory.fill(0, part)
     return memory
 
 

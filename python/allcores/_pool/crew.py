@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import threading
 from multiprocessing import connection
 
@@ -167,11 +168,37 @@ class Crew:
             if self._bell >= 0:
                 os.eventfd_write(self._bell, 1)
 
-    def join(self) -> None:
+    def at_work(self) -> list[tuple[Any, Claim]]:
+        """Return the workers that are not known to have ended, and their claims."""
+        with self._lock:
+            return [(process, self._claims[id(process)]) for process in self.processes]
+
+    def signal(self, process: Any, number: int) -> bool:
+        """Send a worker a signal; False when it has ended."""
+        with self._lock:  # nobody else learns of its end meanwhile
+            if process not in self.processes:
+                return False
+            try:
+                descriptor = os.pidfd_open(process.pid)
+            except ProcessLookupError:
+                return False
+            try:
+                if process.exitcode is not None:
+                    return False  # else the pid was its own when that was opened
+                signal.pidfd_send_signal(descriptor, number)
+            except ProcessLookupError:
+                return False
+            finally:
+                os.close(descriptor)
+        return True
+
+    def join(self, timeout_seconds: float | None = None) -> None:
         """Wait until there are no workers any more, after the tasks were shut or this was ended."""
         self.look()
         if threading.current_thread() is not self.thread:
-            self.thread.join()
+            self.thread.join(timeout_seconds)
+        if timeout_seconds is not None:
+            return
         for process in list(self.processes):
             process.join()
 

@@ -10,7 +10,10 @@ import builtins
 import os
 import sys
 import types
-from importlib import machinery
+from _frozen_importlib import BuiltinImporter  # importlib.machinery has them, too, and takes time to import
+from _frozen_importlib_external import SourceFileLoader, SourcelessFileLoader
+
+from allcores import _core
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -52,19 +55,23 @@ def _run_file(path: str, source: bytes, argv: list[str]) -> None:
     _set_first_path(_unless_safe(os.path.dirname(os.path.realpath(path))))
     main = _fresh_main()
     if path.endswith(".pyc"):
-        bytecode = machinery.SourcelessFileLoader("__main__", path)
+        bytecode = SourcelessFileLoader("__main__", path)
         main.__dict__.update(__file__=path, __cached__=None, __loader__=bytecode)
         exec(bytecode.get_code("__main__"), main.__dict__)  # type: ignore[arg-type]  # None only for a namespace package
     else:
-        main.__dict__.update(__file__=path, __cached__=None, __loader__=machinery.SourceFileLoader("__main__", path))
-        exec(compile(source, path, "exec", dont_inherit=True), main.__dict__)
+        main.__dict__.update(__file__=path, __cached__=None, __loader__=SourceFileLoader("__main__", path))
+        if b"\0" in source:
+            code = compile(source, path, "exec", dont_inherit=True)  # which says what is wrong
+        else:
+            code = _core.compile_program(source, os.fsencode(path))
+        exec(code, main.__dict__)
 
 
 def _run_source(source: str, name: str, argv: list[str]) -> None:
     sys.argv = argv
     _set_first_path(_unless_safe(""))
     main = _fresh_main()
-    main.__dict__["__loader__"] = machinery.BuiltinImporter
+    main.__dict__["__loader__"] = BuiltinImporter
     exec(compile(source, name, "exec", dont_inherit=True), main.__dict__)
 
 
