@@ -17,6 +17,7 @@ from allcores._cpus import usable_cpus
 from allcores._pool.job import Job, Rules
 from allcores._pool.progress import find_bar
 from allcores._pool.results import in_short, name_of
+from allcores._pool.tasks import learn_first, name_of as task_name_of
 from allcores.limits import Limits
 from allcores.pool import Pool
 
@@ -223,14 +224,7 @@ def map(
         tasks_ahead = max(_LEAST_AHEAD, _AHEAD_PER_WORKER * size)
     else:
         tasks_ahead = max(1, _whole("window", window, 1) // chunksize)
-    limits = {
-        "max_memory_bytes": max_memory_per_worker,
-        "cpu_affinity": affinity,
-        "niceness": niceness,
-        "threads": threads_per_worker,
-    }
-    checked = Limits(**limits)  # type: ignore[arg-type]  # each has its own type
-    limits = {name: getattr(checked, name) for name, limit in limits.items() if limit is not None}
+    limits = _limits(max_memory_per_worker, affinity, niceness, threads_per_worker)
     context = _context._default_context.get_context(start_method)
     total = min(len(each) for each in iterables) if all(hasattr(each, "__len__") for each in iterables) else None  # type: ignore[arg-type]
     make_bar = find_bar() if progress else None
@@ -239,7 +233,11 @@ def map(
 
     def start() -> tuple[Job, Any]:
         bar = None if make_bar is None else make_bar(total, name_of(function))
-        pool = _LimitedPool(limits, size, initializer, initargs, max_tasks_per_worker, context)
+        orders: tuple[Any, Any] = (initializer, initargs)
+        name = None if timeout is None else task_name_of(function)
+        if isinstance(name, bytes):  # so that the time for the first task is for the task alone
+            orders = learn_first, (name, initializer, tuple(initargs))
+        pool = _LimitedPool(limits, size, *orders, max_tasks_per_worker, context)
         return Job(pool, function, items, rules, _ignore if bar is None else bar.advance), bar
 
     return MapIterator(start)
@@ -247,6 +245,21 @@ def map(
 
 def _ignore(done: int, failures: int) -> None:
     """Show nothing."""
+
+
+def _limits(*limits: Any) -> dict[str, Any]:
+    """Return keyword arguments of `Process`. What is wrong is said with the names that they have here."""
+    try:
+        checked = Limits(*limits)
+    except (TypeError, ValueError) as error:
+        name, text = str(error).split(" ", 1)
+        ours = {
+            "max_memory_bytes": "max_memory_per_worker",
+            "cpu_affinity": "affinity",
+            "threads": "threads_per_worker",
+        }
+        raise type(error)(f"{ours.get(name, name)} {text}") from None
+    return {name: getattr(checked, name) for name in Limits.__slots__ if getattr(checked, name) is not None}
 
 
 def _whole(name: str, number: object, least: int) -> int:

@@ -6,6 +6,7 @@ which a worker knows them again; with arguments that are numbers and strings not
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import pickle
 from types import BuiltinFunctionType, FunctionType, ModuleType
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Packing", "run"]
+__all__ = ["Packing", "learn_first", "run"]
 
 _SHORT_BYTES = 1 << 12
 _MOST_KNOWN = 256
@@ -105,6 +106,17 @@ def run(mark: int, task: Any) -> Any:
     if mark == MAP:
         return tuple(map(function, task[1]))
     return tuple(itertools.starmap(function, task[1]))
+
+
+def learn_first(name: bytes, initializer: Callable[..., object] | None, initargs: Any) -> None:
+    """Know a function before the first task comes, as a worker's initializer: importing its module may take seconds.
+
+    What that raises, the first task raises again.
+    """
+    with contextlib.suppress(Exception):
+        _learn(name)
+    if initializer is not None:
+        initializer(*initargs)
 
 
 def _learn(name: bytes) -> Callable[..., Any]:
