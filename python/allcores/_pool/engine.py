@@ -201,18 +201,24 @@ class Engine:
                     waiter._latches.remove(latch)
                 with contextlib.suppress(ValueError):
                     self._followers.remove(latch)
-            if led or was_appointed:
+            if owned:
+                self.nudge()  # what the frame below waits for may have come to this one
+            elif led or was_appointed:
                 self._appoint()
 
     def look(self) -> None:
         """Collect what is there, unless another thread does."""
+        owned = self._leading._is_owned()
         if self._leading.acquire(False):
             try:
                 while self.collect(0.0):
                     pass
             finally:
                 self._leading.release()
-                self._appoint()
+                if owned:
+                    self.nudge()
+                else:
+                    self._appoint()
 
     def nudge(self) -> None:
         """Have who collects look whether what he waits for is there, though there may be no reply."""
