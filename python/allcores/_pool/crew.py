@@ -80,7 +80,22 @@ class Crew:
         self.processes.append(process)
 
     def _watch(self) -> None:
-        """Sleep until a worker ends; the thread's work until the crew is ended, or has nobody and needs nobody."""
+        """Do the thread's work. Should that go wrong, nobody waits for ever."""
+        try:
+            self._watch_until_end()
+        except Exception as error:
+            with self._lock:
+                self._is_hopeless = True
+                kind, arguments = type(error), error.args
+                self._give_up(lambda: kind(*arguments))
+            raise
+        finally:
+            with self._lock:
+                os.close(self._bell)
+                self._bell = -1
+
+    def _watch_until_end(self) -> None:
+        """Sleep until a worker ends, until the crew is ended, or has nobody and needs nobody."""
         while True:
             with self._lock:
                 waited_for = [self._bell, *map(self._descriptor, self.processes)]
@@ -95,9 +110,6 @@ class Crew:
                 tasks = self._channels[0]
                 if not self.processes and (tasks._is_shut() or self._is_hopeless):
                     break
-        with self._lock:
-            os.close(self._bell)
-            self._bell = -1
 
     def _descriptor(self, process: Any) -> int:
         """Return what is readable when a worker has ended.
