@@ -98,6 +98,13 @@ def test_a_task_that_ends_its_worker_is_the_only_one_lost(
     assert len(pool._pool) == 2
 
 
+def test_the_last_stack_of_a_crashed_worker_is_told() -> None:
+    with mp.get_context("warm").Pool(1) as pool:
+        error = outcome(pool.apply_async(crash))
+    assert isinstance(error, mp.WorkerDiedError)
+    assert error.stack is not None and "in crash" in error.stack and error.stack in str(error)
+
+
 def test_all_workers_die_again_and_again(pool: Any) -> None:
     for _ in range(4):
         fatal = [pool.apply_async(killed, (signal.SIGKILL,)) for _ in range(4)]
@@ -291,9 +298,10 @@ def test_who_waits_in_another_thread_hears_of_the_end(method: str) -> None:
 
 
 def test_a_died_worker_s_error_travels() -> None:
-    error = mp.WorkerDiedError("W-1", 17, -9, "killed by SIGKILL", "f(1)")
+    error = mp.WorkerDiedError("W-1", 17, -9, "killed by SIGKILL", "f(1)", "a stack")
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.pid, copy.task) == (type(error), str(error), 17, "f(1)")
+    assert copy.stack == "a stack"
     remote = mp.RemoteError("E", "text", "trace", "why")
     assert str(pickle.loads(pickle.dumps(remote))) == str(remote)
 

@@ -161,8 +161,8 @@ class Crew:
         if death.exit_code == POOL_WORKER_EXIT_CODE:
             self._give_up(refused)
         elif death.exit_code != INITIALIZER_EXIT_CODE:  # which the worker itself has told
-            name, code, reason = process.name, death.exit_code, reason_of(process)
-            self._give_up(lambda: stillborn(name, process.pid, code, reason))
+            name, pid, (reason, _) = process.name, process.pid, reason_of(process)
+            self._give_up(lambda: stillborn(name, pid, reason))
 
     def _replace(self) -> None:
         try:
@@ -211,16 +211,19 @@ class Crew:
             self._forget_descriptor(process)
 
 
-def reason_of(process: Any) -> str:
-    """Return in words why a process has ended."""
+def reason_of(process: Any) -> tuple[str, str | None]:
+    """Return in words why a process has ended, and its last Python stack, if that could be written."""
     code = process.exitcode
     reason = getattr(process, "exit_reason", None)  # of ours; a context may have others
     if code == 0:
-        return "exit code 0: something in it called os._exit"
-    return f"exit code {code}" if reason is None else str(reason)
+        return "exit code 0: something in it called os._exit", None
+    if reason is None:
+        return f"exit code {code}", None
+    stack, reason.stack = reason.stack, None
+    return str(reason), stack
 
 
-def stillborn(name: str, pid: int | None, exit_code: int, reason: str) -> BaseException:
+def stillborn(name: str, pid: int | None, reason: str) -> BaseException:
     """Return the error of all tasks when workers end before they come to the first one, again and again."""
     from allcores.errors import InitializerError
 
