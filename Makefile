@@ -62,6 +62,8 @@ bench: setup
 	$(BIN)/python benchmarks/queues.py
 	$(BIN)/python benchmarks/pipes.py
 	$(BIN)/python benchmarks/arrays.py
+	$(BIN)/python benchmarks/pool.py
+	$(BIN)/python benchmarks/pool_deaths.py
 
 docs: setup
 	$(BIN)/python -m pdoc --output-directory build/docs allcores '!allcores._core'

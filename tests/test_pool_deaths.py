@@ -7,6 +7,7 @@ import ctypes
 import os
 import pickle
 import re
+import select
 import signal
 import sys
 import threading
@@ -18,7 +19,7 @@ from typing import Any
 
 import allcores as mp
 import pytest
-from running import METHODS, guarded, program, run
+from running import METHODS, guarded, program, run, started
 
 HANG_LIMIT_SECONDS = 30
 
@@ -95,6 +96,13 @@ def test_a_task_that_ends_its_worker_is_the_only_one_lost(
     assert works(pool)
     pool._repopulate_pool()  # or wait until the pool's thread has done so
     assert len(pool._pool) == 2
+
+
+def test_the_last_stack_of_a_crashed_worker_is_told() -> None:
+    with mp.get_context("warm").Pool(1) as pool:
+        error = outcome(pool.apply_async(crash))
+    assert isinstance(error, mp.WorkerDiedError)
+    assert error.stack is not None and "in crash" in error.stack and error.stack in str(error)
 
 
 def test_all_workers_die_again_and_again(pool: Any) -> None:
@@ -290,9 +298,10 @@ def test_who_waits_in_another_thread_hears_of_the_end(method: str) -> None:
 
 
 def test_a_died_worker_s_error_travels() -> None:
-    error = mp.WorkerDiedError("W-1", 17, -9, "killed by SIGKILL", "f(1)")
+    error = mp.WorkerDiedError("W-1", 17, -9, "killed by SIGKILL", "f(1)", "a stack")
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.pid, copy.task) == (type(error), str(error), 17, "f(1)")
+    assert copy.stack == "a stack"
     remote = mp.RemoteError("E", "text", "trace", "why")
     assert str(pickle.loads(pickle.dumps(remote))) == str(remote)
 
@@ -314,6 +323,36 @@ with mp.Pool(2) as pool:
     outcome = run([sys.executable, program(tmp_path, source)], hang_limit_seconds=HANG_LIMIT_SECONDS)
     assert outcome.status == -signal.SIGINT
     assert outcome.err.count("Traceback") == 1 and re.search(r"^KeyboardInterrupt$", outcome.err, re.MULTILINE)
+
+
+BUSY = """
+import os, sys, time
+import allcores as mp
+
+def busy(seconds):
+    os.write(1, b"%d\\n" % os.getpid())
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sum(range(10**6))
+
+if __name__ == "__main__":
+    with mp.get_context(sys.argv[1]).Pool(2) as pool:
+        pool.map(busy, [60] * 4, chunksize=1)
+"""
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_workers_end_with_a_program_that_is_killed(method: str, whole_group: bool, tmp_path: Path) -> None:
+    with started([sys.executable, program(tmp_path, BUSY), method]) as root:
+        assert root.stdout is not None
+        pidfds = [os.pidfd_open(int(root.stdout.readline())) for _ in range(2)]
+        if whole_group:
+            os.killpg(root.pid, signal.SIGKILL)
+        else:
+            root.kill()
+        for pidfd in pidfds:
+            assert select.select([pidfd], [], [], HANG_LIMIT_SECONDS)[0], "a worker lives on"
+            os.close(pidfd)
 
 
 def test_importing_allcores_does_not_load_the_heavy_base_of_an_error() -> None:

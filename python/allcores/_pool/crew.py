@@ -81,7 +81,22 @@ class Crew:
         self.processes.append(process)
 
     def _watch(self) -> None:
-        """Sleep until a worker ends; the thread's work until the crew is ended, or has nobody and needs nobody."""
+        """Do the thread's work. Should that go wrong, nobody waits for ever."""
+        try:
+            self._watch_until_end()
+        except Exception as error:
+            with self._lock:
+                self._is_hopeless = True
+                kind, arguments = type(error), error.args
+                self._give_up(lambda: kind(*arguments))
+            raise
+        finally:
+            with self._lock:
+                os.close(self._bell)
+                self._bell = -1
+
+    def _watch_until_end(self) -> None:
+        """Sleep until a worker ends, until the crew is ended, or has nobody and needs nobody."""
         while True:
             with self._lock:
                 waited_for = [self._bell, *map(self._descriptor, self.processes)]
@@ -96,9 +111,6 @@ class Crew:
                 tasks = self._channels[0]
                 if not self.processes and (tasks._is_shut() or self._is_hopeless):
                     break
-        with self._lock:
-            os.close(self._bell)
-            self._bell = -1
 
     def _descriptor(self, process: Any) -> int:
         """Return what is readable when a worker has ended.
@@ -150,8 +162,8 @@ class Crew:
         if death.exit_code == POOL_WORKER_EXIT_CODE:
             self._give_up(refused)
         elif death.exit_code != INITIALIZER_EXIT_CODE:  # which the worker itself has told
-            name, code, reason = process.name, death.exit_code, reason_of(process)
-            self._give_up(lambda: stillborn(name, process.pid, code, reason))
+            name, pid, (reason, _) = process.name, process.pid, reason_of(process)
+            self._give_up(lambda: stillborn(name, pid, reason))
 
     def _replace(self) -> None:
         try:
@@ -226,16 +238,19 @@ class Crew:
             self._forget_descriptor(process)
 
 
-def reason_of(process: Any) -> str:
-    """Return in words why a process has ended."""
+def reason_of(process: Any) -> tuple[str, str | None]:
+    """Return in words why a process has ended, and its last Python stack, if that could be written."""
     code = process.exitcode
     reason = getattr(process, "exit_reason", None)  # of ours; a context may have others
     if code == 0:
-        return "exit code 0: something in it called os._exit"
-    return f"exit code {code}" if reason is None else str(reason)
+        return "exit code 0: something in it called os._exit", None
+    if reason is None:
+        return f"exit code {code}", None
+    stack, reason.stack = reason.stack, None
+    return str(reason), stack
 
 
-def stillborn(name: str, pid: int | None, exit_code: int, reason: str) -> BaseException:
+def stillborn(name: str, pid: int | None, reason: str) -> BaseException:
     """Return the error of all tasks when workers end before they come to the first one, again and again."""
     from allcores.errors import InitializerError
 

@@ -201,18 +201,24 @@ class Engine:
                     waiter._latches.remove(latch)
                 with contextlib.suppress(ValueError):
                     self._followers.remove(latch)
-            if led or was_appointed:
+            if owned:
+                self.nudge()  # what the frame below waits for may have come to this one
+            elif led or was_appointed:
                 self._appoint()
 
     def look(self) -> None:
         """Collect what is there, unless another thread does."""
+        owned = self._leading._is_owned()
         if self._leading.acquire(False):
             try:
                 while self.collect(0.0):
                     pass
             finally:
                 self._leading.release()
-                self._appoint()
+                if owned:
+                    self.nudge()
+                else:
+                    self._appoint()
 
     def nudge(self) -> None:
         """Have who collects look whether what he waits for is there, though there may be no reply."""
@@ -273,13 +279,13 @@ class Engine:
     def _lose(self, number: int, process: Any) -> None:
         """Say that a task died with its worker, behind all replies that came before."""
         self._deaths = {old: death for old, death in self._deaths.items() if old in self.pending}
-        self._deaths[number] = (process.name, process.pid, process.exitcode, reason_of(process))
+        self._deaths[number] = (process.name, process.pid, process.exitcode, *reason_of(process))
         _core.put_labelled(self.results, None, number, DIED, False)
 
-    def _died(self, number: int, name: str, pid: int, exit_code: int, reason: str) -> BaseException:
+    def _died(self, number: int, name: str, pid: int, exit_code: int, reason: str, stack: str | None) -> BaseException:
         from allcores._pool.died import WorkerDiedError
 
-        return WorkerDiedError(name, pid, exit_code, reason, self.pending[number]._describe(number))
+        return WorkerDiedError(name, pid, exit_code, reason, self.pending[number]._describe(number), stack)
 
     def _give_up(self, error: Callable[[], BaseException]) -> None:
         self._verdict = error

@@ -45,10 +45,10 @@ def work(
         try:
             if not _next(tasks, results, claim):
                 break
+            done += 1
         except KeyboardInterrupt as interrupt:
             # Ctrl-C reaches everybody at the terminal, at any instruction; who has no task lets the parent decide.
-            _reply_failure(results, claim, interrupt)
-        done += 1
+            done += _reply_failure(results, claim, interrupt)
     claim._clear()
 
 
@@ -61,7 +61,7 @@ def _next(tasks: Channel, results: Channel, claim: Claim) -> bool:
         number, mark, task = taken
         result = run(mark, task)
     except BaseException as error:
-        if not _reply_failure(results, claim, error) and not isinstance(error, KeyboardInterrupt):
+        if not _reply_failure(results, claim, error):
             raise
         return True
     del taken, task
