@@ -462,11 +462,26 @@ def test_several_threads_take_from_one_iterator() -> None:
 
 
 def test_ctrl_c_ends_it_with_one_traceback(method: str, tmp_path: Path) -> None:
+    folder = tmp_path / "workers"
+    folder.mkdir()
     source = guarded(
-        "import os, signal, sys, time\nimport allcores as mp\n\n\n"
-        "def slow(number):\n    if number:\n        time.sleep(300)\n    return os.getpid()\n",
+        """
+import itertools, os, time
+import allcores as mp
+
+def slow(folder, number):
+    open(os.path.join(folder, str(os.getpid())), "w").close()
+    while len(os.listdir(folder)) < 2:  # the other worker is not at work yet
+        os.sched_yield()
+    if number > 1:
+        time.sleep(300)
+    return os.getpid()
+""",
         f"""
-results = mp.map(slow, range(1000), workers=2, start_method={method!r}, retries=3, timeout=200, on_error="return")
+mp.set_start_method({method!r})
+folders = itertools.repeat({str(folder)!r})
+results = mp.map(slow, folders, range(1000), workers=2, retries=3, timeout=200, on_error="return")
+print(next(results), flush=True)
 print(next(results), flush=True)
 next(results)
 """,
@@ -479,7 +494,7 @@ next(results)
         start_new_session=True,
     ) as process:
         assert process.stdout is not None
-        pid = int(process.stdout.readline())
+        pids = [int(process.stdout.readline()) for _ in range(2)]
         os.killpg(process.pid, signal.SIGINT)
         try:
             _, errors = process.communicate(timeout=HANG_LIMIT_SECONDS)
@@ -488,7 +503,7 @@ next(results)
                 os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGINT
     assert errors.count("Traceback") == 1 and re.search(r"^KeyboardInterrupt$", errors, re.MULTILINE)
-    assert not runs(pid)
+    assert not any(map(runs, pids))
 
 
 # ---- workers
