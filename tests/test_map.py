@@ -142,6 +142,15 @@ def test_chunks_are_several_calls_in_one_task(method: str) -> None:
     assert list(mp.map(pow, range(10), range(10), workers=2, chunksize=3)) == [n**n for n in range(10)]
 
 
+def squares_of(numbers: list[int]) -> list[int]:
+    return list(mp.map(square, numbers, workers=2))
+
+
+def test_workers_may_use_it_too(method: str) -> None:
+    results = mp.map(squares_of, [[1, 2], [3, 4, 5]], workers=2, start_method=method)
+    assert list(results) == [[1, 4], [9, 16, 25]]
+
+
 def test_functions_without_a_name_are_called() -> None:
     factor = 3
     assert list(mp.map(lambda number: number * factor, range(5), workers=1)) == [0, 3, 6, 9, 12]

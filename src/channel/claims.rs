@@ -35,9 +35,10 @@ impl ClaimBody {
     #[inline]
     pub fn note(&self, head: Position, label: Label) {
         let word = u64::from(label.number) << 32 | u64::from(head.number());
-        self.since.store(now_since_boot(), Ordering::Release); // since: who sees it sees that the last task was cleared
-        // Before the head, which is stored after it with Release: who sees the head beyond sees this.
-        self.word.store(word, Ordering::Release); // since: who sees this sees the time, too
+        // README: since. Release, so that who sees this time sees that the last task was cleared, too.
+        self.since.store(now_since_boot(), Ordering::Release);
+        // Before the head, which is stored after it with Release: who sees the head beyond sees this. Release, for the time.
+        self.word.store(word, Ordering::Release);
     }
 
     /// Note that the last task is done with.

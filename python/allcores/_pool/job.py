@@ -132,7 +132,10 @@ class Job(Waiter):
                 elif success or self._rules.on_error == "return":
                     return value
                 elif self._rules.on_error == "raise":
-                    raise value
+                    try:
+                        raise value
+                    finally:
+                        del value  # its traceback keeps this frame
             elif self._source is None and self._sent == self._taken:
                 if self._reading_error is not None:
                     raise self._reading_error
@@ -245,7 +248,7 @@ class Job(Waiter):
         """End the pool: when all is done, after its workers have ended by themselves."""
         self._source = None
         if self._timekeeper is not None:
-            self._timekeeper.end()
+            self._timekeeper.end(is_done=is_done)
         if is_done:
             self._pool.close()
             self._engine.crew.join(_GRACE_SECONDS)

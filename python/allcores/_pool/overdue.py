@@ -119,10 +119,10 @@ class Timekeeper:
             return error
         return TaskTimeoutError(error.worker_name, pid, self._seconds, error.task)
 
-    def end(self) -> None:
+    def end(self, *, is_done: bool) -> None:
         """Leave no worker stopped, before they are told to end."""
         for process, *_ in self._stopping:
-            self._engine.crew.signal(process, signal.SIGKILL)
+            self._engine.crew.signal(process, signal.SIGCONT if is_done else signal.SIGKILL)
         self._stopping.clear()
 
 
