@@ -77,7 +77,7 @@ class Engine:
         handle._expect(first, lengths)
         self.pending.update(dict.fromkeys(range(first, first + count), handle))
         at = done = 0
-        is_plain = type(head) is bytes and type(items) is list and not self.packing.by_value
+        is_plain = type(head) is bytes and type(items) is list
         try:
             while done < count:
                 if is_plain:
