@@ -8,7 +8,7 @@ from __future__ import annotations
 import collections
 import threading
 
-from allcores._pool.engine import Waiter
+from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself

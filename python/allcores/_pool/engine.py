@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import pickle
 import threading
-import time
 
 from allcores import _core
 from allcores._in_arena import Channel
@@ -14,6 +12,7 @@ from allcores._pool import failure
 from allcores._pool.crew import Crew, reason_of
 from allcores._pool.marks import BROKEN, DIED, IS_PICKLE, RESULT, WAKE
 from allcores._pool.tasks import Packing
+from allcores._pool.waiting import Idle, Waiting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -23,51 +22,6 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 __all__ = ["Engine"]
 
 _PARTS_AT_ONCE = 1 << 10
-
-
-class Latch:
-    """Where a thread sleeps that waits while another one collects replies."""
-
-    __slots__ = ("_lock", "is_appointed")
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._lock.acquire()
-        self.is_appointed = False
-
-    def wait(self, timeout: float | None) -> None:
-        self._lock.acquire(timeout=-1 if timeout is None else timeout)
-
-    def wake(self) -> None:
-        if self._lock.locked():
-            try:
-                self._lock.release()
-            except RuntimeError:
-                return  # somebody else was faster
-
-
-class Waiter:
-    """Something that is waited for: ``_ready`` says whether it is there, and who makes it so calls `_wake`."""
-
-    _ready = False
-    _follows = False
-    """It does not come with a reply: so who waits for it collects none."""
-    _latches: Any = ()
-
-    def _wake(self) -> None:
-        for latch in list(self._latches):
-            latch.wake()
-
-
-class Idle(Waiter):
-    """That there is nothing to wait for any more."""
-
-    def __init__(self, pending: dict[int, Any], feeds: list[Any]) -> None:
-        self._pending, self._feeds = pending, feeds
-
-    @property
-    def _ready(self) -> bool:  # type: ignore[override]
-        return not self._pending and not self._feeds
 
 
 class Engine:
@@ -93,8 +47,8 @@ class Engine:
         self._starting = threading.RLock()
         self._arrived: list[tuple[int, int, Any]] = []
         self._verdict: Callable[[], BaseException] | None = None
-        self._leading: Any = threading.RLock()
-        self._followers: list[Latch] = []
+        waiting = Waiting(self.collect, self.nudge)
+        self.wait, self.look = waiting.wait, waiting.look
         self._ending = threading.RLock()
         self._is_ended = False
         self._deaths: dict[int, tuple[Any, ...]] = {}
@@ -123,7 +77,7 @@ class Engine:
         handle._expect(first, lengths)
         self.pending.update(dict.fromkeys(range(first, first + count), handle))
         at = done = 0
-        is_plain = type(head) is bytes and type(items) is list and not self.packing.by_value
+        is_plain = type(head) is bytes and type(items) is list
         try:
             while done < count:
                 if is_plain:
@@ -159,81 +113,9 @@ class Engine:
 
     # ---- collecting
 
-    def wait(self, waiter: Any, timeout: float | None = None) -> bool:
-        """Wait until something is there; False when it is not after so many seconds.
-
-        Who waits collects the replies, for all; the others sleep, and are woken when theirs is there, or when they are
-        to go on collecting.
-        """
-        if waiter._ready:
-            return True
-        deadline = None if timeout is None else time.monotonic() + timeout
-        leading, latch, was_appointed = self._leading, None, False
-        owned = leading._is_owned()  # by a signal handler's frame below, or by code that unpickling runs
-        try:
-            while not waiter._ready:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if not waiter._follows and leading.acquire(False):
-                    while not waiter._ready and self.collect(left):
-                        if deadline is not None:
-                            left = max(0.0, deadline - time.monotonic())
-                    return bool(waiter._ready)
-                if left == 0.0:
-                    return False
-                if latch is None:
-                    latch = Latch()
-                    vars(waiter).setdefault("_latches", []).append(latch)
-                    self._followers.append(latch)
-                    continue  # the leader may have gone meanwhile
-                latch.wait(left)
-                if latch.is_appointed:
-                    latch.is_appointed, was_appointed = False, True
-                    self._followers.append(latch)
-            return True
-        finally:
-            led = False
-            while not owned and leading._is_owned():
-                led = True
-                leading.release()
-            if latch is not None:
-                was_appointed = was_appointed or latch.is_appointed
-                with contextlib.suppress(ValueError):
-                    waiter._latches.remove(latch)
-                with contextlib.suppress(ValueError):
-                    self._followers.remove(latch)
-            if owned:
-                self.nudge()  # what the frame below waits for may have come to this one
-            elif led or was_appointed:
-                self._appoint()
-
-    def look(self) -> None:
-        """Collect what is there, unless another thread does."""
-        owned = self._leading._is_owned()
-        if self._leading.acquire(False):
-            try:
-                while self.collect(0.0):
-                    pass
-            finally:
-                self._leading.release()
-                if owned:
-                    self.nudge()
-                else:
-                    self._appoint()
-
     def nudge(self) -> None:
         """Have who collects look whether what he waits for is there, though there may be no reply."""
         _core.put_labelled(self.results, None, 0, WAKE, False)
-
-    def _appoint(self) -> None:
-        """Wake one of those who sleep, to go on collecting."""
-        if not self._followers:
-            return
-        try:
-            latch = self._followers.pop(0)
-        except IndexError:  # another thread was faster
-            return
-        latch.is_appointed = True
-        latch.wake()
 
     def collect(self, timeout: float | None) -> bool:
         """Hand replies to whom they are for, when there are some; False when none came in time.

@@ -6,9 +6,9 @@ import collections
 import threading
 from multiprocessing import TimeoutError, pool as _std
 
-from allcores._pool.engine import Waiter
 from allcores._pool.feed import Feed
 from allcores._pool.results import name_of
+from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself

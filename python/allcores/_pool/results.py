@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from multiprocessing import TimeoutError, pool as _std
 
-from allcores._pool.engine import Waiter
+from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself

@@ -75,14 +75,12 @@ class Packing:
 
     def head(self, function: Any) -> Any:
         """Return what stands for the function in many tasks."""
-        if self.by_value:
-            return function
-        name = name_of(function)
-        if type(name) is FunctionType:
-            # One that has no name, and travels by value: pickled once for all.
-            pickled = dumps(function, _SHORT_BYTES)
-            return pickled if isinstance(pickled, bytes) else function
-        return name
+        head = function if self.by_value else name_of(function)
+        if type(head) is not FunctionType:
+            return head
+        # One that has no name where the task is done, and travels by value: pickled once for all.
+        pickled = bytes(_dumps_for_child(head)) if self.by_value else dumps(head, _SHORT_BYTES)
+        return pickled if isinstance(pickled, bytes) and len(pickled) <= _SHORT_BYTES else function
 
     def part(self, mark: int, head: Any, items: tuple[Any, ...] | range) -> tuple[int, Any]:
         """Return mark and object for a part of a sequence."""
