@@ -7,10 +7,10 @@ import itertools
 import time
 from dataclasses import dataclass
 
-from allcores._pool.engine import Waiter
 from allcores._pool.marks import CALL, STARMAP
 from allcores._pool.overdue import Timekeeper
 from allcores._pool.results import in_short, name_of
+from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
