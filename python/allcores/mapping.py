@@ -53,6 +53,7 @@ class MapIterator(Iterator[_R], Generic[_R]):
         self._start: Callable[[], tuple[Job, Any]] | None = start
         self._job: Job | None = None
         self._bar: Any = None
+        self._is_closed = False
         self._taking = threading.RLock()
         self._pid = os.getpid()
 
@@ -67,7 +68,7 @@ class MapIterator(Iterator[_R], Generic[_R]):
                 if self._start is not None:
                     start, self._start = self._start, None
                     self._job, self._bar = start()
-                if self._job is None:
+                if self._job is None or self._is_closed:  # perhaps by another thread, while it started
                     raise StopIteration
                 result: _R = self._job.take()
             except BaseException as error:
@@ -80,7 +81,7 @@ class MapIterator(Iterator[_R], Generic[_R]):
         self._end(is_done=False)
 
     def _end(self, *, is_done: bool) -> None:
-        job, bar = self._job, self._bar
+        job, bar, self._is_closed = self._job, self._bar, True
         self._start = self._job = self._bar = None
         if os.getpid() != self._pid:
             return  # a copy, in a child that was forked
@@ -176,25 +177,25 @@ def map(
     >>> list(allcores.map(divide, [3, 0, 4], on_error="skip"))  # doctest: +SKIP
     [4, 3]
 
-    :param workers: how many processes; by default one for each CPU that this process may use.
-    :param ordered: results come in the order of the items; if false, as they are ready.
-    :param progress: show a bar, by tqdm or rich: how many are done, how fast, how long it will take, how many failed.
-    :param timeout: seconds that one run of one task may take, from when a worker has taken it. Then its worker is
-        killed, and no other one; the error of the task is `TaskTimeoutError`. Looked at while a result is waited for.
-    :param retries: how often a task is run again when it has failed, by an exception, by the death of its worker, or by
-        the timeout. What failed at every run is not tried again, and the error of its last run is its error.
-    :param on_error: what becomes of the error of a task. ``"raise"``: it is raised in its place, and ends the iterator;
-        ``"return"``: the exception comes in the place of a result; ``"skip"``: it is left out.
-    :param chunksize: how many calls are one task, for many that are short.
-    :param window: how many items are read at most whose results were not taken; by default 64 tasks, or 16 for each
-        worker. Large arguments are not sent far ahead, whatever this says.
-    :param initializer: called in each worker, with ``initargs``, before its first task.
-    :param threads_per_worker: how many threads BLAS and OpenMP libraries may use in a worker.
-    :param max_memory_per_worker: bytes of private memory of a worker, beyond which allocating is a MemoryError.
-    :param max_tasks_per_worker: after so many tasks a worker is replaced by a new one.
-    :param niceness: of the workers, from -20 (first) to 19 (last).
-    :param affinity: numbers of the CPUs that workers may use.
-    :param start_method: how workers are started; by default as `Process` starts them.
+    * ``workers``: how many processes; by default one for each CPU that this process may use.
+    * ``ordered``: results come in the order of the items; if false, as they are ready.
+    * ``progress``: show a bar, by tqdm or rich: how many are done, how fast, how long it will take, how many failed.
+    * ``timeout``: seconds that one run of one task may take, from when a worker has taken it. Then its worker is
+      killed, and no other one; the error of the task is `TaskTimeoutError`. Looked at while a result is waited for.
+    * ``retries``: how often a task is run again when it has failed, by an exception, by the death of its worker, or by
+      the timeout. What failed at every run is not tried again, and the error of its last run is its error.
+    * ``on_error``: what becomes of the error of a task. ``"raise"``: it is raised in its place, and ends the iterator;
+      ``"return"``: the exception comes in the place of a result; ``"skip"``: it is left out.
+    * ``chunksize``: how many calls are one task, for many that are short.
+    * ``window``: how many items are read at most whose results were not taken; by default 64 tasks, or 16 for each
+      worker. Large arguments are not sent far ahead, whatever this says.
+    * ``initializer``: called in each worker, with ``initargs``, before its first task.
+    * ``threads_per_worker``: how many threads BLAS and OpenMP libraries may use in a worker.
+    * ``max_memory_per_worker``: bytes of private memory of a worker, beyond which allocating is a MemoryError.
+    * ``max_tasks_per_worker``: after so many tasks a worker is replaced by a new one.
+    * ``niceness``: of the workers, from -20 (first) to 19 (last).
+    * ``affinity``: numbers of the CPUs that workers may use.
+    * ``start_method``: how workers are started; by default as `Process` starts them.
 
     TypeError, ValueError and ImportError for what cannot be are raised by this call. `InitializerError`, when workers
     cannot begin, is raised whatever ``on_error`` says, as is what reading an iterable raises, after the results before
@@ -232,13 +233,17 @@ def map(
     items = zip(*iterables, strict=False)
 
     def start() -> tuple[Job, Any]:
-        bar = None if make_bar is None else make_bar(total, name_of(function))
         orders: tuple[Any, Any] = (initializer, initargs)
         name = None if timeout is None else task_name_of(function)
         if isinstance(name, bytes):  # so that the time for the first task is for the task alone
             orders = learn_first, (name, initializer, tuple(initargs))
         pool = _LimitedPool(limits, size, *orders, max_tasks_per_worker, context)
-        return Job(pool, function, items, rules, _ignore if bar is None else bar.advance), bar
+        try:
+            bar = None if make_bar is None else make_bar(total, name_of(function))
+            return Job(pool, function, items, rules, _ignore if bar is None else bar.advance), bar
+        except BaseException:
+            pool.terminate()
+            raise
 
     return MapIterator(start)
 
