@@ -13,13 +13,14 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import allcores as mp
 import pytest
-from allcores._pool.overdue import overdue
+from allcores._pool.overdue import Timekeeper, overdue
 from running import METHODS, guarded, program, run
 
 HANG_LIMIT_SECONDS = 60
@@ -388,6 +389,60 @@ def test_who_is_overdue_and_when_to_look_again() -> None:
     assert overdue([None, (1, 1, 90)], 100, 50) == ([], 140)
     assert overdue([(1, 1, 50), None, (2, 2, 49), (3, 3, 51)], 100, 50) == ([0, 2], 101)
     assert overdue([(1, 1, 10)], 100, 50) == ([0], 150)
+
+
+class Worker:
+    """Of a crew that is played, at a task since the machine was started."""
+
+    pid = -1  # so it is not in /proc, as if it had stopped
+
+    def __init__(self, *claims: tuple[int, int, int] | None) -> None:
+        self.claims = list(claims)
+
+    def _noted_since(self) -> tuple[int, int, int] | None:
+        return self.claims.pop(0)
+
+
+STOP, KILL, GO_ON = signal.SIGSTOP, signal.SIGKILL, signal.SIGCONT
+
+
+@pytest.mark.parametrize(
+    ("claims", "replied_to", "ended", "taken", "signals"),
+    [
+        ([(5, 1, 0), (5, 1, 0)], set(), False, True, [STOP, KILL]),
+        ([(5, 1, 0), (6, 2, 9)], set(), False, True, [STOP, GO_ON]),  # it has another task by now
+        ([(5, 1, 0), None], set(), False, True, [STOP, GO_ON]),
+        ([(5, 1, 0), (5, 1, 0)], {2}, False, True, [STOP, GO_ON]),  # the reply was there when it had stopped
+        ([(5, 1, 0)], {1}, False, True, []),  # it was there before
+        ([(5, 1, 0), (5, 1, 0)], set(), False, False, [STOP, GO_ON]),  # noted, and not taken
+        ([(5, 1, 0)], set(), True, True, [STOP]),
+        ([(7, 1, 0)], set(), False, True, []),  # no task of this job
+        ([(5, 1, 1 << 62)], set(), False, True, []),
+        ([None], set(), False, True, []),
+    ],
+)
+def test_who_is_late_is_killed_if_he_still_is_when_he_has_stopped(
+    monkeypatch: pytest.MonkeyPatch, claims: Any, replied_to: set[int], ended: bool, taken: bool, signals: list[int]
+) -> None:
+    worker, running, sent = Worker(*claims), {5: "task"}, []
+    looks = itertools.count(1)
+
+    def collect() -> None:
+        if next(looks) in replied_to:
+            running.clear()
+
+    def send(_: object, number: int) -> bool:
+        sent.append(number)
+        return not ended
+
+    crew = types.SimpleNamespace(at_work=lambda: [(worker, worker)], signal=send)
+    monkeypatch.setattr("allcores._core.has_given", lambda tasks, message: taken)
+    keeper: Any = Timekeeper(types.SimpleNamespace(crew=crew, tasks=None), 0.001, collect, running)  # type: ignore[arg-type]
+    keeper.look()
+    assert sent == signals
+    error = mp.WorkerDiedError("W", -1, -9, "killed by SIGKILL", "f(5)")
+    assert type(keeper.explained(5, error)) is (mp.TaskTimeoutError if KILL in signals else mp.WorkerDiedError)
+    assert keeper.explained(5, error) is error
 
 
 # ---- the end
