@@ -378,4 +378,11 @@ OPERATIONS = {
         checks=survivors.as_before,
         outcomes=frozenset({"swept"}),
     ),
+    "Pool: a task is claimed and replied to": Operation(
+        makes=survivors.worker_s_place,
+        sets_up=survivors.have_two_tasks,
+        does=survivors.claim_and_reply,
+        checks=survivors.left_lost_or_replied,
+        outcomes=frozenset({"left", "lost", "replied"}),
+    ),
 }

@@ -15,6 +15,8 @@ from typing import Any
 
 import allcores as mp
 from allcores import _core
+from allcores._in_arena import Channel
+from allcores._pool.claim import Claim
 
 PATIENCE_SECONDS = 30
 """Nothing here may take longer. What is no error takes a second at most."""
@@ -417,3 +419,43 @@ def done_or_not(channel: Any, answer: Answer) -> str:
         channel.task_done()
     assert answer() == "joined"
     return "not done" if is_left else "done"
+
+
+Place = tuple[Channel, Channel, Claim]
+"""Where a worker is: tasks, replies, and its claim."""
+
+
+def worker_s_place(_context: Any) -> Place:
+    return Channel(), Channel(), Claim()
+
+
+def have_two_tasks(place: Place) -> None:
+    place[2]._clear()
+    for number in (1, 2):
+        _core.put_labelled(place[0], MESSAGE, number, 0, False)
+
+
+def claim_and_reply(place: Place) -> None:
+    tasks, replies, claim = place
+    taken = _core.claim_task(tasks, claim)
+    assert taken is not None
+    _core.put_labelled(replies, taken[2], taken[0], 0, True)
+    claim._clear()
+
+
+def numbers_in(channel: Channel) -> list[int]:
+    found: list[tuple[int, int, Any]] = []
+    while _core.collect(channel, found, 0.0):
+        continue
+    return [number for number, _, _ in found]
+
+
+def left_lost_or_replied(place: Place, _answer: Answer) -> str:
+    """The task is one of these, and the next one is there."""
+    tasks, replies, claim = place
+    noted = claim._noted()
+    is_taken = noted is not None and noted[0] != 0 and _core.has_given(tasks, noted[1])
+    replied, left = numbers_in(replies), numbers_in(tasks)
+    lost = [noted[0]] if noted is not None and is_taken and noted[0] not in replied else []
+    assert replied + lost + left == [1, 2], (replied, lost, left)
+    return "replied" if replied else "lost" if lost else "left"

@@ -111,6 +111,8 @@ warm = allcores.get_context("warm")
 process = warm.Process(target=print, max_memory_bytes=1 << 30)
 process.start()
 process.detach()
+sizes: list[int] = list(allcores.map(len, ["one", "two"], timeout=1))
+outcomes: list[int | BaseException] = list(allcores.map(len, ["one", "two"], on_error="return"))
 lock = warm.Lock(name="accounts", recover=False)
 queue.put("text")
 """
@@ -126,6 +128,7 @@ queue.put("text")
         ("empty(3)", {"name", "shape", "mean"}),
         ("deadlocks()[0]", {"waits"}),
         ("Queue()", {"put_many", "aget"}),
+        ("map(len, [])", {"close"}),
         ("Pipe()[0]", {"send", "recv"}),
         ("get_context('warm')", {"Process", "Lock"}),
     ],

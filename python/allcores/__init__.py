@@ -44,8 +44,12 @@ from allcores.errors import (
     ArenaCorruptError,
     ArenaFullError,
     HandleError,
+    InitializerError,
     OwnerDiedError,
+    PoolTerminatedError,
+    RemoteError,
     StartError,
+    TaskTimeoutError,
     UnpicklableArgumentError,
 )
 
@@ -62,24 +66,29 @@ __all__ = [
     "Event",
     "ExitReason",
     "HandleError",
+    "InitializerError",
     "JoinableQueue",
     "Lock",
     "Manager",
     "OwnerDiedError",
     "Pipe",
     "Pool",
+    "PoolTerminatedError",
     "Process",
     "ProcessError",
     "Queue",
     "RLock",
     "RawArray",
     "RawValue",
+    "RemoteError",
     "Semaphore",
     "SimpleQueue",
     "StartError",
+    "TaskTimeoutError",
     "TimeoutError",
     "UnpicklableArgumentError",
     "Value",
+    "WorkerDiedError",
     "active_children",
     "allow_connection_pickling",
     "cpu_count",
@@ -142,14 +151,23 @@ TYPE_CHECKING = __name__ == ""  # importing typing costs as much as multiprocess
 if TYPE_CHECKING:  # as in the stubs of multiprocessing: so ``allcores.Queue[int]`` can be an annotation
     from allcores._deadlocks import deadlocks
     from allcores.arrays import empty, share
+    from allcores.errors import WorkerDiedError
     from allcores.exit_reason import ExitReason
+    from allcores.mapping import map
     from allcores.queues import JoinableQueue, Queue, SimpleQueue
 else:
     JoinableQueue = _default.JoinableQueue
     Queue = _default.Queue
     SimpleQueue = _default.SimpleQueue
 
-    _LATER = {"ExitReason": "exit_reason", "deadlocks": "_deadlocks", "empty": "arrays", "share": "arrays"}
+    _LATER = {
+        "ExitReason": "exit_reason",
+        "WorkerDiedError": "errors",
+        "deadlocks": "_deadlocks",
+        "empty": "arrays",
+        "map": "mapping",
+        "share": "arrays",
+    }
     """Name -> the module that it comes from when somebody asks: each import at the start costs every program time."""
 
     def __getattr__(name):

@@ -1,6 +1,6 @@
 """The face of the native core, written by hand; ``tests/test_house_rules.py`` compares it with the binary."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
 from typing import Any, Self, final
 
@@ -12,12 +12,14 @@ __all__ = [
     "Blocked",
     "Channel",
     "Child",
+    "Claim",
     "Condition",
     "Connection",
     "Event",
     "Held",
     "Lock",
     "Memory",
+    "Numbers",
     "Offer",
     "RLock",
     "Semaphore",
@@ -32,10 +34,13 @@ __all__ = [
     "arena_is_kept_here_only",
     "before_fork",
     "block_signals",
+    "claim_task",
+    "collect",
     "compile_program",
     "create_arena",
     "die_with_parent",
     "end_cleanly",
+    "has_given",
     "is_detached",
     "join_arena",
     "leads_back",
@@ -46,6 +51,8 @@ __all__ = [
     "offer_threaded",
     "process_ended",
     "process_state",
+    "put_labelled",
+    "put_parts",
     "read_abandoned_waits",
     "read_deadlocks",
     "receive_ask",
@@ -451,6 +458,46 @@ class Channel:
     def _address(self) -> _Address: ...
     def _name(self) -> str | None: ...
     def _waiters(self) -> int: ...
+
+@disjoint_base
+class Claim:
+    """Which task a worker has."""
+
+    def __new__(cls, address: _Address | None = None) -> Self: ...
+    def _noted(self) -> tuple[int, int] | None:
+        """Return None before the worker has looked for a task; else numbers of its task and of the message, or 0, 0."""
+
+    def _noted_since(self) -> tuple[int, int, int] | None:
+        """Return the numbers of the worker's task and its message, and when it was taken (CLOCK_BOOTTIME, in ns)."""
+
+    def _clear(self) -> None: ...
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+
+@final
+class Numbers:
+    """Numbers of tasks, each given once until all were."""
+
+    def __new__(cls) -> Self: ...
+    def take(self, count: int, /) -> int:
+        """Return the first of so many that follow one another; none is 0."""
+
+def put_labelled(channel: Channel, obj: Any, number: int, mark: int, by_name: bool, /) -> int:
+    """Put an object with a number, and a mark below 128; return how many bytes it has in a block of its own, or 0."""
+
+def put_parts(
+    channel: Channel, head: bytes, items: list[Any], start: int, lengths: Sequence[int], number: int, mark: int, /
+) -> int:
+    """Put ``(head, part)`` for parts of these lengths, while they have natural encodings; return how many were put."""
+
+def claim_task(channel: Channel, claim: Claim, /) -> tuple[int, int, Any] | None:
+    """Get number, mark and object of the next task, which the claim has noted before; None when there will be none."""
+
+def collect(channel: Channel, into: list[tuple[int, int, Any]], timeout: float | None, /) -> bool:
+    """Append what there is, when there is something, pickles with a mark above 127; False when nothing came in time."""
+
+def has_given(channel: Channel, number: int, /) -> bool:
+    """Return whether somebody has taken the message of this number."""
 
 @disjoint_base
 class Connection:

@@ -2,7 +2,7 @@
 
 Its children import it, and would start processes without end; so starting one there is an error. It ends the child, and
 shows where the program is to be changed. A pool's worker shows nothing: it ends with an exit code by which the pool
-knows what was the matter, and fails with the same error, once, instead of starting workers for ever (`_hiring.py`).
+knows what was the matter, and fails with the same error, once, instead of starting workers for ever (`_pool/crew.py`).
 """
 
 from __future__ import annotations

@@ -7,6 +7,11 @@ still catches it::
     ├── UnpicklableArgumentError   (PicklingError, TypeError, AttributeError)  what a child needs cannot be sent to it
     ├── StartError                 (OSError)                                   no process could be started
     ├── OwnerDiedError             (RuntimeError)                              who had a lock was killed
+    ├── WorkerDiedError            (BrokenProcessPool)                         a pool's worker died with a task
+    ├── TaskTimeoutError           (TimeoutError)                              a task took longer than it may
+    ├── InitializerError           (RuntimeError)                              a pool's workers could not begin
+    ├── PoolTerminatedError        (RuntimeError)                              a pool ended before the task was done
+    ├── RemoteError                (RuntimeError)                              an exception that could not be unpickled
     ├── HandleError                (ValueError)                                a pickle of something that is not there
     ├── ArenaFullError             (MemoryError)                               no room in the session's shared memory
     └── ArenaCorruptError          (RuntimeError)                              somebody has overwritten it
@@ -22,14 +27,21 @@ TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
+    from allcores._pool.died import WorkerDiedError as WorkerDiedError
+
 __all__ = [
     "AllcoresError",
     "ArenaCorruptError",
     "ArenaFullError",
     "HandleError",
+    "InitializerError",
     "OwnerDiedError",
+    "PoolTerminatedError",
+    "RemoteError",
     "StartError",
+    "TaskTimeoutError",
     "UnpicklableArgumentError",
+    "WorkerDiedError",
 ]
 
 
@@ -91,6 +103,57 @@ def _how(exit_code: int | None) -> str:
     return f"ended at once (os._exit) with exit code {exit_code}"
 
 
+class TaskTimeoutError(AllcoresError, TimeoutError):
+    """A task ran for longer than it may, and the worker that had it was killed. Other tasks go on, on a new worker.
+
+    ``worker_name`` and ``pid`` say who it was, ``seconds`` how long the task may run, ``task`` which task it was, in
+    short. The task may have done part of what it does.
+    """
+
+    def __init__(self, worker_name: str, pid: int | None, seconds: float, task: str) -> None:
+        """Say all that in words."""
+        self.worker_name, self.pid, self.seconds, self.task = worker_name, pid, seconds, task
+        super().__init__(
+            f"the task {task} ran for longer than timeout={seconds:g} seconds, so its worker {worker_name} (pid {pid}) "
+            "was killed. Only this task is lost, and it may be half done; give it more time, or see where it hangs"
+        )
+
+    def __reduce__(self) -> Any:
+        """Travel between processes with all its parts."""
+        return type(self), (self.worker_name, self.pid, self.seconds, self.task)
+
+
+class InitializerError(AllcoresError, RuntimeError):
+    """A pool's workers could not begin: the initializer has raised, or they end before they take a task.
+
+    Every task fails with it, and no further workers are started. What the initializer raised is its ``__cause__``, with
+    the traceback of the worker.
+    """
+
+
+class PoolTerminatedError(AllcoresError, RuntimeError):
+    """The pool was terminated before this task was done; in the standard library its result never comes."""
+
+
+class RemoteError(AllcoresError, RuntimeError):
+    """A task has raised an exception that could not be unpickled here.
+
+    ``type_name`` and ``text`` say what it was, ``traceback`` is that of the worker, ``why`` what unpickling it raised.
+    """
+
+    def __init__(self, type_name: str, text: str, traceback: str, why: str) -> None:
+        """Say all that in words."""
+        self.type_name, self.text, self.traceback, self.why = type_name, text, traceback, why
+        super().__init__(
+            f"{type_name}: {text}\n(this exception of a task could not be unpickled here: {why}. Give its class a "
+            "__reduce__, or have its __init__ pass all its arguments on to super().__init__())"
+        )
+
+    def __reduce__(self) -> Any:
+        """Travel between processes with all its parts."""
+        return type(self), (self.type_name, self.text, self.traceback, self.why)
+
+
 class HandleError(AllcoresError, ValueError):
     """A pickled lock, value or array means nothing here: it was made in another session, or it is no more.
 
@@ -108,3 +171,13 @@ class ArenaFullError(AllcoresError, MemoryError):
 
 class ArenaCorruptError(AllcoresError, RuntimeError):
     """What was read from the session's shared memory cannot be: some code of the program has overwritten it."""
+
+
+def __getattr__(name: str) -> Any:
+    """Load the one error whose base class is heavy to import when it is first asked for."""
+    if name != "WorkerDiedError":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from allcores._pool.died import WorkerDiedError
+
+    globals()[name] = WorkerDiedError
+    return WorkerDiedError

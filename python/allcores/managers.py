@@ -55,6 +55,16 @@ class SyncManager(BaseManager, _std.SyncManager):
     """A manager of the usual types: dict, list, Namespace, Lock ... Queue; what ``Manager()`` returns."""
 
 
+def _make_pool(*args: Any, **kwargs: Any) -> Any:
+    """Make a pool of ours, in a manager's server."""
+    from allcores.pool import Pool  # only there
+
+    return Pool(*args, **kwargs)
+
+
+SyncManager.register("Pool", _make_pool, vars(_std)["PoolProxy"])
+
+
 def _with_ours(function: Any) -> Any:
     """Return a function of the standard module that makes and opens segments of ours."""
     return _standard.with_other_names(function, shared_memory=_shared_memory)

@@ -1,18 +1,31 @@
 """``allcores.pool``: Pool over processes, ThreadPool over threads.
 
-The standard library's pool, started through our contexts: without ``context=`` it uses the start method in force
-*here*, where the standard class would ask its own package.
+A pool's engine is allcores' own (``allcores/_pool/README.md``): workers take tasks from shared memory themselves, and
+results are collected by whoever waits for them. When a worker dies, the task that it had fails with
+`allcores.WorkerDiedError`, and another worker takes its place.
+
+>>> from allcores.pool import Pool
+>>> with Pool(2) as pool:  # doctest: +SKIP
+...     pool.map(abs, [-1, 2])
+[1, 2]
 """
 
 from __future__ import annotations
 
+import functools
+import warnings
+import weakref
 from collections.abc import Callable, Iterable
-from multiprocessing import pool as _std
+from multiprocessing import pool as _std, util
 from typing import Any
 
-from allcores import context as _context, queues
+from allcores import _standard, context as _context
 from allcores._cpus import usable_cpus
-from allcores._hiring import Hiring
+from allcores._pool import chunks
+from allcores._pool.engine import Engine
+from allcores._pool.iterators import IMapIterator as _Iterator, IMapUnorderedIterator as _UnorderedIterator
+from allcores._pool.marks import MAP, STARMAP
+from allcores._pool.results import ApplyResult as _Result, MapResult as _MapResult, Room
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:
@@ -27,15 +40,22 @@ if TYPE_CHECKING:
         IMapUnorderedIterator as IMapUnorderedIterator,
         MapResult as MapResult,
     )
+else:
+    from allcores._pool.iterators import IMapIterator, IMapUnorderedIterator
+    from allcores._pool.results import ApplyResult, MapResult
 
-__all__ = ["Pool", "ThreadPool"]
+    AsyncResult = ApplyResult
 
-# Not by its name, under which install() puts ours in the standard module.
-_PipeQueue: Any = queues.SimpleQueue.__bases__[1]
+__all__ = ["ApplyResult", "AsyncResult", "IMapIterator", "IMapUnorderedIterator", "MapResult", "Pool", "ThreadPool"]
+
+# Not by their names, under which install() puts ours in the standard module.
+_StandardPool, _StandardThreadPool = _std.ThreadPool.__bases__[0], _std.ThreadPool
 
 
 class Pool(_std.Pool):
     """A pool of worker processes; see ``multiprocessing.pool.Pool`` for its methods."""
+
+    _engine: Engine
 
     def __init__(
         self,
@@ -47,29 +67,233 @@ class Pool(_std.Pool):
     ) -> None:
         """Start ``processes`` workers, each running ``initializer(*initargs)`` first.
 
-        Without a number there is one for each CPU that this process may use (`usable_cpus`).
+        Without a number there is one for each CPU that this process may use (`usable_cpus`). After ``maxtasksperchild``
+        tasks a worker is replaced by a new one.
         """
-        context = context or _context._default_context.get_context()
+        if isinstance(self, _StandardThreadPool):  # whose module has this class instead of its own, after install()
+            _StandardPool.__init__(self, processes, initializer, initargs)  # type: ignore[misc]
+            return
+        self._pool: list[Any] = []  # for __del__, if this raises
+        self._state = _std.INIT
+        self._ctx = context or _context._default_context.get_context()
         if processes is None:
             processes = usable_cpus()
-        super().__init__(processes, initializer, initargs, maxtasksperchild, context)
+        if processes < 1:
+            raise ValueError("Number of processes must be at least 1")
+        if maxtasksperchild is not None and (not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0):
+            raise ValueError("maxtasksperchild must be a positive int or None")
+        if initializer is not None and not callable(initializer):
+            raise TypeError("initializer must be a callable")
+        self._processes, self._maxtasksperchild = processes, maxtasksperchild
+        self._initializer, self._initargs = initializer, initargs
+        orders = (initializer, initargs, maxtasksperchild)
+        self._engine = Engine(processes, _maker(self), orders, self._ctx.get_start_method())
+        self._pool = self._engine.crew.processes
+        self._terminate = util.Finalize(self, Engine.end, args=(self._engine,), exitpriority=15)
+        self._state = _std.RUN
 
-    def _setup_queues(self) -> None:
-        """Let tasks travel as a process's arguments do: lambdas and what a notebook defines go by value."""
-        # Pipes, whose messages are the pool's own affair.
-        context = self._ctx  # type: ignore[attr-defined]  # not in the type stubs
-        self._inqueue, self._outqueue = _PipeQueue(ctx=context), _PipeQueue(ctx=context)
-        self._quick_put = self._inqueue._writer.send
-        self._quick_get = self._outqueue._reader.recv
-        if context.get_start_method() != "fork":
-            hiring = Hiring(self)
-            self._quick_put = hiring.put
-            if getattr(self.Process, "__self__", None) is not self:  # a method of a subclass, which would keep the pool
-                self.Process = hiring.worker  # type: ignore[assignment, method-assign]
+    def __del__(self, _warn: Any = warnings.warn, RUN: str = _std.RUN) -> None:
+        """Warn about a pool that nobody has closed; its workers end."""
+        if self._state == RUN:
+            _warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self)
+
+    @property
+    def _cache(self) -> dict[int, Any]:
+        """Tasks that are not done yet."""
+        return self._engine.pending
+
+    def _repopulate_pool(self) -> None:
+        """Start workers for those that have ended."""
+        self._engine.crew.hire()
+
+    @_standard.typed_as(_std.Pool.apply)
+    def apply(
+        self,
+        func: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwds: Any = {},  # noqa: B006  # the standard signature
+    ) -> Any:
+        """Return ``func(*args, **kwds)``, called in a worker."""
+        return self.apply_async(func, args, kwds).get()
+
+    @_standard.typed_as(_std.Pool.apply_async)
+    def apply_async(
+        self,
+        func: Callable[..., Any],
+        args: Iterable[Any] = (),
+        kwds: Any = {},  # noqa: B006  # the standard signature
+        callback: Callable[[Any], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> Any:
+        """Have ``func(*args, **kwds)`` called in a worker, and return at once; the result has `get`.
+
+        What cannot be pickled is an error here. ``callback`` is called with what the call returned, ``error_callback``
+        with what it raised, in a thread of this process.
+        """
+        self._check_running()  # type: ignore[attr-defined]  # not in the type stubs
+        engine = self._engine
+        result = _Result(self, callback, error_callback)
+        result._call = func, args
+        mark, task = engine.packing.call(func, args, kwds)
+        if result._follows:
+            with _expected(result):
+                size = engine.send(result, engine.numbers(1), mark, task)
+        else:
+            size = engine.send(result, engine.numbers(1), mark, task)
+        if size:
+            result._call = func, None  # they are large: not kept for the text of an error
+        return result
+
+    @_standard.typed_as(_std.Pool.map)
+    def map(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int | None = None) -> Any:
+        """Return a list of ``func(item)`` for each item, in its order.
+
+        Workers get parts of ``chunksize`` items; by default large ones first and small ones at last, so that they end
+        at the same time. The first call that raises has its exception raised here, when all are done.
+        """
+        return self._send_map(func, iterable, MAP, chunksize, waits=True).get()
+
+    @_standard.typed_as(_std.Pool.starmap)
+    def starmap(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int | None = None) -> Any:
+        """Return a list of ``func(*item)`` for each item, as `map` does."""
+        return self._send_map(func, iterable, STARMAP, chunksize, waits=True).get()
+
+    @_standard.typed_as(_std.Pool.map_async)
+    def map_async(
+        self,
+        func: Callable[..., Any],
+        iterable: Iterable[Any],
+        chunksize: int | None = None,
+        callback: Callable[[Any], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> Any:
+        """Do what `map` does, and return at once; callbacks as for `apply_async`."""
+        return self._send_map(func, iterable, MAP, chunksize, callback, error_callback)
+
+    @_standard.typed_as(_std.Pool.starmap_async)
+    def starmap_async(
+        self,
+        func: Callable[..., Any],
+        iterable: Iterable[Any],
+        chunksize: int | None = None,
+        callback: Callable[[Any], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+    ) -> Any:
+        """Do what `starmap` does, and return at once; callbacks as for `apply_async`."""
+        return self._send_map(func, iterable, STARMAP, chunksize, callback, error_callback)
+
+    def _send_map(
+        self,
+        function: Callable[..., Any],
+        iterable: Iterable[Any],
+        mark: int,
+        chunksize: int | None,
+        callback: Callable[[Any], object] | None = None,
+        error_callback: Callable[[BaseException], object] | None = None,
+        *,
+        waits: bool = False,
+    ) -> _MapResult:
+        self._check_running()  # type: ignore[attr-defined]  # not in the type stubs
+        items: Any = iterable
+        if type(items) is not list and (type(items) is not range or chunksize == 1):
+            items = list(items)
+        result = _MapResult(self, chunksize, len(items), callback, error_callback)
+        result._call = function, None
+        if not items:
+            result._be_ready()
+            return result
+        if chunksize is None:
+            lengths = chunks.adapted(len(items), self._processes)
+        else:
+            lengths = chunks.fixed(len(items), _checked(chunksize))
+        if waits:
+            result._room = Room()
+        with _expected(result):
+            self._engine.send_parts(result, mark, function, items, lengths)
+        return result
+
+    @_standard.typed_as(_std.Pool.imap)
+    def imap(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int = 1) -> Any:
+        """Return an iterator over ``func(item)`` for each item, in its order.
+
+        The iterable is read as results are taken, some hundred tasks ahead; all of it when the pool is joined.
+        """
+        return self._imap(_Iterator, func, iterable, chunksize)
+
+    @_standard.typed_as(_std.Pool.imap_unordered)
+    def imap_unordered(self, func: Callable[..., Any], iterable: Iterable[Any], chunksize: int = 1) -> Any:
+        """Return an iterator over ``func(item)`` for each item, as they come; else as `imap`."""
+        return self._imap(_UnorderedIterator, func, iterable, chunksize)
+
+    def _imap(self, kind: type[_Iterator], function: Any, iterable: Iterable[Any], chunksize: int) -> Any:
+        self._check_running()  # type: ignore[attr-defined]  # not in the type stubs
+        results = kind(self)
+        results._begin(function, iterable, _checked(chunksize))
+        return results if chunksize == 1 else (item for part in results for item in part)
+
+    def __reduce__(self) -> Any:
+        """Refuse: a pool belongs to the process that made it."""
+        raise NotImplementedError("pool objects cannot be passed between processes or pickled")
+
+    def close(self) -> None:
+        """Take no further tasks; workers end when all are done."""
+        if self._state == _std.RUN:
+            self._state = _std.CLOSE
+            self._engine.close()
+
+    def terminate(self) -> None:
+        """End the workers now. Tasks that are not done fail with `allcores.PoolTerminatedError`."""
+        self._state = _std.TERMINATE
+        self._terminate()
+
+    def join(self) -> None:
+        """Wait until the workers have ended, after `close` or `terminate`."""
+        if self._state == _std.RUN:
+            raise ValueError("Pool is still running")
+        if self._state not in (_std.CLOSE, _std.TERMINATE):
+            raise ValueError("In unknown state")
+        self._engine.join()
 
 
-class ThreadPool(_std.ThreadPool, Pool):
-    """The same interface over threads."""
+class ThreadPool(_std.ThreadPool):
+    """The same interface over threads: the standard library's."""
+
+
+def _checked(chunksize: int) -> int:
+    if chunksize < 1:
+        raise ValueError(f"Chunksize must be 1+, not {chunksize!r}")
+    return chunksize
+
+
+class _expected:
+    """Have a result's callbacks expected, and forgotten when it could not be sent."""
+
+    __slots__ = ("_result",)
+
+    def __init__(self, result: _Result) -> None:
+        self._result = result
+
+    def __enter__(self) -> None:
+        result = self._result
+        if result._follows:
+            result._engine.expect_callback(result)
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        result = self._result
+        if kind is not None and result._engine.callbacks is not None:
+            result._engine.callbacks.forget(result)
+
+
+def _maker(pool: Pool) -> Callable[..., Any]:
+    """Return what makes worker processes: the pool's own `Process`, which a subclass may have defined anew.
+
+    It is kept by the engine, and does not keep the pool.
+    """
+    context, make = pool._ctx, pool.Process
+    if getattr(make, "__self__", None) is not pool:
+        return functools.partial(make, context)
+    reference, function = weakref.ref(pool), make.__func__  # type: ignore[attr-defined]  # a bound method
+    return lambda **keywords: function(reference(), context, **keywords)
 
 
 def __getattr__(name: str) -> Any:

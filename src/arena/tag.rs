@@ -26,10 +26,12 @@ pub enum Kind {
     Channel = 10,
     /// Where a channel's messages are.
     Segment = 11,
+    /// Which task a worker has: `channel::claims`.
+    Claim = 12,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::References,
         Self::Name,
         Self::Memory,
@@ -41,6 +43,7 @@ impl Kind {
         Self::Barrier,
         Self::Channel,
         Self::Segment,
+        Self::Claim,
     ];
 
     fn of(number: u8) -> Option<Self> {

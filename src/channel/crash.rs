@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod claims;
 mod descriptors;
 
 use rustix::io::{pread, pwrite};

@@ -116,8 +116,59 @@ pub const OTHER_SEGMENT: u64 = (64 << 10) - BLOCK_HEADER;
 pub const LONGEST: usize = 16 << 10;
 /// Of a message that says where its block is: the place of the channel's reference, and that itself.
 pub const BLOCK_MESSAGE: usize = 16;
-/// In a header: the message lies in a block of its own.
-pub const IN_BLOCK: u64 = 1 << 40;
+
+/// A message's header: one word, in front of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// How many bytes follow.
+    pub length: u16,
+    /// What they are: the caller's affair.
+    pub kind: u8,
+    /// The message lies in a block of its own, and the bytes say where.
+    pub in_block: bool,
+    /// What else the caller says of it.
+    pub label: Label,
+}
+
+/// A few words beside a message, which are there without decoding it: a pool's task has a number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Label {
+    /// Which one it is; 0: none.
+    pub number: u32,
+    /// `MARKS` at most.
+    pub mark: u8,
+}
+
+/// The largest mark.
+pub const MARKS: u8 = 0x7f;
+
+impl Header {
+    const IN_BLOCK: u64 = 1 << 24;
+
+    /// As it lies there.
+    #[must_use]
+    pub fn word(self) -> u64 {
+        let block = if self.in_block { Self::IN_BLOCK } else { 0 };
+        let mark = u64::from(self.label.mark & MARKS);
+        u64::from(self.label.number) << 32 | mark << 25 | block | u64::from(self.kind) << 16 | u64::from(self.length)
+    }
+
+    /// Whatever lies there.
+    #[must_use]
+    pub fn of(word: u64) -> Self {
+        Self {
+            length: word as u16,
+            kind: (word >> 16) as u8,
+            in_block: word & Self::IN_BLOCK != 0,
+            label: Label {
+                number: (word >> 32) as u32,
+                mark: (word >> 25) as u8 & MARKS,
+            },
+        }
+    }
+}
+
+const _: () = assert!(LONGEST <= u16::MAX as usize);
 
 #[cfg(not(loom))]
 const _: () = assert!((BLOCK_HEADER as usize + std::mem::offset_of!(ChannelBody, put_lock)) % 64 == 0);
@@ -125,3 +176,25 @@ const _: () = assert!((BLOCK_HEADER as usize + std::mem::offset_of!(ChannelBody,
 const _: () = assert!((BLOCK_HEADER as usize + std::mem::offset_of!(ChannelBody, get_lock)) % 64 == 0);
 #[cfg(not(loom))]
 const _: () = assert!((BLOCK_HEADER as usize + std::mem::offset_of!(ChannelBody, arrivals)) % 64 == 0);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_says_what_it_was_given() {
+        for in_block in [false, true] {
+            let header = Header {
+                length: LONGEST as u16,
+                kind: 0xff,
+                in_block,
+                label: Label {
+                    number: u32::MAX,
+                    mark: MARKS,
+                },
+            };
+            assert_eq!(Header::of(header.word()), header);
+        }
+        assert_eq!(Header::of(0).word(), 0);
+    }
+}

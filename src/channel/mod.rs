@@ -2,6 +2,7 @@
 
 mod bells;
 mod blocks;
+pub mod claims;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod crash;
 pub mod layout;

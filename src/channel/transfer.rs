@@ -1,7 +1,8 @@
 //! Putting and getting messages (README: truth).
 
 use super::blocks::{begin_receiving, begin_sending, end_receiving, end_sending, finish_receiving, finish_sending};
-use super::layout::{ChannelBody, BLOCK_MESSAGE, IN_BLOCK, LONGEST, MESSAGES_AT, SHUT};
+use super::claims::ClaimBody;
+use super::layout::{ChannelBody, Header, Label, BLOCK_MESSAGE, LONGEST, MESSAGES_AT, SHUT};
 use super::position::Position;
 use super::segments::Room;
 use super::sizes::{self, counted};
@@ -124,7 +125,16 @@ impl<'a> Channel<'a> {
     ///
     /// # Errors
     /// `Full` when there is no memory for it; what the heap says.
-    pub fn put(&self, _producers: &Held, message: Message<'_>) -> Result<Put> {
+    #[inline]
+    pub fn put(&self, producers: &Held, message: Message<'_>) -> Result<Put> {
+        self.put_labelled(producers, message, Label::default())
+    }
+
+    /// The same, with a label.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn put_labelled(&self, _producers: &Held, message: Message<'_>, label: Label) -> Result<Put> {
         if self.is_shut() {
             return Ok(Put::Shut);
         }
@@ -140,7 +150,7 @@ impl<'a> Channel<'a> {
         }
         sizes::note_put(body, tail, size)?;
         match message {
-            Message::Bytes(kind, bytes) => self.commit(tail, header_of(kind, bytes.len()), bytes)?,
+            Message::Bytes(kind, bytes) => self.commit(tail, (kind, false, label), bytes)?,
             Message::Block(kind, block) => {
                 let entry = entry(block.offset, block.generation);
                 // Room first: what follows cannot be refused any more.
@@ -149,21 +159,27 @@ impl<'a> Channel<'a> {
                 let mut bytes = [0; BLOCK_MESSAGE];
                 bytes[..8].copy_from_slice(&place.to_ne_bytes());
                 bytes[8..].copy_from_slice(&entry.to_ne_bytes());
-                self.commit(tail, header_of(kind, BLOCK_MESSAGE) | IN_BLOCK, &bytes)?;
+                self.commit(tail, (kind, true, label), &bytes)?;
                 end_sending(body);
             }
         }
         Ok(Put::Done)
     }
 
-    fn commit(&self, tail: Position, header: u64, bytes: &[u8]) -> Result<()> {
+    fn commit(&self, tail: Position, (kind, in_block, label): (u8, bool, Label), bytes: &[u8]) -> Result<()> {
         if bytes.len() > LONGEST {
             return Err(Error::Corrupt("a message is too long for a channel's segment"));
         }
+        let header = Header {
+            length: bytes.len() as u16,
+            kind,
+            in_block,
+            label,
+        };
         let units = units_of(bytes.len()) as u32;
         let place = self.room_for(tail, units)?;
         let there: &AtomicU64 = self.arena.file.at(place)?;
-        there.store(header, Ordering::Relaxed);
+        there.store(header.word(), Ordering::Relaxed);
         self.arena.file.write(place + 8, bytes)?;
         self.ring_for_arrival();
         self.body.tail.store(tail.after(units).0, Ordering::Release); // README: a
@@ -190,18 +206,22 @@ impl<'a> Channel<'a> {
     /// # Errors
     /// `Corrupt`.
     pub fn get(&self, consumers: &Held, into: &mut Vec<u8>) -> Result<Got> {
-        self.get_if(consumers, into, true)
+        Ok(self.get_labelled(consumers, into, true, None)?.0)
     }
 
-    /// The same but for blocks, which are left where they are: this process's references are for who has the GIL.
+    /// The same, with the message's label; the claim has noted that before the message is taken (README: claims).
+    ///
+    /// Blocks are left where they are, unless `with_blocks`: this process's references are for who has the GIL.
     ///
     /// # Errors
     /// `Corrupt`.
-    pub fn get_bytes(&self, consumers: &Held, into: &mut Vec<u8>) -> Result<Got> {
-        self.get_if(consumers, into, false)
-    }
-
-    fn get_if(&self, _consumers: &Held, into: &mut Vec<u8>, with_blocks: bool) -> Result<Got> {
+    pub fn get_labelled(
+        &self,
+        _consumers: &Held,
+        into: &mut Vec<u8>,
+        with_blocks: bool,
+        claim: Option<&ClaimBody>,
+    ) -> Result<(Got, Label)> {
         let body = self.body;
         let head = position(&body.head, Ordering::Relaxed);
         if body.receiving.place.load(Ordering::Relaxed) != 0 {
@@ -213,33 +233,39 @@ impl<'a> Channel<'a> {
             let tail = position(&body.tail, Ordering::Acquire); // README: a
             body.tail_seen.store(tail.0, Ordering::Relaxed);
             if tail.number() == head.number() {
-                return Ok(if is_shut { Got::Shut } else { Got::Empty });
+                return Ok((if is_shut { Got::Shut } else { Got::Empty }, Label::default()));
             }
         }
         let (place, room) = self.place_of(head)?;
         let header: &AtomicU64 = self.arena.file.at(place)?;
-        let header = header.load(Ordering::Relaxed);
-        let (kind, length) = of_header(header);
-        let units = 1 + length.div_ceil(8);
-        if length as usize > LONGEST || units > room {
+        let Header {
+            length,
+            kind,
+            in_block,
+            label,
+        } = Header::of(header.load(Ordering::Relaxed));
+        let units = 1 + u32::from(length).div_ceil(8);
+        if usize::from(length) > LONGEST || units > room {
             return Err(Error::Corrupt("a channel's message is longer than its place"));
         }
-        if header & IN_BLOCK != 0 && !with_blocks {
-            return Ok(Got::BlockAhead);
+        if in_block && !with_blocks {
+            return Ok((Got::BlockAhead, Label::default()));
         }
-        if header & IN_BLOCK != 0 {
+        if in_block {
             let block = self.begin_to_get_a_block(place, head)?;
             sizes::note_got(body, head, self.size_of_block(&block))?;
             self.departure_bells().ring();
+            note(claim, head, label);
             body.head.store(head.after(units).0, Ordering::Release); // README: b
             end_receiving(self.arena, body)?;
-            return Ok(Got::Block(kind, block));
+            return Ok((Got::Block(kind, block), label));
         }
-        self.arena.file.read(place + 8, length as usize, into)?;
+        self.arena.file.read(place + 8, length.into(), into)?;
         sizes::note_got(body, head, units)?;
         self.departure_bells().ring();
+        note(claim, head, label);
         body.head.store(head.after(units).0, Ordering::Release); // README: b
-        Ok(Got::Bytes(kind))
+        Ok((Got::Bytes(kind), label))
     }
 
     #[cold]
@@ -328,6 +354,13 @@ impl<'a> Channel<'a> {
 }
 
 #[inline]
+fn note(claim: Option<&ClaimBody>, head: Position, label: Label) {
+    if let Some(claim) = claim {
+        claim.note(head, label);
+    }
+}
+
+#[inline]
 fn announce(sleepers: &AtomicU32) {
     fence(Ordering::SeqCst); // with the one of who goes to sleep; README: waiting
     if sleepers.load(Ordering::Relaxed) & SLEEPERS != 0 && change_and_count(sleepers) {
@@ -342,14 +375,6 @@ pub(super) fn position(word: &AtomicU64, order: Ordering) -> Position {
 /// How many units a message of so many bytes takes in a segment.
 fn units_of(bytes: usize) -> u64 {
     1 + bytes.div_ceil(8) as u64
-}
-
-fn header_of(kind: u8, length: usize) -> u64 {
-    u64::from(kind) << 32 | length as u64
-}
-
-fn of_header(header: u64) -> (u8, u32) {
-    ((header >> 32) as u8, header as u32)
 }
 
 const _: () = assert!(MESSAGES_AT % 8 == 0);

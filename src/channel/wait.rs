@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::claims::ClaimBody;
+use super::layout::Label;
 use super::transfer::{Channel, Got, Message, Put};
 use crate::arena::Result;
 use crate::atomics::{fence, AtomicU32, Ordering};
@@ -86,6 +88,8 @@ impl<'a> Sleeper<'a> {
 pub struct GetWait<'a> {
     sleeper: Sleeper<'a>,
     message: Vec<u8>,
+    label: Label,
+    claim: Option<&'static ClaimBody>,
 }
 
 impl<'a> GetWait<'a> {
@@ -95,7 +99,22 @@ impl<'a> GetWait<'a> {
         Self {
             sleeper: Sleeper::new(channel, &channel.body.arrivals, thread, timeout),
             message: buffer,
+            label: Label::default(),
+            claim: None,
         }
+    }
+
+    /// Have the message noted in a claim before it is taken.
+    #[must_use]
+    pub fn claiming(mut self, claim: Option<&'static ClaimBody>) -> Self {
+        self.claim = claim;
+        self
+    }
+
+    /// The label of the message that was got.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        self.label
     }
 
     /// Wait a while. Never done with `Empty`.
@@ -113,7 +132,11 @@ impl<'a> GetWait<'a> {
             return Ok(Step::GoOn);
         }
         let got = match Held::lock(channel.arena, &channel.body.get_lock, &mut self.sleeper.locking)? {
-            Step::Done(consumers) => channel.get_bytes(&consumers, &mut self.message)?,
+            Step::Done(consumers) => {
+                let (got, label) = channel.get_labelled(&consumers, &mut self.message, false, self.claim)?;
+                self.label = label;
+                got
+            }
             Step::TimedOut => return Ok(Step::TimedOut),
             Step::GoOn => return Ok(Step::GoOn),
         };

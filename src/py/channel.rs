@@ -10,15 +10,24 @@ use pyo3::prelude::*;
 use super::arena::{raise, thread, Address, Object};
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, keep, object_of, pickling, Outgoing};
-use super::sides::{is_at_once, lock, try_get, Face, Side};
+use super::sides::{is_at_once, lock, try_get_labelled, Face, Side};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
+use crate::arena::Arena;
 use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
-use crate::channel::layout::ChannelBody;
+use crate::channel::claims::ClaimBody;
+use crate::channel::layout::{ChannelBody, Label};
 use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
 use crate::sync::side::Held;
 use crate::sys::line::Line;
+
+/// What was taken, and the buffer that it is in.
+pub struct Taken {
+    pub got: Option<Got>,
+    pub label: Label,
+    pub buffer: Vec<u8>,
+}
 
 /// A queue of messages.
 #[pyclass(frozen, subclass, module = "allcores._core")]
@@ -39,18 +48,22 @@ impl Channel {
         }
     }
 
+    pub fn arena(&self) -> &'static Arena {
+        self.object.arena
+    }
+
     fn listener(&self, of: Side) -> MutexGuard<'_, Option<Listener>> {
         self.listeners[of as usize]
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self, py: Python<'_>, side: Side) -> PyResult<Held> {
+    pub fn lock(&self, py: Python<'_>, side: Side) -> PyResult<Held> {
         lock(py, &self.face(None), side)
     }
 
     /// Have the descriptor for messages, if there is one, not be readable if there are none, unless somebody puts just now.
-    fn silence_arrivals(&self) {
+    pub fn silence_arrivals(&self) {
         let face = self.face(None);
         if let Some(listener) = self.listener(Side::Producers).as_ref().filter(|_| face.is_empty()) {
             if let Some(producers) = face.try_producers() {
@@ -88,24 +101,37 @@ impl Channel {
 
     /// Take a message, and the buffer that it is in.
     fn take(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<(Option<Got>, Vec<u8>)> {
+        let taken = self.take_labelled(py, seconds, None)?;
+        Ok((taken.got, taken.buffer))
+    }
+
+    /// The same, with its label, which a claim has noted before.
+    pub fn take_labelled(
+        &self,
+        py: Python<'_>,
+        seconds: Option<f64>,
+        claim: Option<&'static ClaimBody>,
+    ) -> PyResult<Taken> {
         let (mut buffer, face) = (buffer(), self.face(None));
         let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            let mut got = try_get(&face, &mut buffer).map_err(|error| raise(py, error))?;
-            if matches!(got, Some(Got::Empty)) && is_at_once(seconds) && self.waits_for_producers(py)? {
-                got = try_get(&face, &mut buffer).map_err(|error| raise(py, error))?;
+            let mut got = try_get_labelled(&face, &mut buffer, claim).map_err(|error| raise(py, error))?;
+            if matches!(got, Some((Got::Empty, _))) && is_at_once(seconds) && self.waits_for_producers(py)? {
+                got = try_get_labelled(&face, &mut buffer, claim).map_err(|error| raise(py, error))?;
             }
+            let (mut got, mut label) = got.unzip();
             if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
                 let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                let mut wait = GetWait::new(face, thread(), left, buffer);
+                let mut wait = GetWait::new(face, thread(), left, buffer).claiming(claim);
                 got = until_done(py, || wait.step())?;
-                buffer = wait.take();
+                (buffer, label) = (wait.take(), Some(wait.label()));
                 if matches!(got, Some(Got::BlockAhead)) {
                     continue; // now, with the GIL
                 }
             }
             self.silence_arrivals();
-            return Ok((got, buffer));
+            let label = label.unwrap_or_default();
+            return Ok(Taken { got, label, buffer });
         }
     }
 

@@ -61,6 +61,18 @@ impl Outgoing {
     /// # Errors
     /// Those of pickling.
     pub fn of(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
+        Self::made(object, buffer, false)
+    }
+
+    /// Make one, by name only: what has no name elsewhere is an error.
+    ///
+    /// # Errors
+    /// Those of pickling.
+    pub fn by_name(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
+        Self::made(object, buffer, true)
+    }
+
+    fn made(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>, by_name: bool) -> PyResult<Self> {
         if let Ok(bytes) = object.cast_exact::<PyBytes>() {
             if bytes.as_bytes().len() <= LONGEST {
                 return Ok(Self::Bytes(bytes.clone().unbind()));
@@ -71,7 +83,12 @@ impl Outgoing {
             return Ok(Self::Encoded(start..buffer.len()));
         }
         buffer.truncate(start);
-        let dumps = &pickling(object.py())?.dumps;
+        let pickling = pickling(object.py())?;
+        let dumps = if by_name {
+            &pickling.dumps_by_name
+        } else {
+            &pickling.dumps
+        };
         Ok(Self::Pickled(dumps.call1(object.py(), (object, LONGEST))?))
     }
 
@@ -123,6 +140,25 @@ pub fn object_of<'py>(
     Ok(made.into_bound(py))
 }
 
+/// The object that a message says, or its pickle if decoding it would run Python: then true, and it is what a pickle lies
+/// in, bytes or a Memory.
+///
+/// # Errors
+/// MemoryError.
+pub fn object_or_pickle<'py>(
+    py: Python<'py>,
+    arena: &'static Arena,
+    kind: u8,
+    bytes: &[u8],
+    block: Option<Handle>,
+) -> PyResult<(Bound<'py, PyAny>, bool)> {
+    match block {
+        None if kind == PICKLED => Ok((PyBytes::new(py, bytes).into_any(), true)),
+        None => Ok((object_of(py, arena, kind, bytes, None)?, false)),
+        Some(block) => Ok((Bound::new(py, Memory::received(py, arena, block)?)?.into_any(), true)),
+    }
+}
+
 /// The bytes of a message: those that were sent, or the pickle of the object that it says.
 ///
 /// # Errors
@@ -151,6 +187,7 @@ pub fn bytes_of<'py>(
 /// What makes pickles, and objects of them.
 pub struct Pickling {
     dumps: Py<PyAny>,
+    dumps_by_name: Py<PyAny>,
     /// Of what was received as an object, for who wants its bytes.
     repickle: Py<PyAny>,
     /// Bytes into a block, as they are, and back.
@@ -176,6 +213,7 @@ pub fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
     let module = py.import("allcores._pickle.messages")?;
     let found = Pickling {
         dumps: module.getattr("dumps")?.unbind(),
+        dumps_by_name: module.getattr("dumps_by_name")?.unbind(),
         repickle: module.getattr("repickle")?.unbind(),
         keep: module.getattr("keep")?.unbind(),
         given: module.getattr("given")?.unbind(),

@@ -10,6 +10,7 @@ mod locks;
 mod memory;
 mod messages;
 mod pipe;
+mod pool;
 mod primitives;
 mod process;
 mod program;
@@ -34,6 +35,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     locks::add_to(module)?;
     memory::add_to(module)?;
     pipe::add_to(module)?;
+    pool::add_to(module)?;
     process::add_to(module)?;
     program::add_to(module)?;
     seqpacket::add_to(module)?;

@@ -32,6 +32,36 @@ pub fn encode(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usize) -> 
     encode_within(object, into, end, DEEPEST) && into.len() <= end
 }
 
+/// Append a tuple of bytes and of a tuple of so many items; false as above.
+///
+/// # Errors
+/// Those of the items.
+pub fn encode_pair<'py>(
+    head: &[u8],
+    length: usize,
+    items: impl Iterator<Item = PyResult<Bound<'py, PyAny>>>,
+    into: &mut Vec<u8>,
+    longest: usize,
+) -> PyResult<bool> {
+    let end = into.len() + longest;
+    let Ok(length) = u32::try_from(length) else {
+        return Ok(false);
+    };
+    into.push(b't');
+    into.extend_from_slice(&2_u32.to_ne_bytes());
+    if !append(b'b', head, into, end) {
+        return Ok(false);
+    }
+    into.push(b't');
+    into.extend_from_slice(&length.to_ne_bytes());
+    for item in items {
+        if !encode_within(&item?, into, end, DEEPEST - 1) {
+            return Ok(false);
+        }
+    }
+    Ok(into.len() <= end)
+}
+
 fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, end: usize, deepest: usize) -> bool {
     // Here, and not at the end only: tuples that have one another many times are much longer than they are large.
     if into.len() > end {

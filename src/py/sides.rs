@@ -3,6 +3,8 @@
 use pyo3::prelude::*;
 
 use super::locks::until_done;
+use crate::channel::claims::ClaimBody;
+use crate::channel::layout::Label;
 use crate::channel::Got;
 use crate::sync::patience::{Patience, Step};
 use crate::sync::side::Held;
@@ -47,15 +49,27 @@ pub fn lock(py: Python<'_>, face: &Face, side: Side) -> PyResult<Held> {
 /// # Errors
 /// What the floor below says.
 pub fn try_get(face: &Face, buffer: &mut Vec<u8>) -> crate::arena::Result<Option<Got>> {
+    Ok(try_get_labelled(face, buffer, None)?.map(|(got, _)| got))
+}
+
+/// The same, with its label, which a claim has noted before.
+///
+/// # Errors
+/// What the floor below says.
+pub fn try_get_labelled(
+    face: &Face,
+    buffer: &mut Vec<u8>,
+    claim: Option<&ClaimBody>,
+) -> crate::arena::Result<Option<(Got, Label)>> {
     let Some(consumers) = face.try_consumers() else {
         return Ok(None);
     };
-    let got = face.get(&consumers, buffer)?;
+    let (got, label) = face.get_labelled(&consumers, buffer, true, claim)?;
     drop(consumers);
     if matches!(got, Got::Bytes(_) | Got::Block(..)) {
         face.announce_departure();
     }
-    Ok(Some(got))
+    Ok(Some((got, label)))
 }
 
 pub fn is_at_once(seconds: Option<f64>) -> bool {

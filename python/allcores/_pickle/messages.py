@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["dumps", "given", "keep", "loads", "repickle"]
+__all__ = ["dumps", "dumps_by_name", "given", "keep", "loads", "repickle"]
 
 _LARGE_BYTES = 1 << 14
 """A buffer of this length goes beside the pickle."""
@@ -90,11 +90,7 @@ _threads = threading.local()
 def dumps(obj: Any, longest: int) -> bytes | _core.Memory:
     """Pickle an object: by name, or by value what cannot be by name. Raises what pickling it by name raises."""
     try:
-        own: _Pickler = _threads.pickler
-    except AttributeError:
-        own = _threads.pickler = _Pickler()
-    try:
-        pickled = (_Pickler() if own.is_busy else own).dump(obj, longest)
+        pickled = dumps_by_name(obj, longest)
     except PICKLING_ERRORS as error:
         try:
             return _by_value(obj, longest, main_is_importable=True)
@@ -104,6 +100,15 @@ def dumps(obj: Any, longest: int) -> bytes | _core.Memory:
         with contextlib.suppress(*PICKLING_ERRORS):
             return _by_value(obj, longest, main_is_importable=False)
     return pickled
+
+
+def dumps_by_name(obj: Any, longest: int) -> bytes | _core.Memory:
+    """Pickle an object by name. What has no name in its receiver raises what pickling raises."""
+    try:
+        own: _Pickler = _threads.pickler
+    except AttributeError:
+        own = _threads.pickler = _Pickler()
+    return (_Pickler() if own.is_busy else own).dump(obj, longest)
 
 
 def _by_value(obj: Any, longest: int, *, main_is_importable: bool) -> bytes | _core.Memory:

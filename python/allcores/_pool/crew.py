@@ -1,0 +1,260 @@
+"""A pool's workers: started, watched by a thread, buried and replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from multiprocessing import connection
+
+from allcores import _core
+from allcores._pool.claim import Claim
+from allcores._pool.judge import Death, Stillbirths, task_lost, workers_wanted
+from allcores._pool.worker import INITIALIZER_EXIT_CODE, work
+from allcores._unguarded import POOL_WORKER, POOL_WORKER_EXIT_CODE, refused
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+    from typing import Any
+
+    from allcores._in_arena import Channel
+
+__all__ = ["Crew"]
+
+_GRACE_SECONDS = 5.0
+"""How long a worker may take to end when it is asked to; then it is killed."""
+
+
+class Crew:
+    """The workers. ``processes`` is what a pool shows as its ``_pool``.
+
+    ``lost`` is told of each task that died with its worker (number, process), ``give_up`` that no worker can be started
+    any more, with what makes the error of all tasks.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        make: Callable[..., Any],
+        channels: tuple[Channel, Channel],
+        orders: tuple[Any, Any, int | None],
+        lost: Callable[[int, Any], None],
+        give_up: Callable[[Callable[[], BaseException]], None],
+    ) -> None:
+        """Start so many workers, made by ``make``, each with the initializer, its arguments and most tasks ordered."""
+        self.size = size
+        self.processes: list[Any] = []
+        self._make, self._channels, self._orders = make, channels, orders
+        self._lost, self._give_up = lost, give_up
+        self._claims: dict[int, Claim] = {}
+        self._lock = threading.RLock()
+        self._stillbirths = Stillbirths(size)
+        self._is_hopeless = self._is_ended = False
+        self._descriptors: dict[int, int] = {}
+        try:
+            self.hire()
+        except BaseException:
+            self._end_all()
+            raise
+        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self.thread = threading.Thread(target=self._watch, name="allcores-pool", daemon=True)
+        self.thread.start()
+
+    def hire(self) -> None:
+        """Start workers for those that are missing."""
+        tasks = self._channels[0]
+        with self._lock:
+            if self._is_hopeless or self._is_ended:
+                return
+            for _ in range(workers_wanted(self.size, len(self.processes), tasks._length(), tasks._is_shut())):
+                self._start_one()
+
+    def _start_one(self) -> None:
+        claim = Claim()
+        process = self._make(target=work, args=(*self._channels, claim, *self._orders))
+        process.name = process.name.replace("Process", POOL_WORKER)
+        process.daemon = True
+        process.start()
+        self._claims[id(process)] = claim
+        self.processes.append(process)
+
+    def _watch(self) -> None:
+        """Do the thread's work. Should that go wrong, nobody waits for ever."""
+        try:
+            self._watch_until_end()
+        except Exception as error:
+            with self._lock:
+                self._is_hopeless = True
+                kind, arguments = type(error), error.args
+                self._give_up(lambda: kind(*arguments))
+            raise
+        finally:
+            with self._lock:
+                os.close(self._bell)
+                self._bell = -1
+
+    def _watch_until_end(self) -> None:
+        """Sleep until a worker ends, until the crew is ended, or has nobody and needs nobody."""
+        while True:
+            with self._lock:
+                waited_for = [self._bell, *map(self._descriptor, self.processes)]
+            connection.wait(waited_for)
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self._bell)
+            with self._lock:
+                if self._is_ended:
+                    break
+                self._bury()
+                self._replace()
+                tasks = self._channels[0]
+                if not self.processes and (tasks._is_shut() or self._is_hopeless):
+                    break
+
+    def _descriptor(self, process: Any) -> int:
+        """Return what is readable when a worker has ended.
+
+        The sentinel of a process that was forked is a pipe, which its own children may keep open.
+        """
+        number = self._descriptors.get(id(process))
+        if number is None:
+            number = process.sentinel
+            if getattr(getattr(process, "_popen", None), "method", None) in ("fork", "spawn"):
+                with contextlib.suppress(OSError):
+                    number = os.pidfd_open(process.pid)
+            self._descriptors[id(process)] = number
+        return number
+
+    def _bury(self) -> None:
+        for process in [process for process in self.processes if process.exitcode is not None]:
+            process.join()
+            self.processes.remove(process)
+            claim = self._claims.pop(id(process))
+            self._forget_descriptor(process)
+            noted = claim._noted()
+            others = (other._noted() for other in self._claims.values()) if noted else ()
+            death = Death(
+                process.exitcode,
+                noted,
+                noted is not None and _core.has_given(self._channels[0], noted[1]),
+                {other[0] for other in others if other is not None},
+            )
+            number = task_lost(death)
+            if number is not None:
+                self._lost(number, process)
+            if self._stillbirths.note(death):
+                self._despair(death, process)
+
+    def _forget_descriptor(self, process: Any) -> None:
+        number = self._descriptors.pop(id(process), None)
+        if number is not None and number != process.sentinel:
+            os.close(number)
+
+    def _despair(self, death: Death, process: Any) -> None:
+        """Start no further worker; unless one is at work, nothing will be done any more."""
+        if any(claim._noted() is not None for claim in self._claims.values()) and death.exit_code not in (
+            INITIALIZER_EXIT_CODE,
+            POOL_WORKER_EXIT_CODE,
+        ):
+            return
+        self._is_hopeless = True
+        if death.exit_code == POOL_WORKER_EXIT_CODE:
+            self._give_up(refused)
+        elif death.exit_code != INITIALIZER_EXIT_CODE:  # which the worker itself has told
+            name, pid, (reason, _) = process.name, process.pid, reason_of(process)
+            self._give_up(lambda: stillborn(name, pid, reason))
+
+    def _replace(self) -> None:
+        try:
+            self.hire()
+        except Exception as error:
+            if not self.processes:
+                self._is_hopeless = True
+                kind, arguments = type(error), error.args
+                self._give_up(lambda: kind(*arguments))
+
+    def look(self) -> None:
+        """Have the thread look again."""
+        with self._lock:
+            if self._bell >= 0:
+                os.eventfd_write(self._bell, 1)
+
+    def at_work(self) -> list[tuple[Any, Claim]]:
+        """Return the workers that are not known to have ended, and their claims."""
+        with self._lock:
+            return [(process, self._claims[id(process)]) for process in self.processes]
+
+    def signal(self, process: Any, number: int) -> bool:
+        """Send a worker a signal; False when it has ended."""
+        with self._lock:  # nobody else learns of its end meanwhile
+            if process not in self.processes:
+                return False
+            try:
+                descriptor = os.pidfd_open(process.pid)
+            except ProcessLookupError:
+                return False
+            try:
+                if process.exitcode is not None:
+                    return False  # else the pid was its own when that was opened
+                signal.pidfd_send_signal(descriptor, number)
+            except ProcessLookupError:
+                return False
+            finally:
+                os.close(descriptor)
+        return True
+
+    def join(self, timeout_seconds: float | None = None) -> None:
+        """Wait until there are no workers any more, after the tasks were shut or this was ended."""
+        self.look()
+        if threading.current_thread() is not self.thread:
+            self.thread.join(timeout_seconds)
+        if timeout_seconds is not None:
+            return
+        for process in list(self.processes):
+            process.join()
+
+    def end(self) -> None:
+        """End the workers, whatever they do."""
+        with self._lock:
+            self._is_ended = True
+        self.look()
+        if threading.current_thread() is not self.thread:
+            self.thread.join()
+        self._end_all()
+
+    def _end_all(self) -> None:
+        processes = [process for process in self.processes if hasattr(process, "terminate")]
+        for process in processes:
+            if process.exitcode is None:
+                process.terminate()
+        running = [process for process in processes if process.is_alive() and hasattr(process, "sentinel")]
+        for process in running:
+            if not connection.wait([self._descriptor(process)], _GRACE_SECONDS):
+                process.kill()
+        for process in processes:
+            if process.is_alive():
+                process.join()
+            self._forget_descriptor(process)
+
+
+def reason_of(process: Any) -> tuple[str, str | None]:
+    """Return in words why a process has ended, and its last Python stack, if that could be written."""
+    code = process.exitcode
+    reason = getattr(process, "exit_reason", None)  # of ours; a context may have others
+    if code == 0:
+        return "exit code 0: something in it called os._exit", None
+    if reason is None:
+        return f"exit code {code}", None
+    stack, reason.stack = reason.stack, None
+    return str(reason), stack
+
+
+def stillborn(name: str, pid: int | None, reason: str) -> BaseException:
+    """Return the error of all tasks when workers end before they come to the first one, again and again."""
+    from allcores.errors import InitializerError
+
+    return InitializerError(
+        f"the pool's workers end before they take a task, the last one ({name}, pid {pid}) with {reason}: in the "
+        "initializer, or while the main module is imported. No further ones are started"
+    )

@@ -1,0 +1,261 @@
+"""The engine of a pool: what was asked for and is not there yet, and how it comes."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+
+from allcores import _core
+from allcores._in_arena import Channel
+from allcores._pickle.messages import loads as _loads_block
+from allcores._pool import failure
+from allcores._pool.crew import Crew, reason_of
+from allcores._pool.marks import BROKEN, DIED, IS_PICKLE, RESULT, WAKE
+from allcores._pool.tasks import Packing
+from allcores._pool.waiting import Idle, Waiting
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["Engine"]
+
+_PARTS_AT_ONCE = 1 << 10
+
+
+class Engine:
+    """Tasks on their way, and who collects the replies. It does not keep the pool."""
+
+    def __init__(
+        self, size: int, make: Callable[..., Any], orders: tuple[Any, Any, int | None], start_method: object
+    ) -> None:
+        """Start workers; see `Crew`."""
+        self.tasks, self.results = Channel(), Channel()
+        self.pending: dict[int, Any] = {}
+        """Number of a task -> what is to be told of it."""
+        self.packing = Packing(start_method)
+        self.error: Callable[[], BaseException] | None = None
+        """Makes the error of every task, once no task will be done any more."""
+        self.is_closed = self.is_joined = False
+        self.feeds: list[Any] = []
+        """What is still to be read, and made tasks of."""
+        self.idle = Idle(self.pending, self.feeds)
+        self.callbacks: Any = None
+        self.numbers = _core.Numbers().take
+        """Gives the first of so many numbers, which then are the caller's."""
+        self._starting = threading.RLock()
+        self._arrived: list[tuple[int, int, Any]] = []
+        self._verdict: Callable[[], BaseException] | None = None
+        waiting = Waiting(self.collect, self.nudge)
+        self.wait, self.look = waiting.wait, waiting.look
+        self._ending = threading.RLock()
+        self._is_ended = False
+        self._deaths: dict[int, tuple[Any, ...]] = {}
+        self.crew = Crew(size, make, (self.tasks, self.results), orders, self._lose, self._give_up)
+
+    # ---- sending
+
+    def send(self, handle: Any, number: int, mark: int, task: Any) -> int:
+        """Send a task, of which the handle will be told; return how many bytes it has outside of the channel."""
+        self.pending[number] = handle
+        try:
+            large = _core.put_labelled(self.tasks, task, number, mark, False)
+        except BaseException as error:
+            self.pending.pop(number, None)
+            if type(error) is BlockingIOError:
+                raise ValueError("Pool not running") from None
+            raise
+        if self.error is not None:
+            self._fail_all()
+        return large
+
+    def send_parts(self, handle: Any, mark: int, function: Any, items: Any, lengths: list[int]) -> None:
+        """Send a task for each part of a list or range, of which the handle will be told."""
+        first, count = self.numbers(len(lengths)), len(lengths)
+        head = self.packing.head(function)
+        handle._expect(first, lengths)
+        self.pending.update(dict.fromkeys(range(first, first + count), handle))
+        at = done = 0
+        is_plain = type(head) is bytes and type(items) is list
+        try:
+            while done < count:
+                if is_plain:
+                    batch = lengths[done : done + _PARTS_AT_ONCE]
+                    put = _core.put_parts(self.tasks, head, items, at, batch, first + done, mark)
+                    at, done = at + sum(batch[:put]), done + put
+                    if put == len(batch):
+                        continue
+                # One that is long, or needs pickling.
+                length = lengths[done]
+                part = items[at : at + length]
+                part_mark, task = self.packing.part(mark, head, tuple(part) if type(part) is list else part)
+                size = _core.put_labelled(self.tasks, task, first + done, part_mark, False)
+                if size:
+                    self._wait_for_room(handle, first + done, size)
+                else:
+                    is_plain = False
+                at, done = at + length, done + 1
+        except BaseException as error:
+            for number in range(first, first + count):
+                self.pending.pop(number, None)
+            if type(error) is BlockingIOError:
+                raise ValueError("Pool not running") from None
+            raise
+        if self.error is not None:
+            self._fail_all()
+
+    def _wait_for_room(self, handle: Any, number: int, size: int) -> None:
+        room = handle._room
+        if room is not None:
+            room.sent(number, size)
+            self.wait(room)
+
+    # ---- collecting
+
+    def nudge(self) -> None:
+        """Have who collects look whether what he waits for is there, though there may be no reply."""
+        _core.put_labelled(self.results, None, 0, WAKE, False)
+
+    def collect(self, timeout: float | None) -> bool:
+        """Hand replies to whom they are for, when there are some; False when none came in time.
+
+        Ctrl-C may come at any instruction: what has arrived stays in the list until all of it is handed over, and being
+        told twice of one task changes nothing.
+        """
+        arrived, pending = self._arrived, self.pending
+        if not arrived and not _core.collect(self.results, arrived, timeout):
+            return False
+        for number, mark, value in arrived:
+            handle = pending.get(number)
+            if handle is None:
+                if mark & ~IS_PICKLE in (BROKEN, WAKE):
+                    self._break(mark, value)
+                continue
+            success = mark & ~IS_PICKLE == RESULT
+            if mark & IS_PICKLE:
+                success, value = self._unpickled(value, success)
+            if not success:
+                value = self._error_of(number, mark & ~IS_PICKLE, value)
+            handle._arrive(number, success, value)
+            pending.pop(number, None)
+        arrived.clear()
+        if not pending:
+            self.idle._wake()
+        return True
+
+    def _unpickled(self, value: Any, success: bool) -> tuple[bool, Any]:
+        try:
+            return success, pickle.loads(value) if type(value) is bytes else _loads_block(value)
+        except Exception as error:
+            error.add_note("raised by unpickling what the task returned, in the process that waits for it")
+            return False, error
+
+    def _error_of(self, number: int, mark: int, value: Any) -> BaseException:
+        if mark == DIED:
+            return self._died(number, *self._deaths[number])
+        return value if isinstance(value, BaseException) else failure.revive(value)
+
+    # ---- deaths
+
+    def _lose(self, number: int, process: Any) -> None:
+        """Say that a task died with its worker, behind all replies that came before."""
+        self._deaths = {old: death for old, death in self._deaths.items() if old in self.pending}
+        self._deaths[number] = (process.name, process.pid, process.exitcode, *reason_of(process))
+        _core.put_labelled(self.results, None, number, DIED, False)
+
+    def _died(self, number: int, name: str, pid: int, exit_code: int, reason: str, stack: str | None) -> BaseException:
+        from allcores._pool.died import WorkerDiedError
+
+        return WorkerDiedError(name, pid, exit_code, reason, self.pending[number]._describe(number), stack)
+
+    def _give_up(self, error: Callable[[], BaseException]) -> None:
+        self._verdict = error
+        self.nudge()
+
+    def _break(self, mark: int, value: Any) -> None:
+        if mark & ~IS_PICKLE == BROKEN and self.error is None:
+            told = pickle.loads(value) if type(value) is bytes else _loads_block(value) if mark & IS_PICKLE else value
+            self.error = lambda: _initializer_error(told)
+        elif self._verdict is not None and self.error is None:
+            self.error = self._verdict
+        if self.error is not None:
+            self._fail_all()
+
+    def _fail_all(self) -> None:
+        for number, handle in list(self.pending.items()):
+            if self.error is not None:
+                handle._arrive(number, False, self.error())
+            self.pending.pop(number, None)
+        for feed in list(self.feeds):
+            feed.stop()
+        self.idle._wake()
+
+    # ---- callbacks
+
+    def expect_callback(self, result: Any) -> None:
+        """Have a thread for callbacks, which waits for this result."""
+        if self.callbacks is None:
+            from allcores._pool.callbacks import Callbacks
+
+            with self._starting:
+                if self.callbacks is None:
+                    self.callbacks = Callbacks(self)
+        self.callbacks.expect(result)
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Have no further tasks, but those that are still to be read."""
+        self.is_closed = True
+        self.shut_if_fed()
+
+    def shut_if_fed(self) -> None:
+        """Let workers end when they find nothing more, if nothing more will come."""
+        if self.is_closed and not self.feeds and not self.tasks._is_shut():
+            self.tasks._shut()
+            self.crew.look()
+
+    def join(self) -> None:
+        """Wait until all is done, after `close` or `end`."""
+        self.is_joined = True
+        for feed in list(self.feeds):
+            feed.go_on()
+        self.wait(self.idle)
+        self.shut_if_fed()
+        self.crew.join()
+        if self.callbacks is not None:
+            self.callbacks.join()
+
+    def end(self) -> None:
+        """End the workers now; tasks that are not done fail."""
+        with self._ending:
+            if self._is_ended:
+                return
+            self._is_ended = True
+            self.is_closed = True
+            self.crew.end()
+            self.look()
+            if self.error is None:
+                self.error = _terminated
+            self.nudge()
+            self._fail_all()
+            if self.callbacks is not None:
+                self.callbacks.end()
+
+
+def _terminated() -> BaseException:
+    from allcores.errors import PoolTerminatedError
+
+    return PoolTerminatedError("the pool was terminated before this task was done")
+
+
+def _initializer_error(told: Any) -> BaseException:
+    from allcores.errors import InitializerError
+
+    cause = failure.revive(told)
+    error = InitializerError(
+        f"the pool's initializer has raised {told[1]}: {told[2]}. No task is done, and no further worker started"
+    )
+    error.__cause__ = cause
+    return error

@@ -1,0 +1,68 @@
+"""What a task has raised, on its way from the worker to who waits for it.
+
+The exception is pickled apart from what is said of it, so that one which cannot be unpickled still has a name, a text
+and a traceback where it arrives.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from multiprocessing import pool as _std
+from multiprocessing.reduction import ForkingPickler
+
+from allcores.errors import RemoteError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from types import TracebackType
+    from typing import Any
+
+    Failure = tuple[bytes, str, str, str]
+
+__all__ = ["describe", "encoding_error", "revive"]
+
+_pool: Any = _std  # stubs do not know these
+MaybeEncodingError, RemoteTraceback = _pool.MaybeEncodingError, _pool.RemoteTraceback
+
+
+def describe(error: BaseException, skipped_frames: int = 0) -> Failure:
+    """Return a failure that travels. The first frames of the traceback are the worker's own."""
+    began: TracebackType | None = error.__traceback__
+    for _ in range(skipped_frames):
+        began = began and began.tb_next
+    text = "".join(traceback.format_exception(type(error), error, began))
+    try:
+        pickled = bytes(ForkingPickler.dumps(error))
+    except Exception as why:
+        pickled = bytes(ForkingPickler.dumps(MaybeEncodingError(why, error)))
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return pickled, name, _text_of(error), text
+
+
+def encoding_error(why: Exception, result: object) -> Failure:
+    """Return the failure of a task whose result cannot be pickled."""
+    return describe(MaybeEncodingError(why, result))
+
+
+def revive(failure: Failure) -> BaseException:
+    """Return the exception, with the traceback of the worker as its cause, or what stands for it."""
+    pickled, name, text, trace = failure
+    try:
+        revived: object = pickle.loads(pickled)
+    except Exception as why:
+        revived = RemoteError(name, text, trace, f"{type(why).__name__}: {why}")
+    if isinstance(revived, BaseException):
+        error = revived
+    else:
+        error = RemoteError(name, text, trace, f"its pickle makes a {type(revived).__name__}")
+    error.__cause__ = RemoteTraceback(f'\n"""\n{trace}"""')
+    return error
+
+
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception as why:
+        return f"<no text: {type(why).__name__}>"

@@ -1,0 +1,26 @@
+"""What the mark beside a message says: what kind of task it is, or of reply."""
+
+__all__ = [
+    "BROKEN",
+    "BY_VALUE",
+    "CALL",
+    "DIED",
+    "FAILURE",
+    "IS_PICKLE",
+    "MAP",
+    "RESULT",
+    "STARMAP",
+    "WAKE",
+]
+
+CALL, MAP, STARMAP = 0, 1, 2
+"""Of a task: ``function(*arguments)``, or that of each item of a part, which is the argument or the arguments."""
+
+BY_VALUE = 16
+"""Besides: the task is bytes, a pickle by value of the task itself."""
+
+RESULT, FAILURE, DIED, BROKEN, WAKE = 0, 1, 2, 3, 4
+"""Of a reply: what the task returned; what it raised; its worker has died; no worker can be started; nothing at all."""
+
+IS_PICKLE = 128
+"""Besides, from `_core.collect`: the object is a pickle still."""

@@ -1,0 +1,191 @@
+"""What a pool's methods return: a result that comes, of one call or of many."""
+
+from __future__ import annotations
+
+from multiprocessing import TimeoutError, pool as _std
+
+from allcores._pool.waiting import Waiter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["ApplyResult", "MapResult", "Room"]
+
+# Not by its name, under which install() may put ours in the standard module.
+_StdApplyResult: Any = _std.ApplyResult
+_SHORT = 60
+
+
+def in_short(thing: object) -> str:
+    """Return some characters that show what a thing is."""
+    try:
+        text = repr(thing)
+    except Exception:
+        text = object.__repr__(thing)
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+
+
+def name_of(function: object) -> str:
+    """Return by which name people know a function."""
+    name = getattr(function, "__qualname__", None)
+    return name if isinstance(name, str) else in_short(function)
+
+
+class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class that stubs have, by another name
+    """The result of one call, from `Pool.apply_async`."""
+
+    _ready = False
+    _call: tuple[Any, Any] | None = None
+    """Function and arguments, to be shown in errors, while it is not there."""
+    _callback: Callable[[Any], object] | None = None
+    _error_callback: Callable[[BaseException], object] | None = None
+    _success: bool
+    _value: Any
+
+    def __init__(
+        self,
+        pool: Any,
+        callback: Callable[[Any], object] | None,
+        error_callback: Callable[[BaseException], object] | None,
+    ) -> None:
+        self._pool, self._engine = pool, pool._engine
+        if callback is not None or error_callback is not None:
+            self._callback, self._error_callback = callback, error_callback
+            self._follows = True
+
+    def ready(self) -> bool:
+        """Return whether it is there."""
+        if not self._ready:
+            self._engine.look()
+        return self._ready
+
+    def successful(self) -> bool:
+        """Return whether the call has returned, and not raised. ValueError when it has not done either."""
+        if not self.ready():
+            raise ValueError(f"{self!r} not ready")
+        return self._success
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it is there, or for so many seconds."""
+        if not self._ready:
+            self._engine.wait(self, timeout)
+
+    def get(self, timeout: float | None = None) -> Any:
+        """Return what the call has returned, or raise what it has raised; TimeoutError after so many seconds."""
+        if not self._ready and not self._engine.wait(self, timeout):
+            raise TimeoutError
+        if self._success:
+            return self._value
+        try:
+            raise self._value
+        finally:
+            self = None  # type: ignore[assignment]  # the traceback keeps this frame
+
+    def _arrive(self, number: int, success: bool, value: Any) -> None:
+        """Take a reply. The engine may say so twice."""
+        if not self._ready:
+            self._success, self._value = success, value
+            self._settle()
+
+    def _settle(self) -> None:
+        """Have what there is to be called called first, if anything is."""
+        if self._follows:
+            self._engine.callbacks.call(self)
+        else:
+            self._be_ready()
+
+    def _be_ready(self) -> None:
+        self._call = None
+        self._ready = True
+        self._pool = None
+        if self._latches:
+            self._wake()
+
+    def _describe(self, number: int) -> str:
+        """Say in short which task this is."""
+        if self._call is None:
+            return "?"
+        function, arguments = self._call
+        shown = "…" if arguments is None else ", ".join(map(in_short, arguments))
+        return f"{name_of(function)}({shown})"
+
+
+class MapResult(ApplyResult):
+    """The results of many calls, from `Pool.map_async`."""
+
+    def __init__(
+        self,
+        pool: Any,
+        chunksize: int | None,
+        length: int,
+        callback: Callable[[Any], object] | None,
+        error_callback: Callable[[BaseException], object] | None,
+    ) -> None:
+        super().__init__(pool, callback, error_callback)
+        self._success, self._value = True, [None] * length
+        self._first = 0
+        self._starts: list[int] = []
+        self._left: set[int] = set()
+        self._room: Room | None = None
+
+    def _expect(self, first: int, lengths: list[int]) -> None:
+        """Expect replies to tasks with these numbers, each a part of such a length."""
+        self._first = first
+        at = 0
+        for length in lengths:
+            self._starts.append(at)
+            at += length
+        self._starts.append(at)
+        self._left = set(range(first, first + len(lengths)))
+
+    def _arrive(self, number: int, success: bool, value: Any) -> None:
+        if self._ready or number not in self._left:
+            return
+        if success and self._success:
+            start, stop = self._starts[number - self._first], self._starts[number - self._first + 1]
+            if stop - start == 1:
+                self._value[start] = value[0]
+            else:
+                self._value[start:stop] = value
+        elif not success and self._success:
+            self._success, self._value = False, value  # the first one that fails
+        if self._room is not None:
+            self._room.arrived(number)
+        self._left.discard(number)
+        if not self._left:
+            self._settle()
+
+    def _describe(self, number: int) -> str:
+        if self._call is None:
+            return "?"
+        start, stop = self._starts[number - self._first], self._starts[number - self._first + 1]
+        which = f"item {start}" if stop - start == 1 else f"items {start} to {stop - 1}"
+        return f"{name_of(self._call[0])} for {which} of {self._starts[-1]}"
+
+
+class Room(Waiter):
+    """That large arguments on their way are less than so many bytes: whoever waits for their results sends no more."""
+
+    MOST_BYTES = 48 << 20
+
+    def __init__(self) -> None:
+        self._sizes: dict[int, int] = {}
+        self._bytes = 0
+
+    @property
+    def _ready(self) -> bool:  # type: ignore[override]
+        return self._bytes <= self.MOST_BYTES
+
+    def sent(self, number: int, size: int) -> None:
+        """Note a task that was sent."""
+        if size:
+            self._sizes[number] = size
+            self._bytes = sum(self._sizes.values())
+
+    def arrived(self, number: int) -> None:
+        """Note that it is done."""
+        if self._sizes.pop(number, 0):
+            self._bytes = sum(self._sizes.values())
+            self._wake()

@@ -1,0 +1,125 @@
+"""Tasks as messages: what the caller sends, and what the worker makes of it.
+
+A task is a function and its arguments, as a tuple. Functions that have a name are pickled once and travel as bytes, by
+which a worker knows them again; with arguments that are numbers and strings nothing then is pickled at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import pickle
+from types import BuiltinFunctionType, FunctionType, ModuleType
+
+from allcores._pickle.dump import PICKLING_ERRORS, dumps as _dumps_for_child
+from allcores._pickle.main_module import main_is_importable, main_reference
+from allcores._pickle.messages import dumps, dumps_by_name
+from allcores._pool.marks import BY_VALUE, CALL, MAP
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["Packing", "learn_first", "run"]
+
+_SHORT_BYTES = 1 << 12
+_MOST_KNOWN = 256
+
+_names: dict[Any, bytes] = {}
+_known: dict[bytes, Callable[..., Any]] = {}
+
+
+def name_of(function: Any) -> Any:
+    """Return a pickle by which workers know the function, if it is one with a name; otherwise itself."""
+    kind = type(function)
+    if kind is not FunctionType and kind is not type and kind is not BuiltinFunctionType:
+        return function
+    try:
+        return _names[function]
+    except KeyError:
+        return _new_name_of(function)
+
+
+def _new_name_of(function: Any) -> Any:
+    owner = getattr(function, "__self__", None)
+    if owner is not None and not isinstance(owner, ModuleType):
+        return function  # of an object, which may be another one next time
+    try:
+        name = dumps_by_name(function, _SHORT_BYTES)
+    except PICKLING_ERRORS:
+        return function
+    if not isinstance(name, bytes):
+        return function
+    if len(_names) >= _MOST_KNOWN:
+        _names.clear()
+    _names[function] = name
+    return name
+
+
+class Packing:
+    """How a pool's tasks travel: by name where workers have the main module, by value where they cannot import it."""
+
+    def __init__(self, start_method: object) -> None:
+        """Workers that are forked have the main module as it is."""
+        self.by_value = start_method != "fork" and not main_is_importable(main_reference())
+
+    def call(self, function: Any, arguments: Any, keywords: Any) -> tuple[int, Any]:
+        """Return mark and object for a call."""
+        if self.by_value:
+            return CALL | BY_VALUE, bytes(_dumps_for_child((function, arguments, keywords)))
+        name = name_of(function)
+        if type(arguments) is not tuple:
+            arguments = tuple(arguments)
+        return CALL, (name, arguments, keywords) if keywords else (name, arguments)
+
+    def head(self, function: Any) -> Any:
+        """Return what stands for the function in many tasks."""
+        head = function if self.by_value else name_of(function)
+        if type(head) is not FunctionType:
+            return head
+        # One that has no name where the task is done, and travels by value: pickled once for all.
+        pickled = bytes(_dumps_for_child(head)) if self.by_value else dumps(head, _SHORT_BYTES)
+        return pickled if isinstance(pickled, bytes) and len(pickled) <= _SHORT_BYTES else function
+
+    def part(self, mark: int, head: Any, items: tuple[Any, ...] | range) -> tuple[int, Any]:
+        """Return mark and object for a part of a sequence."""
+        if self.by_value:
+            return mark | BY_VALUE, bytes(_dumps_for_child((head, items)))
+        return mark, (head, items)
+
+
+def run(mark: int, task: Any) -> Any:
+    """Do a task, in the worker, and return what it returns; of a part, a tuple of that."""
+    if mark & BY_VALUE:
+        mark, task = mark ^ BY_VALUE, pickle.loads(task)
+    function = task[0]
+    if type(function) is bytes:
+        try:
+            function = _known[function]
+        except KeyError:
+            function = _learn(function)
+    if mark == CALL:
+        return function(*task[1]) if len(task) == 2 else function(*task[1], **task[2])
+    if mark == MAP:
+        return tuple(map(function, task[1]))
+    return tuple(itertools.starmap(function, task[1]))
+
+
+def learn_first(name: bytes, initializer: Callable[..., object] | None, initargs: Any) -> None:
+    """Know a function before the first task comes, as a worker's initializer: importing its module may take seconds.
+
+    What that raises, the first task raises again.
+    """
+    with contextlib.suppress(Exception):
+        _learn(name)
+    if initializer is not None:
+        initializer(*initargs)
+
+
+def _learn(name: bytes) -> Callable[..., Any]:
+    function: Callable[..., Any] = pickle.loads(name)
+    if len(_known) >= _MOST_KNOWN:
+        _known.clear()
+    _known[name] = function
+    return function

@@ -1,0 +1,81 @@
+"""A worker: takes one task after the other, and replies to each once."""
+
+from __future__ import annotations
+
+import sys
+
+from allcores import _core
+from allcores._pool import failure
+from allcores._pool.marks import BROKEN, FAILURE, RESULT
+from allcores._pool.tasks import run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    from allcores._in_arena import Channel
+    from allcores._pool.claim import Claim
+
+__all__ = ["INITIALIZER_EXIT_CODE", "work"]
+
+INITIALIZER_EXIT_CODE = 178
+"""Of a worker whose initializer has raised; what it raised was told."""
+
+_OWN_FRAMES = 2
+
+
+def work(
+    tasks: Channel,
+    results: Channel,
+    claim: Claim,
+    initializer: Callable[..., object] | None,
+    initargs: Iterable[Any],
+    most_tasks: int | None,
+) -> None:
+    """Be a worker until there are no tasks any more, or for so many of them."""
+    if initializer is not None:
+        try:
+            initializer(*initargs)
+        except BaseException as error:
+            _core.put_labelled(results, failure.describe(error, 1), 0, BROKEN, False)
+            sys.exit(INITIALIZER_EXIT_CODE)
+    done = 0
+    while done != most_tasks:
+        try:
+            if not _next(tasks, results, claim):
+                break
+            done += 1
+        except KeyboardInterrupt as interrupt:
+            # Ctrl-C reaches everybody at the terminal, at any instruction; who has no task lets the parent decide.
+            done += _reply_failure(results, claim, interrupt)
+    claim._clear()
+
+
+def _next(tasks: Channel, results: Channel, claim: Claim) -> bool:
+    """Do the next task; False when there is none."""
+    try:
+        taken = _core.claim_task(tasks, claim)
+        if taken is None:
+            return False
+        number, mark, task = taken
+        result = run(mark, task)
+    except BaseException as error:
+        if not _reply_failure(results, claim, error):
+            raise
+        return True
+    del taken, task
+    try:
+        _core.put_labelled(results, result, number, RESULT, True)
+    except Exception as error:
+        _core.put_labelled(results, failure.encoding_error(error, result), number, FAILURE, False)
+    return True
+
+
+def _reply_failure(results: Channel, claim: Claim, error: BaseException) -> bool:
+    """Say what the task that is noted has raised; a second reply to the same one is ignored. False: there is none."""
+    noted = claim._noted()
+    if noted is None or noted[0] == 0:
+        return False
+    _core.put_labelled(results, failure.describe(error, _OWN_FRAMES), noted[0], FAILURE, False)
+    return True
