@@ -31,7 +31,6 @@ OURS = {
     "empty",
     "install",
     "log_to_parent",
-    "map",
     "share",
     "uninstall",
     "usable_cpus",

@@ -153,7 +153,7 @@ if TYPE_CHECKING:  # as in the stubs of multiprocessing: so ``allcores.Queue[int
     from allcores.arrays import empty, share
     from allcores.errors import WorkerDiedError
     from allcores.exit_reason import ExitReason
-    from allcores.mapping import map
+    from allcores.mapping import map as map
     from allcores.queues import JoinableQueue, Queue, SimpleQueue
 else:
     JoinableQueue = _default.JoinableQueue

@@ -95,10 +95,8 @@ def run(mark: int, task: Any) -> Any:
         mark, task = mark ^ BY_VALUE, pickle.loads(task)
     function = task[0]
     if type(function) is bytes:
-        try:
-            function = _known[function]
-        except KeyError:
-            function = _learn(function)
+        known = _known.get(function)  # no try: what learning it raises would have a KeyError before it
+        function = _learn(function) if known is None else known
     if mark == CALL:
         return function(*task[1]) if len(task) == 2 else function(*task[1], **task[2])
     if mark == MAP:
