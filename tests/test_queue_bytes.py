@@ -1,7 +1,7 @@
 """Queues that are bounded by bytes: Queue(maxbytes=...)."""
 
 import asyncio
-import math
+import contextlib
 import queue as threads_queue
 import threading
 from pathlib import Path
@@ -39,8 +39,8 @@ def test_what_has_no_room_for_its_bytes_is_not_put(make: Any, length: int) -> No
     queue = make(maxbytes=64 << 10)
     assert not queue.full()
     count = filled(queue, bytes(length))
-    assert count * (length + 8) <= 64 << 10, "eight more for each, at least"
-    assert (count + 1) * (length + 64) > 64 << 10
+    assert (count - 1) * (length + 8) < 64 << 10, "eight more for each, at least"
+    assert count * (length + 64) >= 64 << 10
     for _ in range(3):
         assert queue.get() == bytes(length)
         queue.put(bytes(length), timeout=0)
@@ -51,29 +51,40 @@ def test_what_has_no_room_for_its_bytes_is_not_put(make: Any, length: int) -> No
     assert queue.empty() and not queue.full()
 
 
-def test_small_messages_go_where_a_large_one_has_no_room(make: Any) -> None:
+def test_below_the_bound_there_is_room_for_a_message_of_any_size(make: Any) -> None:
     queue = make(maxbytes=10_000)
-    for _ in range(9):
-        queue.put_nowait(KILOBYTE)
-    with pytest.raises(threads_queue.Full):
-        queue.put_nowait(bytes(2000))
-    queue.put_nowait(7)
-    assert queue.qsize() == 10
-
-
-def test_a_message_with_more_bytes_than_the_bound_goes_alone(make: Any) -> None:
-    queue = make(maxbytes=1000)
-    for message in (bytes(5000), numpy.arange(100_000), "x" * 20_000):
+    for message in (bytes(9000), numpy.arange(100_000)):
         queue.put_nowait(message)
-        assert queue.full()
-        for next_one in (1, message):
-            with pytest.raises(threads_queue.Full):
-                queue.put_nowait(next_one)
-        assert numpy.array_equal(queue.get(), message)
-        assert not queue.full()
-    queue.put(1)
-    with pytest.raises(threads_queue.Full):
-        queue.put_nowait(bytes(5000))
+    assert queue.full()
+    for next_one in (1, bytes(5000)):
+        with pytest.raises(threads_queue.Full):
+            queue.put_nowait(next_one)
+    queue.get()
+    assert queue.full()
+    queue.get()
+    assert not queue.full()
+
+
+def test_a_large_message_does_not_wait_for_as_long_as_small_ones_come(make: Any) -> None:
+    queue = make(maxbytes=100_000)
+    stop = threading.Event()
+
+    def put_small_ones() -> None:
+        while not stop.is_set():
+            queue.put(bytes(5000))
+
+    small = [started_thread(put_small_ones) for _ in range(3)]
+    until_waited_for(queue, len(small))
+    large = started_thread(queue.put, bytes(90_000))
+    got = 0
+    while len(queue.get(timeout=30)) != 90_000:
+        got += 1
+        assert got < 10_000
+    stop.set()
+    while any(thread.is_alive() for thread in small) or not queue.empty():
+        with contextlib.suppress(threads_queue.Empty):
+            queue.get(timeout=0.01)
+    end_of(large, *small)
 
 
 def test_both_bounds_hold(make: Any) -> None:
@@ -81,7 +92,7 @@ def test_both_bounds_hold(make: Any) -> None:
     assert filled(queue, 1) == 3 and queue.full()
     while not queue.empty():
         queue.get()
-    assert filled(queue, KILOBYTE) == 2
+    assert filled(queue, bytes(2000)) == 2
 
 
 @pytest.mark.parametrize("maxbytes", [0, -1, -(2**40)])
@@ -117,24 +128,20 @@ def test_after_many_messages_the_bound_is_as_before() -> None:
     assert queue.qsize() == count
 
 
-def test_who_waits_for_room_is_woken_when_there_is_enough(make: Any) -> None:
+def test_who_waits_for_room_is_woken_by_the_first_that_is_got(make: Any) -> None:
     queue = make(maxbytes=10_000)
     count = filled(queue, KILOBYTE)
     large = started_thread(queue.put, bytes(5000))
     until_waited_for(queue)
-    for number in range(count):
-        assert queue.get() == KILOBYTE
-        if not large.is_alive():
-            assert number >= 3
-            break
+    assert queue.get() == KILOBYTE
     end_of(large)
     rest = [queue.get() for _ in range(queue.qsize())]
-    assert bytes(5000) in rest
+    assert rest == [KILOBYTE] * (count - 1) + [bytes(5000)]
 
 
 def test_small_and_large_ones_that_wait_for_room_all_go_on(make: Any) -> None:
     queue = make(maxbytes=10_000)
-    queue.put(bytes(9000))
+    queue.put(bytes(10_000))
     messages = [bytes(length) for length in (8000, 10, 6000, 20_000, 100, 5000)]
     threads = [started_thread(queue.put, bytes(2000) + message) for message in messages]
     until_waited_for(queue, len(threads))
@@ -149,8 +156,8 @@ def test_a_batch_is_put_as_far_as_it_has_room(make: Any) -> None:
         with pytest.raises(threads_queue.Full) as caught:
             queue.put_many([KILOBYTE] * 20, **options)
         assert caught.value.args == (queue.qsize(),)
-        assert queue.qsize() == 9
-        assert queue.get_many() == [KILOBYTE] * 9
+        assert queue.qsize() == 10
+        assert queue.get_many() == [KILOBYTE] * 10
     thread = started_thread(queue.put_many, [bytes([number]) * 3000 for number in range(50)])
     got = list[bytes]()
     while len(got) < 50:
@@ -201,13 +208,13 @@ def test_a_cancelled_wait_for_room_puts_nothing(make: Any) -> None:
 
 def test_tasks_are_joined_as_without_a_bound() -> None:
     queue = allcores.JoinableQueue(maxbytes=2500)
-    assert filled(queue, KILOBYTE) == 2
+    assert filled(queue, KILOBYTE) == 3
     thread = started_thread(queue.join)
-    for _ in range(2):
+    for _ in range(3):
         queue.get()
     until_waited_for(queue)
-    queue.task_done()
-    queue.task_done()
+    for _ in range(3):
+        queue.task_done()
     end_of(thread)
 
 
@@ -229,26 +236,6 @@ def test_a_shutdown_wakes_who_waits_for_room_and_frees_what_is_there(make: Any) 
     end_of(thread)
     assert isinstance(errors[0], allcores.queues.ShutDown)
     assert queue.empty()
-
-
-def test_a_time_out_is_over_when_small_messages_come_and_go(make: Any) -> None:
-    queue = make(maxbytes=3000)
-    queue.put(bytes(2000))
-    queue.put(1)
-    failed = threading.Event()
-
-    def put() -> None:
-        with pytest.raises(threads_queue.Full):
-            queue.put(bytes(2999), timeout=0.3)
-        failed.set()
-
-    thread = started_thread(put)
-    while not failed.is_set():
-        queue.put(1, timeout=math.inf)
-        queue.get()
-        if queue.qsize() == 1:
-            queue.put(bytes(2000))
-    end_of(thread)
 
 
 @pytest.mark.parametrize("method", METHODS)

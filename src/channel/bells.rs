@@ -177,16 +177,16 @@ impl<'a> Channel<'a> {
     /// `Full` when as many listen as can; the kernel's.
     pub fn listen_for_departures(&self, consumers: &Held) -> Result<Listener> {
         let listener = self.departure_bells().listen()?;
-        self.silence_departures(consumers, &listener, 0);
-        if !self.is_full(0) || self.is_shut() {
+        self.silence_departures(consumers, &listener);
+        if !self.is_full() || self.is_shut() {
             self.departure_bells().ring();
         }
         Ok(listener)
     }
 
-    /// Have a listener be silent if there is no room for a message of this size, with the consumers' lock.
-    pub fn silence_departures(&self, _consumers: &Held, listener: &Listener, size: u32) {
-        if self.is_full(size) && !self.is_shut() {
+    /// Have a listener be silent if there is no room, with the consumers' lock.
+    pub fn silence_departures(&self, _consumers: &Held, listener: &Listener) {
+        if self.is_full() && !self.is_shut() {
             self.departure_bells().silence(listener);
         }
     }

@@ -20,23 +20,27 @@ pub fn counted(units: u64) -> u32 {
     units.min(MOST) as u32
 }
 
-/// Whether there is room for a message of this size, seen by who has the producers' lock or by anybody else.
-pub fn has_room(body: &ChannelBody, size: u32) -> bool {
+/// Whether there is room for a message, of whatever size: or a large one would wait for as long as small ones come. Seen by
+/// who has the producers' lock or by anybody else.
+pub fn has_room(body: &ChannelBody) -> bool {
     let most = body.most_units.load(Ordering::Relaxed);
-    if most == 0 {
-        return true;
-    }
+    // Where it changes all the while, whoever changes it wakes those who wait for room.
+    most == 0 || units(body).is_some_and(|units| u64::from(units) < most)
+}
+
+/// How much the messages count for that a channel has, where that is bounded; `None` while it changes all the time.
+pub fn units(body: &ChannelBody) -> Option<u32> {
     for _ in 0..LOOKS {
         let head = position(&body.head, Ordering::Acquire);
         let tail = position(&body.tail, Ordering::Acquire);
         if tail.number() == head.number() {
-            return true; // however large it is
+            return Some(0);
         }
         if let (Some((_, put)), Some((_, got))) = (in_force(&body.put_sizes, tail), in_force(&body.got_sizes, head)) {
-            return u64::from(put.wrapping_sub(got)) + u64::from(size) <= most;
+            return Some(put.wrapping_sub(got));
         }
     }
-    false // it changes all the while, and whoever changes it wakes those who wait for room
+    None
 }
 
 /// A message of this size is about to be put.

@@ -94,11 +94,11 @@ impl<'a> Channel<'a> {
         self.len() == 0
     }
 
-    /// Whether no message of this size can be put now.
+    /// Whether no message can be put now.
     #[must_use]
-    pub fn is_full(&self, size: u32) -> bool {
+    pub fn is_full(&self) -> bool {
         let capacity = self.body.capacity.load(Ordering::Relaxed);
-        (capacity != 0 && self.len() >= capacity) || !sizes::has_room(self.body, size)
+        (capacity != 0 && self.len() >= capacity) || !sizes::has_room(self.body)
     }
 
     /// Whether nothing can be put any more.
@@ -145,7 +145,7 @@ impl<'a> Channel<'a> {
         }
         let capacity = body.capacity.load(Ordering::Relaxed);
         let size = self.size_of(&message);
-        if (capacity != 0 && !self.has_room(tail, capacity)) || !sizes::has_room(body, size) {
+        if (capacity != 0 && !self.has_room(tail, capacity)) || !sizes::has_room(body) {
             return Ok(Put::Full);
         }
         sizes::note_put(body, tail, size)?;

@@ -166,8 +166,6 @@ impl Drop for GetWait<'_> {
 /// A thread that waits for room.
 pub struct PutWait<'a> {
     sleeper: Sleeper<'a>,
-    /// Of the message that is to be put.
-    size: u32,
 }
 
 impl<'a> PutWait<'a> {
@@ -175,7 +173,6 @@ impl<'a> PutWait<'a> {
     #[must_use]
     pub fn new(channel: Channel<'a>, thread: u64, timeout: Option<Duration>) -> Self {
         Self {
-            size: 0,
             sleeper: Sleeper::new(channel, &channel.body.departures, thread, timeout),
         }
     }
@@ -186,9 +183,7 @@ impl<'a> PutWait<'a> {
     /// `Full`, of memory, and when too many threads wait; `Corrupt`.
     pub fn step(&mut self, message: Message<'_>) -> Result<Step<Put>> {
         let channel = self.sleeper.channel;
-        let size = channel.size_of(&message);
-        self.size = size;
-        let has_come = || !channel.is_full(size) || channel.is_shut();
+        let has_come = || !channel.is_full() || channel.is_shut();
         self.sleeper.begin(has_come)?;
         if !has_come() && !self.sleeper.sleep(has_come) {
             return Ok(Step::TimedOut);
@@ -214,7 +209,7 @@ impl<'a> PutWait<'a> {
 
 impl Drop for PutWait<'_> {
     fn drop(&mut self) {
-        self.sleeper.end(|| !self.sleeper.channel.is_full(self.size));
+        self.sleeper.end(|| !self.sleeper.channel.is_full());
     }
 }
 

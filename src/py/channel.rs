@@ -72,12 +72,12 @@ impl Channel {
         }
     }
 
-    /// The same for room for a message of this size.
-    fn silence_departures(&self, size: u32) {
+    /// The same for room.
+    fn silence_departures(&self) {
         let face = self.face(None);
-        if let Some(listener) = self.listener(Side::Consumers).as_ref().filter(|_| face.is_full(size)) {
+        if let Some(listener) = self.listener(Side::Consumers).as_ref().filter(|_| face.is_full()) {
             if let Some(consumers) = face.try_consumers() {
-                face.silence_departures(&consumers, listener, size);
+                face.silence_departures(&consumers, listener);
             }
         }
     }
@@ -91,12 +91,12 @@ impl Channel {
         Ok(!self.face(None).is_empty())
     }
 
-    /// The same where there is no room for a message of this size; true when there is some now.
-    fn waits_for_consumers(&self, py: Python<'_>, size: u32) -> PyResult<bool> {
+    /// The same where there is no room; true when there is some now.
+    fn waits_for_consumers(&self, py: Python<'_>) -> PyResult<bool> {
         if self.listener(Side::Consumers).is_some() {
             drop(self.lock(py, Side::Consumers)?);
         }
-        Ok(!self.face(None).is_full(size))
+        Ok(!self.face(None).is_full())
     }
 
     /// Take a message, and the buffer that it is in.
@@ -174,7 +174,6 @@ impl Channel {
         let outgoing = Outgoing::of(obj, &mut buffer)?;
         let message = outgoing.message(py, &buffer)?;
         let face = self.face(None);
-        let size = face.size_of(&message);
         let at_once = match face.try_producers() {
             Some(producers) => Some(face.put(&producers, message).map_err(|error| raise(py, error))?),
             None => None,
@@ -185,11 +184,11 @@ impl Channel {
                 Put::Done
             }
             Some(Put::Shut) => Put::Shut,
-            Some(Put::Full) if is_at_once(seconds) && !self.waits_for_consumers(py, size)? => Put::Full,
+            Some(Put::Full) if is_at_once(seconds) && !self.waits_for_consumers(py)? => Put::Full,
             _ => self.wait_and_put(py, message, timeout_of(seconds))?,
         };
         keep(buffer);
-        self.silence_departures(size);
+        self.silence_departures();
         match put {
             Put::Done => Ok(()),
             Put::Full => Err(of_queue(py, "Full")),
@@ -265,8 +264,7 @@ impl Channel {
                 return Err(of_queue(py, "ShutDown"));
             }
         }
-        let next = messages.get(put).or(messages.last());
-        self.silence_departures(next.map_or(0, |message| face.size_of(message)));
+        self.silence_departures();
         Ok(put)
     }
 
@@ -399,7 +397,7 @@ impl Channel {
 
     /// Whether there is no room.
     fn _is_full(&self) -> bool {
-        self.face(None).is_full(SMALLEST)
+        self.face(None).is_full()
     }
 
     /// Say that a task is done; False when all were.
@@ -434,9 +432,6 @@ impl Channel {
         self.object.arena.waiting(self.object.offset()).count()
     }
 }
-
-/// What the smallest message counts for where bytes are bounded, in units.
-const SMALLEST: u32 = 2;
 
 /// An exception of `allcores.queues`.
 fn of_queue(py: Python<'_>, class: &str) -> PyErr {
