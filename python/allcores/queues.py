@@ -112,9 +112,9 @@ class _OnChannel:
 class Queue(_OnChannel, _StdQueue[_T]):
     """A queue of objects that any process and thread puts into and gets from; see the module.
 
-    ``maxsize`` is how many objects there can be, above 0; otherwise any number. ``maxbytes`` is a bound for
-    their bytes in all, pickled and with large buffers, 8 to 16 more for each object: below it there is room for one more,
-    however large. ``name`` is shown in `repr`.
+    ``maxsize`` is how many objects there can be, above 0; otherwise any number. ``maxbytes`` is a bound for their bytes
+    in all, pickled and with large buffers, 8 to 16 more for each object: below it there is room for one more, however
+    large. ``name`` is shown in `repr`.
     """
 
     if not TYPE_CHECKING:
