@@ -24,7 +24,7 @@ from allcores._start_method import effective_start_method
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 __all__ = ["dumps", "dumps_by_name", "given", "keep", "loads", "repickle"]
@@ -137,7 +137,13 @@ def _forget_who_this_is() -> None:
     _is_first_without_main = None
 
 
-os.register_at_fork(after_in_child=_forget_who_this_is)
+def _await_import() -> None:
+    """Let another thread that loads the module for long messages finish: in a fork it would never be loaded."""
+    if _is_view_wanted:
+        import allcores._memory_view  # noqa: F401
+
+
+os.register_at_fork(before=_await_import, after_in_child=_forget_who_this_is)
 
 
 def _whole(pieces: list[bytes], buffers: Sequence[memoryview], longest: int) -> bytes | _core.Memory:
@@ -205,7 +211,15 @@ def repickle(obj: Any) -> bytes:
     return bytes(ForkingPickler.dumps(obj))
 
 
-def _view(memory: _core.Memory) -> memoryview:
-    from allcores._memory_view import view_of  # which loads ctypes, for long messages only
+_is_view_wanted = False
+_view_of: Callable[[_core.Memory], memoryview] | None = None
 
-    return view_of(memory).cast("B")
+
+def _view(memory: _core.Memory) -> memoryview:
+    global _is_view_wanted, _view_of
+    if _view_of is None:
+        _is_view_wanted = True  # first: see _await_import
+        from allcores._memory_view import view_of  # which loads ctypes, for long messages only
+
+        _view_of = view_of
+    return _view_of(memory).cast("B")
