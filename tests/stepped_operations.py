@@ -103,15 +103,20 @@ def _asked_for_descriptor(context: Any) -> Any:
     return pipe
 
 
-def come_to_the_end(_thing: Any) -> None:
+def _with_closed_ends(_thing: Any) -> tuple[Any, Any]:
     reader, writer = Pipe(duplex=False)
     writer.close()
+    one, other = Pipe()
+    one.close()
+    return reader, other
+
+
+def come_to_the_end(ends: tuple[Any, Any]) -> None:
+    reader, other = ends
     try:
         reader.recv()
     except EOFError:
         reader.close()
-    one, other = Pipe()
-    one.close()
     try:
         other.send(0)
     except BrokenPipeError:
@@ -374,6 +379,7 @@ OPERATIONS = {
     ),
     "Pipe: receive and send, the other end closed": Operation(
         makes=lambda context: context.Event(),
+        prepares=_with_closed_ends,
         does=come_to_the_end,
         checks=survivors.as_before,
         outcomes=frozenset({"swept"}),
