@@ -155,7 +155,7 @@ def test_workers_may_use_it_too(method: str) -> None:
 def test_a_function_that_cannot_be_pickled_is_an_error_of_the_first_result() -> None:
     lock = threading.Lock()
     results = mp.map(lambda number: (lock, number), range(3), workers=1, start_method="warm")
-    with pytest.raises((AttributeError, TypeError, pickle.PicklingError), match="lock|lambda"):
+    with pytest.raises((AttributeError, TypeError, pickle.PicklingError), match=r"lock|lambda"):
         next(results)
     assert list(results) == []
 
