@@ -5,7 +5,7 @@ import signal
 import pytest
 from allcores._pool.chunks import adapted, fixed
 from allcores._pool.judge import Death, Stillbirths, task_lost, workers_wanted
-from allcores._pool.worker import INITIALIZER_EXIT_CODE
+from allcores._pool.marks import INITIALIZER_EXIT_CODE
 from allcores._unguarded import POOL_WORKER_EXIT_CODE
 
 NOTED = (7, 3)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 
-from allcores._pool.worker import INITIALIZER_EXIT_CODE
+from allcores._pool.marks import INITIALIZER_EXIT_CODE
 from allcores._unguarded import POOL_WORKER_EXIT_CODE
 
 TYPE_CHECKING = False

@@ -6,6 +6,7 @@ __all__ = [
     "CALL",
     "DIED",
     "FAILURE",
+    "INITIALIZER_EXIT_CODE",
     "IS_PICKLE",
     "MAP",
     "RESULT",
@@ -24,3 +25,6 @@ RESULT, FAILURE, DIED, BROKEN, WAKE = 0, 1, 2, 3, 4
 
 IS_PICKLE = 128
 """Besides, from `_core.collect`: the object is a pickle still."""
+
+INITIALIZER_EXIT_CODE = 178
+"""Of a worker whose initializer has raised; what it raised was told."""

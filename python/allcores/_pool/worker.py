@@ -6,7 +6,7 @@ import sys
 
 from allcores import _core
 from allcores._pool import failure
-from allcores._pool.marks import BROKEN, FAILURE, RESULT
+from allcores._pool.marks import BROKEN, FAILURE, INITIALIZER_EXIT_CODE, RESULT
 from allcores._pool.tasks import run
 
 TYPE_CHECKING = False
@@ -17,10 +17,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from allcores._in_arena import Channel
     from allcores._pool.claim import Claim
 
-__all__ = ["INITIALIZER_EXIT_CODE", "work"]
-
-INITIALIZER_EXIT_CODE = 178
-"""Of a worker whose initializer has raised; what it raised was told."""
+__all__ = ["work"]
 
 _OWN_FRAMES = 2
 
