@@ -2,8 +2,12 @@
 
 import faulthandler
 import signal
+from collections.abc import Iterator
+from typing import Any
 
+import allcores
 import pytest
+from running import METHODS
 
 HANG_LIMIT_SECONDS = 600
 """Longer than any test: the building of a wheel on a busy machine. Each program that a test runs has its own limit."""
@@ -24,3 +28,17 @@ def pytest_runtest_setup() -> None:
 
 def pytest_runtest_teardown() -> None:
     faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.fixture(params=METHODS)
+def method(request: pytest.FixtureRequest) -> str:
+    """Each start method in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def pool(method: str) -> Iterator[Any]:
+    """A pool of two workers, of each start method in turn."""
+    with allcores.get_context(method).Pool(2) as pool:
+        yield pool
+    pool.join()

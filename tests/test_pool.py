@@ -23,21 +23,9 @@ import allcores as mp
 import numpy
 import pytest
 from allcores.pool import AsyncResult, Pool, ThreadPool
-from running import METHODS, guarded, program, run
+from running import guarded, program, run
 
 HANG_LIMIT_SECONDS = 30
-
-
-@pytest.fixture(params=METHODS)
-def method(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def pool(method: str) -> Iterator[Any]:
-    with mp.get_context(method).Pool(2) as pool:
-        yield pool
-    pool.join()
 
 
 @pytest.fixture

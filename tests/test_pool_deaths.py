@@ -12,28 +12,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from multiprocessing.pool import MaybeEncodingError
 from pathlib import Path
 from typing import Any
 
 import allcores as mp
 import pytest
-from running import METHODS, guarded, program, run, started
+from running import guarded, program, run, started
 
 HANG_LIMIT_SECONDS = 30
-
-
-@pytest.fixture(params=METHODS)
-def method(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def pool(method: str) -> Iterator[Any]:
-    with mp.get_context(method).Pool(2) as pool:
-        yield pool
-    pool.join()
 
 
 def square(number: int) -> int:

@@ -96,7 +96,7 @@ def dumps(obj: Any, longest: int) -> bytes | _core.Memory:
             return _by_value(obj, longest, main_is_importable=True)
         except PICKLING_ERRORS:
             raise error from None
-    if _children_lack_main() and b"__main__" in _pickle_of(pickled):
+    if _is_first_without_main is not False and _children_lack_main() and b"__main__" in _pickle_of(pickled):
         with contextlib.suppress(*PICKLING_ERRORS):
             return _by_value(obj, longest, main_is_importable=False)
     return pickled

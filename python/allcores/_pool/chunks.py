@@ -1,8 +1,11 @@
-"""Into how many parts a sequence is cut, and how long they are."""
+"""Into how many parts a sequence is cut, how long they are, and how much of it is on its way."""
 
 from __future__ import annotations
 
-__all__ = ["adapted", "fixed"]
+__all__ = ["MOST_BYTES_AHEAD", "adapted", "fixed"]
+
+MOST_BYTES_AHEAD = 48 << 20
+"""How many bytes large arguments may have that are on their way."""
 
 _PARTS_PER_WORKER = 4
 """The first part is as long as the standard library's are."""

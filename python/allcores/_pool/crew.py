@@ -12,6 +12,7 @@ from allcores import _core
 from allcores._pool.claim import Claim
 from allcores._pool.judge import Death, Stillbirths, task_lost, workers_wanted
 from allcores._pool.marks import INITIALIZER_EXIT_CODE
+from allcores._pool.worker import work
 from allcores._unguarded import POOL_WORKER, POOL_WORKER_EXIT_CODE, refused
 
 TYPE_CHECKING = False
@@ -72,9 +73,6 @@ class Crew:
                 self._start_one()
 
     def _start_one(self) -> None:
-        # Not above: in a worker of a program on install() importing that module leads here, before it is complete.
-        from allcores._pool.worker import work
-
         claim = Claim()
         process = self._make(target=work, args=(*self._channels, claim, *self._orders))
         process.name = process.name.replace("Process", POOL_WORKER)

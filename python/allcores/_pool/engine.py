@@ -62,9 +62,7 @@ class Engine:
         try:
             large = _core.put_labelled(self.tasks, task, number, mark, False)
         except BaseException as error:
-            self.pending.pop(number, None)
-            if type(error) is BlockingIOError:
-                raise ValueError("Pool not running") from None
+            self._take_back(number, 1, error)
             raise
         if self.error is not None:
             self._fail_all()
@@ -97,13 +95,17 @@ class Engine:
                     is_plain = False
                 at, done = at + length, done + 1
         except BaseException as error:
-            for number in range(first, first + count):
-                self.pending.pop(number, None)
-            if type(error) is BlockingIOError:
-                raise ValueError("Pool not running") from None
+            self._take_back(first, count, error)
             raise
         if self.error is not None:
             self._fail_all()
+
+    def _take_back(self, first: int, count: int, error: BaseException) -> None:
+        """Expect nothing of tasks that were not all sent. ValueError when that is since the pool was closed."""
+        for number in range(first, first + count):
+            self.pending.pop(number, None)
+        if type(error) is BlockingIOError:
+            raise ValueError("Pool not running") from None
 
     def _wait_for_room(self, handle: Any, number: int, size: int) -> None:
         room = handle._room
@@ -146,7 +148,7 @@ class Engine:
 
     def _unpickled(self, value: Any, success: bool) -> tuple[bool, Any]:
         try:
-            return success, pickle.loads(value) if type(value) is bytes else _loads_block(value)
+            return success, _object_of(value)
         except Exception as error:
             error.add_note("raised by unpickling what the task returned, in the process that waits for it")
             return False, error
@@ -175,7 +177,7 @@ class Engine:
 
     def _break(self, mark: int, value: Any) -> None:
         if mark & ~IS_PICKLE == BROKEN and self.error is None:
-            told = pickle.loads(value) if type(value) is bytes else _loads_block(value) if mark & IS_PICKLE else value
+            told = _object_of(value) if mark & IS_PICKLE else value
             self.error = lambda: _initializer_error(told)
         elif self._verdict is not None and self.error is None:
             self.error = self._verdict
@@ -242,6 +244,10 @@ class Engine:
             self._fail_all()
             if self.callbacks is not None:
                 self.callbacks.end()
+
+
+def _object_of(pickled: Any) -> Any:
+    return pickle.loads(pickled) if type(pickled) is bytes else _loads_block(pickled)
 
 
 def _terminated() -> BaseException:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pickle
 import traceback
-from multiprocessing import pool as _std
 from multiprocessing.reduction import ForkingPickler
 
 from allcores.errors import RemoteError
@@ -22,9 +21,6 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = ["describe", "encoding_error", "revive"]
 
-_pool: Any = _std  # stubs do not know these
-MaybeEncodingError, RemoteTraceback = _pool.MaybeEncodingError, _pool.RemoteTraceback
-
 
 def describe(error: BaseException, skipped_frames: int = 0) -> Failure:
     """Return a failure that travels. The first frames of the traceback are the worker's own."""
@@ -35,7 +31,7 @@ def describe(error: BaseException, skipped_frames: int = 0) -> Failure:
     try:
         pickled = bytes(ForkingPickler.dumps(error))
     except Exception as why:
-        pickled = bytes(ForkingPickler.dumps(MaybeEncodingError(why, error)))
+        pickled = bytes(ForkingPickler.dumps(_standard_pool().MaybeEncodingError(why, error)))
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return pickled, name, _text_of(error), text
@@ -43,7 +39,7 @@ def describe(error: BaseException, skipped_frames: int = 0) -> Failure:
 
 def encoding_error(why: Exception, result: object) -> Failure:
     """Return the failure of a task whose result cannot be pickled."""
-    return describe(MaybeEncodingError(why, result))
+    return describe(_standard_pool().MaybeEncodingError(why, result))
 
 
 def revive(failure: Failure) -> BaseException:
@@ -57,8 +53,15 @@ def revive(failure: Failure) -> BaseException:
         error = revived
     else:
         error = RemoteError(name, text, trace, f"its pickle makes a {type(revived).__name__}")
-    error.__cause__ = RemoteTraceback(f'\n"""\n{trace}"""')
+    error.__cause__ = _standard_pool().RemoteTraceback(f'\n"""\n{trace}"""')
     return error
+
+
+def _standard_pool() -> Any:
+    """Return the standard module, which a worker whose tasks do not fail has no need of."""
+    from multiprocessing import pool
+
+    return pool
 
 
 def _text_of(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 
+from allcores._pool.chunks import MOST_BYTES_AHEAD
 from allcores._pool.marks import CALL, MAP
 
 TYPE_CHECKING = False
@@ -23,7 +24,6 @@ __all__ = ["Feed"]
 _COLLECTIONS = (list, tuple, range, dict, set, frozenset, str, bytes, bytearray)
 _LEAST_AHEAD, _AHEAD_PER_WORKER = 256, 32
 """How many tasks are sent before their results are taken."""
-_MOST_BYTES_AHEAD = 48 << 20
 _TASKS_AT_ONCE = 64
 
 
@@ -32,7 +32,7 @@ class Feed:
 
     def __init__(self, engine: Engine, job: Any, function: Any, iterable: Iterable[Any], chunksize: int) -> None:
         """Begin to send tasks, whose results ``job`` is told."""
-        self._engine, self._job, self._function, self._chunksize = engine, job, function, chunksize
+        self._engine, self._job, self._chunksize = engine, job, chunksize
         self._items: Iterator[Any] = iter(iterable)
         self._head = engine.packing.head(function)
         self._ahead = max(_LEAST_AHEAD, _AHEAD_PER_WORKER * engine.crew.size)
@@ -72,7 +72,7 @@ class Feed:
         if self._is_stopped:
             return False
         ahead: int = self._job._ahead
-        is_light: bool = self._job._bytes <= _MOST_BYTES_AHEAD or ahead <= self._engine.crew.size
+        is_light: bool = self._job._bytes <= MOST_BYTES_AHEAD or ahead <= self._engine.crew.size
         return self._engine.is_joined or (ahead < self._ahead and is_light)
 
     def _run(self) -> None:

@@ -7,6 +7,7 @@ import itertools
 import time
 from dataclasses import dataclass
 
+from allcores._pool.chunks import MOST_BYTES_AHEAD
 from allcores._pool.marks import CALL, STARMAP
 from allcores._pool.overdue import Timekeeper
 from allcores._pool.results import in_short, name_of
@@ -19,7 +20,6 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = ["Job", "Rules"]
 
-_MOST_BYTES_AHEAD = 48 << 20
 _FILLING_SECONDS = 0.0005
 """For how long arguments are read and sent before somebody looks whether a result is there."""
 _SLOW_SECONDS = 0.001
@@ -186,7 +186,7 @@ class Job(Waiter):
 
     def _has_room(self) -> bool:
         ahead = self._sent - self._taken
-        return ahead < self._rules.window and (self._bytes <= _MOST_BYTES_AHEAD or ahead <= self._engine.crew.size)
+        return ahead < self._rules.window and (self._bytes <= MOST_BYTES_AHEAD or ahead <= self._engine.crew.size)
 
     def _fill(self) -> None:
         """Read and send what there is room for, as long as nobody could have a result meanwhile."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from multiprocessing import TimeoutError, pool as _std
 
+from allcores._pool.chunks import MOST_BYTES_AHEAD
 from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
@@ -168,15 +169,13 @@ class MapResult(ApplyResult):
 class Room(Waiter):
     """That large arguments on their way are less than so many bytes: whoever waits for their results sends no more."""
 
-    MOST_BYTES = 48 << 20
-
     def __init__(self) -> None:
         self._sizes: dict[int, int] = {}
         self._bytes = 0
 
     @property
     def _ready(self) -> bool:  # type: ignore[override]
-        return self._bytes <= self.MOST_BYTES
+        return self._bytes <= MOST_BYTES_AHEAD
 
     def sent(self, number: int, size: int) -> None:
         """Note a task that was sent."""
