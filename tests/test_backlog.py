@@ -26,3 +26,27 @@ for _ in range(3):
     process.join()
 """
     assert prints(tmp_path, "", main, "fork") == "there\n" * 3
+
+
+def test_the_memory_of_a_backlog_is_there_for_large_objects_where_it_is_limited(tmp_path: Path) -> None:
+    main = """
+os.environ["ALLCORES_ARENA_BYTES"] = str(64 << 20)
+queue = mp.Queue()
+for _ in range(2):
+    for _ in range(40_000):
+        queue.put(bytes(1000))
+    while not queue.empty():
+        queue.get()
+    large = mp.RawArray("b", 48 << 20)
+    print(len(large))
+    try:
+        for count in range(40_000):
+            queue.put(bytes(1000))
+    except mp.errors.ArenaFullError:
+        print("full")
+    del large
+    gc.collect()
+    while not queue.empty():
+        queue.get()
+"""
+    assert prints(tmp_path, "", main, "fork") == f"{48 << 20}\nfull\n" * 2

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use crate::sys::descriptor::message_of;
+
 /// Why the arena did not do what it was asked for.
 #[derive(Debug)]
 pub enum Error {
@@ -14,7 +16,18 @@ pub enum Error {
     Freed,
     /// A handle means something else than what was asked for.
     OtherKind,
+    /// Who waits by a descriptor cannot be told.
+    Unheard(Unheard),
     /// The kernel's.
+    Kernel(io::Error),
+}
+
+/// Why who waits for a channel by a descriptor cannot be told of what is about to be so.
+#[derive(Debug)]
+pub enum Unheard {
+    /// It is in another network namespace.
+    ElsewhereInTheNetwork,
+    /// The kernel's reason.
     Kernel(io::Error),
 }
 
@@ -46,6 +59,17 @@ pub enum Shortage {
     },
 }
 
+impl Unheard {
+    /// The kernel's number for it.
+    #[must_use]
+    pub fn number(&self) -> i32 {
+        match self {
+            Self::ElsewhereInTheNetwork => libc::ENETUNREACH,
+            Self::Kernel(error) => error.raw_os_error().unwrap_or(libc::EIO),
+        }
+    }
+}
+
 /// What the arena returns.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -62,7 +86,26 @@ impl fmt::Display for Error {
             Self::Corrupt(what) => write!(text, "the session's shared memory is damaged: {what}"),
             Self::Freed => write!(text, "the object that this handle means is no more"),
             Self::OtherKind => write!(text, "this handle means an object of another kind"),
+            Self::Unheard(why) => why.fmt(text),
             Self::Kernel(error) => error.fmt(text),
+        }
+    }
+}
+
+impl fmt::Display for Unheard {
+    fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ElsewhereInTheNetwork => write!(
+                text,
+                "a process that waits for this queue by a descriptor (select, asyncio) is in another network namespace \
+                 and cannot be woken from here, so nothing was done; have it wait in get() or put() instead"
+            ),
+            Self::Kernel(_) => write!(
+                text,
+                "a process that waits for this queue by a descriptor (select, asyncio) cannot be woken, so nothing was \
+                 done: {}",
+                message_of(self.number())
+            ),
         }
     }
 }

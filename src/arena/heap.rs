@@ -205,7 +205,12 @@ impl Heap<'_> {
             return Err(Error::Corrupt("a free list leads to a block that is not free"));
         }
         if class == LARGEST_CLASS {
-            self.arena.file.reserve(first, SLAB)?; // its memory was given back; it counts as used all the same
+            if self.look_for_room(SLAB).is_err() {
+                return Ok(None);
+            }
+            self.arena.file.reserve(first, SLAB)?;
+            let bare = &self.arena.header.bare_slabs;
+            bare.store(bare.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
         }
         list.store(block.link.load(Ordering::Relaxed), Ordering::Relaxed);
         Ok(Some(first))

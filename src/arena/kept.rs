@@ -174,6 +174,7 @@ impl Heap<'_> {
         let block = self.arena.block(offset)?;
         block.size.store(0, Ordering::Relaxed); // first: its memory is not all there from now on
         self.list(offset, block, LARGEST_CLASS);
+        self.arena.header.bare_slabs.fetch_add(1, Ordering::Relaxed);
         Ok(self.arena.file.punch(offset + PAGE, SLAB - PAGE)?)
     }
 }

@@ -69,6 +69,9 @@ shared_struct! {
         pub is_unsound: AtomicU32,
         /// How many slabs the list of `kept_slabs` has.
         pub kept_slabs_number: AtomicU32,
+        /// How many free slabs have no memory, but for their first page.
+        pub bare_slabs: AtomicU32,
+        pub _unused: AtomicU32,
         /// Per class: the first free block; the first one that was never used. 0: none.
         pub free: [AtomicU64; CLASSES.len()],
         pub fresh: [AtomicU64; CLASSES.len()],

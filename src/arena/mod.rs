@@ -14,6 +14,6 @@ mod spans;
 pub mod tag;
 mod walk;
 
-pub use error::{Error, Result, Shortage};
+pub use error::{Error, Result, Shortage, Unheard};
 pub use objects::Handle;
 pub use session::{Arena, Pause};

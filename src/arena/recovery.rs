@@ -28,6 +28,7 @@ impl Arena {
         self.header.live_blocks.store(0, Ordering::Relaxed);
         self.header.kept_slabs.store(0, Ordering::Relaxed);
         self.header.kept_slabs_number.store(0, Ordering::Relaxed);
+        self.header.bare_slabs.store(0, Ordering::Relaxed);
         self.each_block(|arena, offset, class| {
             let block = arena.block(offset)?;
             if !Tag(block.tag.load(Ordering::Relaxed)).is_live() {
@@ -37,6 +38,9 @@ impl Arena {
                     arena.header.kept_slabs_number.fetch_add(1, Ordering::Relaxed);
                     &arena.header.kept_slabs
                 } else {
+                    if class == LARGEST_CLASS {
+                        arena.header.bare_slabs.fetch_add(1, Ordering::Relaxed);
+                    }
                     &arena.header.free[class]
                 };
                 block.link.store(first.load(Ordering::Relaxed), Ordering::Relaxed);

@@ -123,7 +123,8 @@ impl Arena {
     /// How many bytes are reserved, those of the fixed tables apart.
     #[must_use]
     pub fn used(&self) -> u64 {
-        let slabs = u64::from(self.header.slabs.load(Ordering::Relaxed)).saturating_sub(FIRST_SLAB);
+        let bare = u64::from(self.header.bare_slabs.load(Ordering::Relaxed));
+        let slabs = u64::from(self.header.slabs.load(Ordering::Relaxed)).saturating_sub(FIRST_SLAB + bare);
         slabs
             .saturating_add(self.header.spans.load(Ordering::Relaxed))
             .saturating_mul(super::layout::SLAB)

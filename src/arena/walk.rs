@@ -100,7 +100,7 @@ impl Arena {
     }
 
     fn listed_blocks(&self) -> Result<u64> {
-        let mut listed = 0;
+        let (mut listed, mut bare) = (0, 0);
         let kept = (LARGEST_CLASS, &self.header.kept_slabs);
         for (class, first) in self.header.free.iter().enumerate().chain([kept]) {
             let mut offset = first.load(Ordering::Relaxed);
@@ -111,11 +111,15 @@ impl Arena {
                     return Err(Error::Corrupt("a free list leads to a block that is not free"));
                 }
                 listed += 1;
+                bare += u32::from(class == LARGEST_CLASS && std::ptr::eq(first, &self.header.free[class]));
                 if circle.is_closed_by(offset) {
                     return Err(Error::Corrupt("a free list runs in a circle"));
                 }
                 offset = block.link.load(Ordering::Relaxed);
             }
+        }
+        if bare != self.header.bare_slabs.load(Ordering::Relaxed) {
+            return Err(Error::Corrupt("the number of bare slabs is not that of their list"));
         }
         Ok(listed)
     }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use super::layout::{Bells, LISTENERS};
 use super::transfer::Channel;
-use crate::arena::{Arena, Error, Result, Shortage};
+use crate::arena::{Arena, Error, Result, Shortage, Unheard};
 use crate::atomics::{AtomicU32, AtomicU64, Ordering};
 use crate::registry::processes::ProcessId;
 use crate::sync::side::Held;
@@ -40,16 +40,21 @@ pub struct Listener {
 
 impl Ringer<'_> {
     /// Ring, with the side's lock, before something becomes so.
+    ///
+    /// # Errors
+    /// `Unheard` when somebody listens and cannot be told, who would sleep for ever: then it must not become so.
     #[inline]
-    pub fn ring(&self) {
+    pub fn ring(&self) -> Result<()> {
         if self.state.load(Ordering::Relaxed) == HEARD {
-            self.ring_all();
+            self.ring_all()
+        } else {
+            Ok(())
         }
     }
 
     #[cold]
-    fn ring_all(&self) {
-        let (mut is_heard, mut all) = (false, true);
+    fn ring_all(&self) -> Result<()> {
+        let mut is_heard = false;
         for listener in &self.bells.listeners {
             let seen = listener.load(Ordering::Relaxed);
             if seen == 0 {
@@ -57,19 +62,26 @@ impl Ringer<'_> {
             }
             match post::send(&self.name(seen)) {
                 Ok(true) => is_heard = true,
+                Ok(false) if self.is_elsewhere(seen)? => return Err(Error::Unheard(Unheard::ElsewhereInTheNetwork)),
                 Ok(false) => {
                     let _ = listener.compare_exchange(seen, 0, Ordering::Relaxed, Ordering::Relaxed);
                 }
-                Err(_) => (is_heard, all) = (true, false), // short of descriptors: the next one rings again
+                Err(error) => return Err(Error::Unheard(Unheard::Kernel(error))), // the next one rings all again
             }
         }
         // After the last one was rung: killed before, it is done again.
-        let state = if is_heard {
-            HEARD | if all { RUNG } else { 0 }
-        } else {
-            0
-        };
-        self.state.store(state, Ordering::Relaxed);
+        self.state
+            .store(if is_heard { HEARD | RUNG } else { 0 }, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether a listener runs, and where this process's letters do not arrive.
+    fn is_elsewhere(&self, listener: u64) -> Result<bool> {
+        let id = ProcessId((listener >> 32) as u32);
+        Ok(match self.arena.see(id)? {
+            Some(seen) if self.arena.runs(id) => !post::reaches(seen.pid),
+            _ => false,
+        })
     }
 
     /// Listen from now on, with the side's lock.
@@ -159,7 +171,7 @@ impl<'a> Channel<'a> {
         let listener = self.arrival_bells().listen()?;
         self.silence_arrivals(producers, &listener);
         if !self.is_empty() || self.is_shut() {
-            self.arrival_bells().ring();
+            self.arrival_bells().ring()?;
         }
         Ok(listener)
     }
@@ -179,7 +191,7 @@ impl<'a> Channel<'a> {
         let listener = self.departure_bells().listen()?;
         self.silence_departures(consumers, &listener);
         if !self.is_full() || self.is_shut() {
-            self.departure_bells().ring();
+            self.departure_bells().ring()?;
         }
         Ok(listener)
     }
@@ -193,10 +205,13 @@ impl<'a> Channel<'a> {
 
     /// Ring, with the producers' lock, before a message is put.
     #[inline]
-    pub(super) fn ring_for_arrival(&self) {
+    pub(super) fn ring_for_arrival(&self) -> Result<()> {
         match self.line {
             None => self.arrival_bells().ring(),
-            Some(line) => super::line::ring(&self.body.put_bells, line),
+            Some(line) => {
+                super::line::ring(&self.body.put_bells, line);
+                Ok(())
+            }
         }
     }
 

@@ -17,4 +17,4 @@ mod wait;
 pub use bells::Listener;
 pub use line::{Arrival, LineWait};
 pub use transfer::{Channel, Got, Message, Put};
-pub use wait::{GetWait, PutWait, Until};
+pub use wait::{GetWait, PutWait, Until, A_MOMENT};

@@ -124,7 +124,7 @@ impl<'a> Channel<'a> {
     /// Put a message, with the producers' lock. `announce` follows, when the lock is released.
     ///
     /// # Errors
-    /// `Full` when there is no memory for it; what the heap says.
+    /// `Full` when there is no memory for it; `Unheard`; what the heap says. Then it was not put.
     #[inline]
     pub fn put(&self, producers: &Held, message: Message<'_>) -> Result<Put> {
         self.put_labelled(producers, message, Label::default())
@@ -181,7 +181,7 @@ impl<'a> Channel<'a> {
         let there: &AtomicU64 = self.arena.file.at(place)?;
         there.store(header.word(), Ordering::Relaxed);
         self.arena.file.write(place + 8, bytes)?;
-        self.ring_for_arrival();
+        self.ring_for_arrival()?;
         self.body.tail.store(tail.after(units).0, Ordering::Release); // README: a
         Ok(())
     }
@@ -204,7 +204,7 @@ impl<'a> Channel<'a> {
     /// Get the message at the head, with the consumers' lock. `announce` follows, when the lock is released.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// `Corrupt`; `Unheard`. Then it is still there.
     pub fn get(&self, consumers: &Held, into: &mut Vec<u8>) -> Result<Got> {
         Ok(self.get_labelled(consumers, into, true, None)?.0)
     }
@@ -214,7 +214,7 @@ impl<'a> Channel<'a> {
     /// Blocks are left where they are, unless `with_blocks`: this process's references are for who has the GIL.
     ///
     /// # Errors
-    /// `Corrupt`.
+    /// As above.
     pub fn get_labelled(
         &self,
         _consumers: &Held,
@@ -251,10 +251,10 @@ impl<'a> Channel<'a> {
         if in_block && !with_blocks {
             return Ok((Got::BlockAhead, Label::default()));
         }
+        self.departure_bells().ring()?;
         if in_block {
             let block = self.begin_to_get_a_block(place, head)?;
             sizes::note_got(body, head, self.size_of_block(&block))?;
-            self.departure_bells().ring();
             note(claim, head, label);
             body.head.store(head.after(units).0, Ordering::Release); // README: b
             end_receiving(self.arena, body)?;
@@ -262,7 +262,6 @@ impl<'a> Channel<'a> {
         }
         self.arena.file.read(place + 8, length.into(), into)?;
         sizes::note_got(body, head, units)?;
-        self.departure_bells().ring();
         note(claim, head, label);
         body.head.store(head.after(units).0, Ordering::Release); // README: b
         Ok((Got::Bytes(kind), label))
@@ -279,10 +278,14 @@ impl<'a> Channel<'a> {
     }
 
     /// Have nothing put from now on, with the locks of both sides.
-    pub fn shut(&self, _producers: &Held, _consumers: &Held) {
-        self.ring_for_arrival();
-        self.departure_bells().ring();
+    ///
+    /// # Errors
+    /// `Unheard`: it is not shut.
+    pub fn shut(&self, _producers: &Held, _consumers: &Held) -> Result<()> {
+        self.ring_for_arrival()?;
+        self.departure_bells().ring()?;
         self.body.flags.fetch_or(SHUT, Ordering::AcqRel);
+        Ok(())
     }
 
     /// Wake everybody who sleeps, after it was shut.

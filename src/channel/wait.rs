@@ -14,7 +14,7 @@ use crate::sync::word::{announce, change, SLEEPERS};
 use crate::sys::futex;
 
 /// How long the lock is waited for at least: whoever has it has it for a moment, if it is not stopped.
-const LEAST: Duration = Duration::from_millis(50);
+pub const A_MOMENT: Duration = Duration::from_millis(50);
 
 /// A thread that sleeps until something has come.
 struct Sleeper<'a> {
@@ -35,7 +35,7 @@ impl<'a> Sleeper<'a> {
             word,
             thread,
             patience: Patience::without_owner(timeout),
-            locking: Patience::with_owner(timeout.map(|timeout| timeout.max(LEAST))),
+            locking: Patience::with_owner(timeout.map(|timeout| timeout.max(A_MOMENT))),
             waiter: None,
             slept: false,
         }

@@ -341,7 +341,7 @@ fn without_slices_the_wake_of_a_producer_that_died_would_be_missed() {
 fn shut(scene: &Scene) {
     let face = scene.face();
     let [producers, consumers] = [&scene.body.put_lock, &scene.body.get_lock].map(|side| lock_side(&scene.arena, side));
-    face.shut(&producers, &consumers);
+    face.shut(&producers, &consumers).expect("nobody listens");
     drop((producers, consumers));
     face.announce_all();
 }

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::OnceLock;
 
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
 
 use super::call::Outcome;
@@ -77,6 +77,7 @@ pub fn raise(py: Python<'_>, error: Error) -> PyErr {
         Error::Full(_) => "ArenaFullError",
         Error::Corrupt(_) => "ArenaCorruptError",
         Error::Freed | Error::OtherKind => "HandleError",
+        Error::Unheard(why) => return PyOSError::new_err((why.number(), why.to_string())),
         Error::Kernel(_) => {
             let Error::Kernel(error) = error else { unreachable!() };
             return super::call::Raised::from(error).into();

@@ -9,8 +9,8 @@ use pyo3::prelude::*;
 
 use super::arena::{raise, thread, Address, Object};
 use super::locks::{timeout_of, until_done};
-use super::messages::{buffer, keep, object_of, pickling, Outgoing};
-use super::sides::{is_at_once, lock, try_get_labelled, Face, Side};
+use super::messages::{buffer, keep, object_of, pickling, prepare_for_blocks, takes_blocks, Outgoing};
+use super::sides::{is_at_once, lock, lock_within, try_get_labelled, Face, Side};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::arena::Arena;
@@ -18,7 +18,7 @@ use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::claims::ClaimBody;
 use crate::channel::layout::{ChannelBody, Label};
-use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until};
+use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until, A_MOMENT};
 use crate::sync::side::Held;
 use crate::sys::line::Line;
 
@@ -62,6 +62,10 @@ impl Channel {
         lock(py, &self.face(None), side)
     }
 
+    pub fn lock_within(&self, py: Python<'_>, side: Side, timeout: Option<Duration>) -> PyResult<Option<Held>> {
+        lock_within(py, &self.face(None), side, timeout)
+    }
+
     /// Have the descriptor for messages, if there is one, not be readable if there are none, unless somebody puts just now.
     pub fn silence_arrivals(&self) {
         let face = self.face(None);
@@ -82,11 +86,11 @@ impl Channel {
         }
     }
 
-    /// Where there is a descriptor for messages, and no message: whoever has rung, and is about to put one, is waited for.
-    /// True when there is one now.
+    /// Where there is a descriptor for messages, and no message: whoever has rung, and is about to put one, is waited for, a
+    /// moment. True when there is one now.
     fn waits_for_producers(&self, py: Python<'_>) -> PyResult<bool> {
         if self.listener(Side::Producers).is_some() {
-            drop(self.lock(py, Side::Producers)?);
+            drop(self.lock_within(py, Side::Producers, Some(A_MOMENT))?);
         }
         Ok(!self.face(None).is_empty())
     }
@@ -94,7 +98,7 @@ impl Channel {
     /// The same where there is no room; true when there is some now.
     fn waits_for_consumers(&self, py: Python<'_>) -> PyResult<bool> {
         if self.listener(Side::Consumers).is_some() {
-            drop(self.lock(py, Side::Consumers)?);
+            drop(self.lock_within(py, Side::Consumers, Some(A_MOMENT))?);
         }
         Ok(!self.face(None).is_full())
     }
@@ -115,9 +119,9 @@ impl Channel {
         let (mut buffer, face) = (buffer(), self.face(None));
         let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
-            let mut got = try_get_labelled(&face, &mut buffer, claim).map_err(|error| raise(py, error))?;
+            let mut got = try_get_labelled(py, &face, &mut buffer, claim)?;
             if matches!(got, Some((Got::Empty, _))) && is_at_once(seconds) && self.waits_for_producers(py)? {
-                got = try_get_labelled(&face, &mut buffer, claim).map_err(|error| raise(py, error))?;
+                got = try_get_labelled(py, &face, &mut buffer, claim)?;
             }
             let (mut got, mut label) = got.unzip();
             if matches!(got, None | Some(Got::Empty)) && !(got.is_some() && is_at_once(seconds)) {
@@ -175,7 +179,11 @@ impl Channel {
         let message = outgoing.message(py, &buffer)?;
         let face = self.face(None);
         let at_once = match face.try_producers() {
-            Some(producers) => Some(face.put(&producers, message).map_err(|error| raise(py, error))?),
+            Some(producers) => {
+                let put = face.put(&producers, message);
+                drop(producers); // to raise runs Python
+                Some(put.map_err(|error| raise(py, error))?)
+            }
             None => None,
         };
         let put = match at_once {
@@ -232,7 +240,10 @@ impl Channel {
         let (messages, face, mut put) = (messages?, self.face(None), 0);
         while put < messages.len() {
             let before = put;
-            let producers = self.lock(py, Side::Producers)?;
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            let Some(producers) = self.lock_within(py, Side::Producers, left)? else {
+                break;
+            };
             let mut outcome = Put::Done;
             while put < messages.len() && outcome == Put::Done {
                 outcome = match face.put(&producers, messages[put]) {
@@ -288,29 +299,40 @@ impl Channel {
         if objects.len() == most || face.is_empty() {
             return Ok(objects);
         }
-        let (mut bytes, mut got) = (Vec::new(), Vec::new());
-        let consumers = match self.lock(py, Side::Consumers) {
-            Ok(consumers) => consumers,
-            Err(error) => {
-                error.value(py).setattr("got", objects)?;
-                return Err(error);
-            }
-        };
-        let mut corrupt = None;
-        while objects.len() + got.len() < most {
-            let start = bytes.len();
-            match face.get(&consumers, &mut bytes) {
-                Ok(Got::Bytes(kind)) => got.push((kind, start..bytes.len(), None)),
-                Ok(Got::Block(kind, block)) => got.push((kind, 0..0, Some(block))),
-                Ok(Got::Empty | Got::Shut | Got::BlockAhead) => break,
+        let (mut bytes, mut got, mut error) = (Vec::new(), Vec::new(), None);
+        loop {
+            let consumers = match self.lock_within(py, Side::Consumers, Some(A_MOMENT)) {
+                Ok(Some(consumers)) => consumers,
+                Ok(None) => break, // some are better than none
                 Err(wrong) => {
-                    corrupt = Some(wrong);
+                    error = Some(wrong);
+                    break;
+                }
+            };
+            let is_block_ahead = loop {
+                if objects.len() + got.len() == most {
+                    break Ok(false);
+                }
+                let start = bytes.len();
+                match face.get_labelled(&consumers, &mut bytes, takes_blocks(), None) {
+                    Ok((Got::Bytes(kind), _)) => got.push((kind, start..bytes.len(), None)),
+                    Ok((Got::Block(kind, block), _)) => got.push((kind, 0..0, Some(block))),
+                    Ok((Got::BlockAhead, _)) => break Ok(true),
+                    Ok((Got::Empty | Got::Shut, _)) => break Ok(false),
+                    Err(wrong) => break Err(wrong),
+                }
+            };
+            drop(consumers); // what follows runs Python
+            match is_block_ahead {
+                // When it cannot be loaded, who gets this message next is told.
+                Ok(true) if prepare_for_blocks(py).is_ok() => {}
+                Ok(_) => break,
+                Err(wrong) => {
+                    error = Some(raise(py, wrong));
                     break;
                 }
             }
         }
-        drop(consumers);
-        let mut error = corrupt.map(|wrong| raise(py, wrong)); // which runs Python
         face.announce_departure();
         self.silence_arrivals();
         for (kind, range, block) in got {
@@ -345,7 +367,9 @@ impl Channel {
         loop {
             let producers = self.lock(py, Side::Producers)?;
             if let Some(consumers) = self.face(None).try_consumers() {
-                self.face(None).shut(&producers, &consumers);
+                let shut = self.face(None).shut(&producers, &consumers);
+                drop((producers, consumers));
+                shut.map_err(|error| raise(py, error))?;
                 break;
             }
             drop(producers); // a signal handler that runs while the other one is waited for may put

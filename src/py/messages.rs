@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -195,11 +196,30 @@ pub struct Pickling {
     given: Py<PyAny>,
     /// Of bytes.
     loads: Py<PyAny>,
-    /// Of a block.
+    /// Of a block, and what loads all that this needs.
     loads_block: Py<PyAny>,
+    prepare: Py<PyAny>,
 }
 
 static PICKLING: PyOnceLock<Pickling> = PyOnceLock::new();
+/// Whether all is loaded that makes objects of blocks. Set with the GIL.
+static TAKES_BLOCKS: AtomicBool = AtomicBool::new(false);
+
+/// Whether a block can be taken: what makes an object of it is loaded, so that this cannot fail when it was taken.
+pub fn takes_blocks() -> bool {
+    TAKES_BLOCKS.load(Ordering::Relaxed)
+}
+
+/// Load what makes objects of blocks.
+///
+/// # Errors
+/// Those of the import.
+#[cold]
+pub fn prepare_for_blocks(py: Python<'_>) -> PyResult<()> {
+    pickling(py)?.prepare.call0(py)?;
+    TAKES_BLOCKS.store(true, Ordering::Relaxed);
+    Ok(())
+}
 
 /// Load it, or have it. A signal handler that puts should not find the module half imported: so load it before.
 ///
@@ -219,6 +239,7 @@ pub fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
         given: module.getattr("given")?.unbind(),
         loads: py.import("pickle")?.getattr("loads")?.unbind(),
         loads_block: module.getattr("loads")?.unbind(),
+        prepare: module.getattr("prepare")?.unbind(),
     };
     Ok(PICKLING.get_or_init(py, || found))
 }

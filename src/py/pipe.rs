@@ -13,9 +13,9 @@ use super::call::Raised;
 use super::channel::Channel;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, bytes_of, keep, object_of, pickling, Outgoing};
-use super::sides::{is_at_once, lock, try_get, Face, Side};
+use super::sides::{is_at_once, lock, lock_within, try_get, Face, Side};
 use crate::channel::layout::LONGEST;
-use crate::channel::{Arrival, Got, LineWait, Message, Put, PutWait};
+use crate::channel::{Arrival, Got, LineWait, Message, Put, PutWait, A_MOMENT};
 use crate::sync::patience::Step;
 use crate::sys::descriptor::{nobody_reads, take_over};
 use crate::sys::line::Line;
@@ -67,9 +67,9 @@ impl Connection {
     fn put(&self, py: Python<'_>, (face, line): (Face, Line), message: Message<'_>) -> PyResult<()> {
         self.look_for_the_end(&face, line)?;
         if let Some(producers) = face.try_producers() {
-            let put = face.put(&producers, message).map_err(|error| raise(py, error))?;
-            drop(producers);
-            if put == Put::Done {
+            let put = face.put(&producers, message);
+            drop(producers); // to raise runs Python
+            if put.map_err(|error| raise(py, error))? == Put::Done {
                 return Ok(());
             }
         }
@@ -126,7 +126,7 @@ impl Connection {
         let (face, line) = self.to_receive()?;
         let (mut buffer, mut wait) = (buffer(), None);
         loop {
-            match try_get(&face, &mut buffer).map_err(|error| raise(py, error))? {
+            match try_get(py, &face, &mut buffer)? {
                 Some(got @ (Got::Bytes(_) | Got::Block(..))) => {
                     if self.has(line) {
                         silence(&face, line);
@@ -277,7 +277,9 @@ impl Connection {
         }
         if face.line_is_loud() {
             // Who found it readable is not told that there is nothing while somebody is about to put.
-            face.silence_line(&lock(py, &face, Side::Producers)?, line);
+            if let Some(producers) = lock_within(py, &face, Side::Producers, Some(A_MOMENT))? {
+                face.silence_line(&producers, line);
+            }
         }
         let has_ended = line.has_ended().map_err(Raised::from)?;
         Ok(has_ended || !face.is_empty())

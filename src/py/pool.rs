@@ -6,7 +6,7 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::arena::{raise, Address, Object};
 use super::channel::{Channel, Taken};
-use super::messages::{buffer, keep, object_of, object_or_pickle, Outgoing};
+use super::messages::{buffer, keep, object_of, object_or_pickle, takes_blocks, Outgoing};
 use super::primitives::encode_pair;
 use super::sides::Side;
 use crate::arena::tag::Kind;
@@ -14,7 +14,7 @@ use crate::atomics::AtomicU32;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::claims::{Claim as Says, ClaimBody};
 use crate::channel::layout::{Label, LONGEST};
-use crate::channel::{Got, Put};
+use crate::channel::{Got, Put, A_MOMENT};
 
 /// How many results are collected at once at most: whoever waits for one of them should not wait for all.
 const COLLECTED: usize = 256;
@@ -229,11 +229,13 @@ fn collect(
         return Ok(true);
     }
     let (mut bytes, mut taken) = (Vec::new(), Vec::new());
-    let consumers = channel.lock(py, Side::Consumers)?;
+    let Some(consumers) = channel.lock_within(py, Side::Consumers, Some(A_MOMENT))? else {
+        return Ok(true);
+    };
     let mut outcome = Ok(());
     while taken.len() < COLLECTED {
         let start = bytes.len();
-        match face.get_labelled(&consumers, &mut bytes, true, None) {
+        match face.get_labelled(&consumers, &mut bytes, takes_blocks(), None) {
             Ok((Got::Empty | Got::Shut | Got::BlockAhead, _)) => break,
             Ok((got, label)) => taken.push((got, label, start..bytes.len())),
             Err(wrong) => {

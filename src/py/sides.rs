@@ -1,11 +1,15 @@
 //! The two sides of a channel, as Python's threads come to them: with the GIL, which nobody keeps while he waits.
 
+use std::time::Duration;
+
 use pyo3::prelude::*;
 
+use super::arena::raise;
 use super::locks::until_done;
+use super::messages::{prepare_for_blocks, takes_blocks};
 use crate::channel::claims::ClaimBody;
 use crate::channel::layout::Label;
-use crate::channel::Got;
+use crate::channel::{Got, A_MOMENT};
 use crate::sync::patience::{Patience, Step};
 use crate::sync::side::Held;
 
@@ -19,18 +23,28 @@ pub enum Side {
 /// A channel, as the floor below has it.
 pub type Face = crate::channel::Channel<'static>;
 
-/// The lock of a side, however long that takes; acquired with the GIL, so that nobody waits for that, too.
+/// The lock of a side, however long that takes.
 pub fn lock(py: Python<'_>, face: &Face, side: Side) -> PyResult<Held> {
+    loop {
+        if let Some(held) = lock_within(py, face, side, None)? {
+            return Ok(held);
+        }
+    }
+}
+
+/// The lock of a side, unless that takes longer; acquired with the GIL, so that nobody waits for that, too. Whoever has it has
+/// it for a moment, unless he is stopped: so a moment is waited at least.
+pub fn lock_within(py: Python<'_>, face: &Face, side: Side, timeout: Option<Duration>) -> PyResult<Option<Held>> {
     let word = match side {
         Side::Producers => &face.body.put_lock,
         Side::Consumers => &face.body.get_lock,
     };
+    let mut patience = Patience::with_owner(timeout.map(|timeout| timeout.max(A_MOMENT)));
     loop {
         if let Some(held) = Held::try_lock(face.arena, word) {
-            return Ok(held);
+            return Ok(Some(held));
         }
-        let mut patience = Patience::with_owner(None);
-        until_done(py, || {
+        let freed = until_done(py, || {
             // Given up at once, without the GIL: it is free, or was taken over from a dead owner.
             Ok(match Held::lock(face.arena, word, &mut patience)? {
                 Step::Done(held) => {
@@ -41,31 +55,40 @@ pub fn lock(py: Python<'_>, face: &Face, side: Side) -> PyResult<Held> {
                 Step::GoOn => Step::GoOn,
             })
         })?;
+        if freed.is_none() {
+            return Ok(None);
+        }
     }
 }
 
 /// Get what there is; `None` when somebody else is getting just now.
 ///
 /// # Errors
-/// What the floor below says.
-pub fn try_get(face: &Face, buffer: &mut Vec<u8>) -> crate::arena::Result<Option<Got>> {
-    Ok(try_get_labelled(face, buffer, None)?.map(|(got, _)| got))
+/// What the floor below says; what long messages need could not be loaded. It was not taken, then.
+pub fn try_get(py: Python<'_>, face: &Face, buffer: &mut Vec<u8>) -> PyResult<Option<Got>> {
+    Ok(try_get_labelled(py, face, buffer, None)?.map(|(got, _)| got))
 }
 
 /// The same, with its label, which a claim has noted before.
 ///
 /// # Errors
-/// What the floor below says.
+/// As above.
 pub fn try_get_labelled(
+    py: Python<'_>,
     face: &Face,
     buffer: &mut Vec<u8>,
     claim: Option<&ClaimBody>,
-) -> crate::arena::Result<Option<(Got, Label)>> {
+) -> PyResult<Option<(Got, Label)>> {
     let Some(consumers) = face.try_consumers() else {
         return Ok(None);
     };
-    let (got, label) = face.get_labelled(&consumers, buffer, true, claim)?;
-    drop(consumers);
+    let got = face.get_labelled(&consumers, buffer, takes_blocks(), claim);
+    drop(consumers); // to raise runs Python
+    let (got, label) = got.map_err(|error| raise(py, error))?;
+    if matches!(got, Got::BlockAhead) {
+        prepare_for_blocks(py)?;
+        return try_get_labelled(py, face, buffer, claim);
+    }
     if matches!(got, Got::Bytes(_) | Got::Block(..)) {
         face.announce_departure();
     }

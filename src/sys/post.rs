@@ -1,6 +1,7 @@
 //! Post: sockets that others find by an abstract name, which is no file and ends with the socket (`unix(7)`). A letter
 //! says nothing; it makes its receiver readable.
 
+use std::fs;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
@@ -32,6 +33,16 @@ pub fn send(name: &[u8]) -> io::Result<bool> {
         Ok(_) | Err(Errno::AGAIN | Errno::NOBUFS) => Ok(true),
         Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(false),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether letters of this thread arrive at a process: not in another network namespace. True where that cannot be seen.
+#[must_use]
+pub fn reaches(pid: u32) -> bool {
+    let space = |process: &str| fs::read_link(format!("/proc/{process}/ns/net"));
+    match (space("thread-self"), space(&pid.to_string())) {
+        (Ok(mine), Ok(its)) => mine == its,
+        _ => true,
     }
 }
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["dumps", "dumps_by_name", "given", "keep", "loads", "repickle"]
+__all__ = ["dumps", "dumps_by_name", "given", "keep", "loads", "prepare", "repickle"]
 
 _LARGE_BYTES = 1 << 14
 """A buffer of this length goes beside the pickle."""
@@ -215,11 +215,20 @@ _is_view_wanted = False
 _view_of: Callable[[_core.Memory], memoryview] | None = None
 
 
-def _view(memory: _core.Memory) -> memoryview:
+def prepare() -> None:
+    """Load what long messages need, before one is taken: without a descriptor left, say, this fails."""
+    _loaded_view_of()
+
+
+def _loaded_view_of() -> Callable[[_core.Memory], memoryview]:
     global _is_view_wanted, _view_of
     if _view_of is None:
         _is_view_wanted = True  # first: see _await_import
         from allcores._memory_view import view_of  # which loads ctypes, for long messages only
 
         _view_of = view_of
-    return _view_of(memory).cast("B")
+    return _view_of
+
+
+def _view(memory: _core.Memory) -> memoryview:
+    return (_view_of or _loaded_view_of())(memory).cast("B")
