@@ -63,6 +63,11 @@ class MapIterator(Iterator[_R], Generic[_R]):
 
     def __next__(self) -> _R:
         """Return the next result, or raise the error of a task, after which there are no more results."""
+        result: _R = self._take(Job.take)
+        return result
+
+    def _take(self, what: Callable[[Job], Any]) -> Any:
+        """Return what ``what`` takes of the job, which begins with that. What it raises is the end."""
         with self._taking:
             try:
                 if self._start is not None:
@@ -70,11 +75,16 @@ class MapIterator(Iterator[_R], Generic[_R]):
                     self._job, self._bar = start()
                 if self._job is None or self._is_closed:  # perhaps by another thread, while it started
                     raise StopIteration
-                result: _R = self._job.take()
+                return what(self._job)
             except BaseException as error:
                 self._end(is_done=isinstance(error, StopIteration))
                 raise
-        return result
+
+    def _refill(self) -> None:
+        """Have the iterable asked again, which had `NOT_YET` to give."""
+        job = self._job
+        if job is not None:
+            job.refill()
 
     def close(self) -> None:
         """End the workers now, whatever they do; there are no more results."""

@@ -18,7 +18,11 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["Job", "Rules"]
+__all__ = ["NOT_YET", "Job", "Rules"]
+
+NOT_YET = object()
+"""What a source gives as an argument when it has nothing yet. It is asked again with the next result, or after
+`Job.refill`."""
 
 _FILLING_SECONDS = 0.0005
 """For how long arguments are read and sent before somebody looks whether a result is there."""
@@ -44,10 +48,10 @@ class Rules:
 class Task:
     """A call, or a chunk of them, that was sent."""
 
-    __slots__ = ("arguments", "index", "length", "runs", "size")
+    __slots__ = ("arguments", "first", "index", "length", "runs", "size")
 
-    def __init__(self, index: int, arguments: tuple[Any, ...]) -> None:
-        self.index, self.length = index, len(arguments)
+    def __init__(self, index: int, first: int, arguments: tuple[Any, ...]) -> None:
+        self.index, self.first, self.length = index, first, len(arguments)
         self.arguments: tuple[Any, ...] | None = arguments
         """Those of each call, or None when they are too large to be kept."""
         self.runs = self.size = 0
@@ -65,27 +69,23 @@ class Job(Waiter):
         progress: Callable[[int, int], None],
     ) -> None:
         """Read from the source when results are taken; tell progress of what is done, and how much of it failed."""
-        self._pool, self._engine, self._function, self._rules, self._progress = (
-            pool,
-            pool._engine,
-            function,
-            rules,
-            progress,
-        )
+        self._pool, self._engine, self._rules, self._progress = pool, pool._engine, rules, progress
+        self.name = name_of(function)
+        """What errors call the function."""
         self._head = self._engine.packing.head(function)
         self._source: Iterator[tuple[Any, ...]] | None = source
         self._reading_error: Exception | None = None
-        self._is_slow = False
+        self._is_slow = self._is_refilled = False
         self._replies: collections.deque[tuple[int, bool, Any, bool]] = collections.deque()
         """Number, whether it succeeded, with what, and whether that is the end of all."""
         self._tasks: dict[int, Task] = {}
         """Number of a task on its way -> the task."""
-        self._came: dict[int, tuple[bool, Any]] = {}
+        self._came: dict[int, tuple[Task, bool, Any]] = {}
         self._order: collections.deque[int] = collections.deque()
         """In which order they came, if that is the order."""
         self._rest: collections.deque[Any] = collections.deque()
         """Results of a chunk that are still to be taken."""
-        self._sent = self._taken = self._bytes = 0
+        self._sent = self._calls = self._taken = self._bytes = 0
         self._timekeeper: Timekeeper | None = None
         if rules.timeout_seconds is not None:
             self._timekeeper = Timekeeper(self._engine, rules.timeout_seconds, self._collect, self._tasks)
@@ -94,7 +94,7 @@ class Job(Waiter):
 
     @property
     def _ready(self) -> bool:  # type: ignore[override]
-        return bool(self._replies)
+        return self._is_refilled or bool(self._replies)
 
     def _arrive(self, number: int, success: bool, value: Any) -> None:
         """Note a reply. The engine may say so twice."""
@@ -104,12 +104,11 @@ class Job(Waiter):
 
     def _describe(self, number: int) -> str:
         """Say in short which task this is."""
-        task, name = self._tasks.get(number), name_of(self._function)
+        task, name = self._tasks.get(number), self.name
         if task is None:
             return f"{name}(…)"
         if self._rules.chunksize > 1:
-            first = task.index * self._rules.chunksize
-            return f"{name} for items {first} to {first + task.length - 1}"
+            return f"{name} for items {task.first} to {task.first + task.length - 1}"
         return f"{name}({'…' if task.arguments is None else ', '.join(map(in_short, task.arguments[0]))})"
 
     # ---- the taker's side
@@ -119,30 +118,44 @@ class Job(Waiter):
         while True:
             if self._rest:
                 return self._rest.popleft()
+            _, _, success, value = self.take_task()
+            if success and self._rules.chunksize > 1:
+                self._rest.extend(value)
+            elif success or self._rules.on_error == "return":
+                return value
+            elif self._rules.on_error == "raise":
+                try:
+                    raise value
+                finally:
+                    del value  # its traceback keeps this frame
+
+    def take_task(self) -> tuple[int, int, bool, Any]:
+        """Return the number of the next task's first call, how many calls it has, whether it succeeded, and with what.
+
+        Of a chunk, that is the results of its calls, or one error. StopIteration when there are no more.
+        """
+        while True:
             self._settle()
             if not (self._is_slow and self._has_next()):
                 self._fill()
             if self._timekeeper is not None:
                 self._timekeeper.look()
             if self._has_next():
-                success, value = self._came.pop(self._taken if self._rules.ordered else self._order.popleft())
+                task, success, value = self._came.pop(self._taken if self._rules.ordered else self._order.popleft())
                 self._taken += 1
-                if success and self._rules.chunksize > 1:
-                    self._rest.extend(value)
-                elif success or self._rules.on_error == "return":
-                    return value
-                elif self._rules.on_error == "raise":
-                    try:
-                        raise value
-                    finally:
-                        del value  # its traceback keeps this frame
-            elif self._source is None and self._sent == self._taken:
+                return task.first, task.length, success, value
+            if self._source is None and self._sent == self._taken:
                 if self._reading_error is not None:
                     raise self._reading_error
                 raise StopIteration
-            elif not self._ready:
+            if not self._ready:
                 patience = None if self._timekeeper is None else self._timekeeper.patience_seconds()
                 self._engine.wait(self, patience)
+
+    def refill(self) -> None:
+        """Have the source asked again, which had nothing; another thread than the taker's says so."""
+        self._is_refilled = True
+        self._engine.nudge()
 
     def _has_next(self) -> bool:
         return self._taken in self._came if self._rules.ordered else bool(self._order)
@@ -177,7 +190,8 @@ class Job(Waiter):
 
     def _finish(self, task: Task, success: bool, value: Any) -> None:
         self._bytes -= task.size
-        self._came[task.index] = success, value
+        task.arguments = None
+        self._came[task.index] = task, success, value
         if not self._rules.ordered:
             self._order.append(task.index)
         self._progress(task.length, 0 if success else task.length)
@@ -190,13 +204,17 @@ class Job(Waiter):
 
     def _fill(self) -> None:
         """Read and send what there is room for, as long as nobody could have a result meanwhile."""
+        self._is_refilled = False
         before = since = time.monotonic()
         while self._source is not None and self._has_room():
             arguments = self._read()
             if arguments:
-                task = Task(self._sent, arguments)
+                task = Task(self._sent, self._calls, arguments)
                 self._sent += 1
+                self._calls += len(arguments)
                 self._send(task)
+            elif self._source is not None:
+                return  # there is nothing yet
             now = time.monotonic()
             self._is_slow, before = now - before > _SLOW_SECONDS, now
             if now - since > _FILLING_SECONDS:
@@ -208,10 +226,13 @@ class Job(Waiter):
 
     def _read(self) -> tuple[Any, ...]:
         """Return the arguments of the next calls; of fewer, when there are no more, or reading fails."""
-        source, arguments = self._source, []
+        source = self._source
+        arguments: list[tuple[Any, ...]] = []
         assert source is not None
         try:
             for each in itertools.islice(source, self._rules.chunksize):
+                if each[0] is NOT_YET:
+                    return tuple(arguments)
                 arguments.append(each)
         except Exception as error:  # raised when the results of what was read before were taken
             self._reading_error, self._source = error, None

@@ -1,7 +1,7 @@
-"""The command line: ``allcores run PROGRAM`` and its kin, and ``allcores clean``.
+"""The command line: ``allcores run PROGRAM`` and its kin, ``allcores map`` and ``allcores clean``.
 
-Parsed by hand rather than with argparse: everything after the program's name is the program's, and a program should
-start as fast as under ``python``.
+Parsed by hand rather than with argparse (but for map): everything after the program's name is the program's, and a
+program should start as fast as under ``python``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ _USAGE = """\
 usage: allcores run [--start-method METHOD] [--report] PROGRAM [ARGUMENTS ...]
        allcores run [--start-method METHOD] [--report] -m MODULE [ARGUMENTS ...]
        allcores run [--start-method METHOD] [--report] -c CODE [ARGUMENTS ...]
+       allcores map [OPTIONS] MODULE:FUNCTION [ITEM ... | --lines FILE | -]
        allcores clean
        allcores --version | --help
 
@@ -28,6 +29,9 @@ directory or archive with a __main__.py, or - for standard input.
                          itself, how, how they ended, and what memory being ready for them takes
 
 Options of the interpreter come before: python -u -m allcores run PROGRAM
+
+allcores map calls a function for each item, in worker processes, and writes a line of JSON for each; it
+can go on where it was ended. allcores map --help has its options and examples.
 
 allcores clean removes the shared memory that your programs on allcores have left behind when they were
 killed, and which no process uses any more, and says what that was. Of other programs it removes nothing.
@@ -44,6 +48,10 @@ def main(blocked_before: set[int]) -> int:
         from allcores.cli.run import run
 
         return run(rest, blocked_before)
+    if command == "map":
+        from allcores.cli.map.command import map_items
+
+        return map_items(rest, blocked_before)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, blocked_before)
     if command == "clean":
         from allcores.cli.clean import clean
@@ -59,7 +67,7 @@ def main(blocked_before: set[int]) -> int:
     if command in ("-m", "-c") or os.path.exists(command):
         words = " ".join(sys.argv[1:])
         return usage_error(f"there is no command {command!r}. Did you mean: allcores run {words}")
-    return usage_error(f"there is no command {command!r}; those there are: 'run' and 'clean'")
+    return usage_error(f"there is no command {command!r}; those there are: 'run', 'map' and 'clean'")
 
 
 def show_usage() -> int:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     Runner = Callable[[], None]
 
-__all__ = ["CannotOpenError", "runner"]
+__all__ = ["CannotOpenError", "become_main", "runner"]
 
 
 class CannotOpenError(Exception):
@@ -48,6 +48,14 @@ def runner(command: Command) -> Runner:
     except OSError as error:
         raise CannotOpenError(f"can't open file {path!r}: [Errno {error.errno}] {error.strerror}") from None
     return lambda: _run_file(path, source, [command.program, *command.arguments])
+
+
+def become_main(name: str) -> None:
+    """Have a module stand for the main one, for children to import, and modules found as ``python -m`` finds them."""
+    import importlib.util
+
+    _set_first_path(_unless_safe(_working_directory()))
+    _fresh_main().__spec__ = importlib.util.find_spec(name)
 
 
 def _run_file(path: str, source: bytes, argv: list[str]) -> None:
