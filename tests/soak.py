@@ -4,7 +4,8 @@
 
 `make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200; five times as
 often a child multiplies matrices, fifty times as often one is killed among locks, among queues, among pipes and in a
-pool, by each start method that is fast. Prints what was done; ends with what went wrong otherwise.
+pool, by each start method that is fast; half as often each row of a pool's crash table (`test_pool_deaths.py`). Prints
+what was done; ends with what went wrong otherwise.
 """
 
 from __future__ import annotations
@@ -135,6 +136,17 @@ def under_fire(program: str, kills: int) -> None:
         subprocess.run(command, check=True, start_new_session=True, timeout=0.1 * kills + 4 * HANG_LIMIT_SECONDS)
 
 
+def pool_rows(times: int) -> None:
+    """Run each row of a pool's crash table, by every start method."""
+    tests = str(Path(__file__).with_name("test_pool_deaths.py"))
+    for number in range(times):
+        command = [sys.executable, "-m", "pytest", "-q", "--no-header", tests]
+        outcome = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        if outcome.returncode:
+            sys.exit(f"rows of a pool's crash table, round {number}:\n{outcome.stdout}{outcome.stderr}")
+    print(f"rows of a pool's crash table, {times} times: all as they must be")
+
+
 def starts_under_fire(folder: Path, seconds: float) -> None:
     """Kill zygotes, spares and children at random while a program starts processes: each runs once or raises."""
     program = folder / "starts.py"
@@ -188,6 +200,7 @@ def main() -> int:
         for program in ("lock_soak.py", "channel_soak.py", "pipe_soak.py", "pool_soak.py"):
             under_fire(program, 50 * arguments.rows)
         starts_under_fire(Path(folder), arguments.seconds)
+        pool_rows(arguments.rows // 2)
     left = {name for name in set(os.listdir("/dev/shm")) - before if "allcores" in name}
     assert not left, f"left in /dev/shm: {left}"
     return 0
