@@ -3,8 +3,8 @@
     python tests/pool_soak.py METHOD KILLS
 
 Every task has its right result, or `WorkerDiedError` if its worker was killed; none runs twice, none is told of twice,
-none hangs, and in the end nothing is left. Then `allcores.map` with retries does ten tasks for each kill: every result is
-right, none is missing, none comes twice.
+none hangs, and in the end nothing is left. Then `allcores.map` with retries does ten tasks for each kill: every result
+is right, none is missing, none comes twice.
 """
 
 from __future__ import annotations

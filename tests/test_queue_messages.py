@@ -78,6 +78,7 @@ MESSAGES: list[Any] = [
     *("", "a", "ä", "€", "\U0001f600", "\0", "a\0b", "\ud800", "a\udfffb", "ü" * 5000, "x" * 16384, "€" * 10_000),
     *(b"", b"\0", bytes(range(256)), bytes(7), bytes(8), bytes(9)),
     *((), ((),), (1,), (None, True, False, 1, 2.5, "s", b"b", ()), (True, 1, 1.0), tuple(range(1000)), ("\ud800",)),
+    *((1, -2, "s"), ((1, 2), 3), (1, 2, 2.5, 3), (-(2**63), 2**63 - 1), (1, 2**63), (1, True), ((), (7,) * 9)),
     *((2**64, 1), (1, [2], {3: (4,)}), [], [1, (2, 3)], {}, {"a": 1}, {1, 2}, frozenset({1}), ..., NotImplemented),
     *(Number(7), Text("s"), Real(2.5), Raw(b"b"), Row((1, 2)), Color.RED, Point(1, "y"), (Point(1, 2), Number(3))),
     *(range(3), slice(1, 2), int, len, math.pi, bytearray(b"x"), bytearray(100_000), ValueError),

@@ -147,6 +147,10 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
             if length > rest.len() {
                 return Err(damaged()); // each item has a byte at least
             }
+            if let Some((ints, left)) = ints_next(rest, length) {
+                *rest = left;
+                return Ok(PyTuple::new(py, ints)?.into_any());
+            }
             let items: PyResult<Vec<_>> = (0..length).map(|_| decode_next(py, rest, deepest - 1)).collect();
             PyTuple::new(py, items?)?.into_any()
         }
@@ -155,6 +159,15 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
         b'N' => PyNone::get(py).to_owned().into_any(),
         _ => return Err(damaged()),
     })
+}
+
+/// If so many ints come next: their values, and what follows them. Most long tuples are such.
+fn ints_next(rest: &[u8], length: usize) -> Option<(impl ExactSizeIterator<Item = i64> + '_, &[u8])> {
+    const LENGTH: usize = 1 + size_of::<i64>();
+    let (ints, left) = rest.split_at_checked(length.checked_mul(LENGTH)?)?;
+    let each = ints.chunks_exact(LENGTH);
+    let value = |int: &[u8]| i64::from_ne_bytes(int[1..].try_into().unwrap_or_default());
+    each.clone().all(|int| int[0] == b'i').then(|| (each.map(value), left))
 }
 
 fn take<'b, const N: usize>(rest: &mut &'b [u8]) -> PyResult<&'b [u8; N]> {
