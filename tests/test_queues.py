@@ -163,7 +163,8 @@ def test_the_repr_tells_name_size_bound_and_how_many_wait() -> None:
     queue = allcores.get_context("fork").JoinableQueue(5, name="orders")
     queue.put(1)
     queue.put(2)
-    assert repr(queue) == "<JoinableQueue 'orders' size=2/5 waiters=0>"
+    assert repr(queue) == "<JoinableQueue 'orders' size=2/5 unfinished=2 waiters=0>"
+    assert repr(allcores.Queue(7, maxbytes=1000)) == "<Queue size=0/7 maxbytes=1000 waiters=0>"
     queue = allcores.Queue()
     assert repr(queue) == "<Queue size=0 waiters=0>"
     thread = started_thread(queue.get)

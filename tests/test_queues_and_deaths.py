@@ -54,7 +54,7 @@ full.task_done()
 full.join()
 print(full.get(), full)
 """
-    expected = "[0, 1, 2] <Queue size=0 waiters=0>\n1 there before True\nnext <JoinableQueue size=0/1 waiters=0>\n"
+    expected = "[0, 1, 2] <Queue size=0 waiters=0>\n1 there before True\nnext <JoinableQueue size=0/1 unfinished=0 waiters=0>\n"
     assert prints(tmp_path, definitions, main, method) == expected
 
 

@@ -315,7 +315,16 @@ class _OwnFactories(BaseContext):
         return Pipe(duplex)
 
     def Queue(self, maxsize: int = 0, *, maxbytes: int = 0, name: str | None = None) -> queues.Queue[Any]:
-        """Return a queue of objects, ``maxsize`` of them, and ``maxbytes`` in all, at most if these are above 0."""
+        """Return a queue of objects, ``maxsize`` of them, and ``maxbytes`` in all, at most if these are above 0.
+
+        Any process and thread puts and gets; what was put is there at once, and what cannot be pickled is an error of
+        `put`. Besides the standard methods it has put_many, get_many, shutdown, fileno, iteration until it is shut
+        down, and for asyncio aput and aget: `allcores.queues.Queue`. ``name`` is shown in `repr`.
+
+        >>> queue = allcores.Queue()
+        >>> queue.put(["a", 1]); queue.get()
+        ['a', 1]
+        """
         from allcores.queues import Queue
 
         return Queue(maxsize, maxbytes=maxbytes, ctx=self.get_context(), name=name)
@@ -323,13 +332,25 @@ class _OwnFactories(BaseContext):
     def JoinableQueue(
         self, maxsize: int = 0, *, maxbytes: int = 0, name: str | None = None
     ) -> queues.JoinableQueue[Any]:
-        """Return a queue of tasks, which can be waited for."""
+        """Return a queue of tasks: who got one says `task_done`, and `join` waits until that was said of all.
+
+        Else as `Queue`.
+
+        >>> queue = allcores.JoinableQueue()
+        >>> queue.put("task"); queue.get(); queue.task_done(); queue.join()
+        'task'
+        """
         from allcores.queues import JoinableQueue
 
         return JoinableQueue(maxsize, maxbytes=maxbytes, ctx=self.get_context(), name=name)
 
     def SimpleQueue(self, *, name: str | None = None) -> queues.SimpleQueue[Any]:
-        """Return a queue of any number of objects, with few methods."""
+        """Return a queue of any number of objects, with few methods: put, get, empty, close.
+
+        >>> queue = allcores.SimpleQueue()
+        >>> queue.put("a"); queue.get()
+        'a'
+        """
         from allcores.queues import SimpleQueue
 
         return SimpleQueue(ctx=self.get_context(), name=name)
@@ -377,7 +398,14 @@ class _OwnFactories(BaseContext):
         initargs: Iterable[Any] = (),
         maxtasksperchild: int | None = None,
     ) -> pool.Pool:
-        """Return a pool of ``processes`` workers (default: one per usable CPU)."""
+        """Return a pool of ``processes`` workers (default: one per usable CPU); `allcores.pool.Pool`.
+
+        Each worker calls ``initializer(*initargs)`` first, and ends after ``maxtasksperchild`` tasks if that is given.
+
+        >>> with allcores.Pool(2) as pool:
+        ...     pool.map(abs, [-1, -2, -3])
+        [1, 2, 3]
+        """
         from allcores.pool import Pool
 
         return Pool(processes, initializer, initargs, maxtasksperchild, context=self.get_context())

@@ -101,12 +101,12 @@ class _OnChannel:
         vars(self).pop("put", None)
         vars(self).pop("get", None)
 
-    def _describe(self, room: str) -> str:
+    def _describe(self, bounds: str) -> str:
         """Say what it is called, whether it is shut down or closed, how many objects it has, how many threads wait."""
         channel = self._channel
         state = (" shut down" if channel._is_shut() else "") + (" closed" if self._reader.closed else "")
         title = channel._title(type(self).__name__)
-        return f"{title}{state} size={channel._length()}{room} waiters={channel._waiters()}>"
+        return f"{title}{state} size={channel._length()}{bounds} waiters={channel._waiters()}>"
 
 
 class Queue(_OnChannel, _StdQueue[_T]):
@@ -270,8 +270,12 @@ class Queue(_OnChannel, _StdQueue[_T]):
             raise ValueError(f"Queue {self!r} is closed")
 
     def __repr__(self) -> str:
-        """Show what it is called, how many objects it has, and how many threads wait."""
-        return self._describe("" if self._maxsize == _SEM_VALUE_MAX else f"/{self._maxsize}")
+        """Show what it is called, how many objects it has and may have, and how many threads wait."""
+        return self._describe(self._bounds())
+
+    def _bounds(self) -> str:
+        most, most_bytes = self._maxsize, self._channel._max_bytes()
+        return ("" if most == _SEM_VALUE_MAX else f"/{most}") + (f" maxbytes={most_bytes}" if most_bytes else "")
 
 
 class JoinableQueue(Queue[_T], _StdJoinableQueue[_T]):
@@ -285,6 +289,9 @@ class JoinableQueue(Queue[_T], _StdJoinableQueue[_T]):
     def join(self) -> None:
         """Wait until all tasks that were put are done."""
         self._channel._join()
+
+    def _bounds(self) -> str:
+        return f"{super()._bounds()} unfinished={self._channel._unfinished()}"
 
 
 class SimpleQueue(_OnChannel, _StdSimpleQueue[_T]):

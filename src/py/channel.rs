@@ -357,6 +357,11 @@ impl Channel {
         Ok(until_done(py, || wait.step())?.is_some())
     }
 
+    /// How many bytes its messages may have, a multiple of 8; 0: any number.
+    fn _max_bytes(&self) -> u64 {
+        self.object.body.most_units.load(Relaxed).saturating_mul(8)
+    }
+
     /// How many messages there are.
     fn _length(&self) -> u32 {
         self.face(None).len()
