@@ -54,7 +54,8 @@ full.task_done()
 full.join()
 print(full.get(), full)
 """
-    expected = "[0, 1, 2] <Queue size=0 waiters=0>\n1 there before True\nnext <JoinableQueue size=0/1 unfinished=0 waiters=0>\n"
+    full = "<JoinableQueue size=0/1 unfinished=0 waiters=0>"
+    expected = f"[0, 1, 2] <Queue size=0 waiters=0>\n1 there before True\nnext {full}\n"
     assert prints(tmp_path, definitions, main, method) == expected
 
 
