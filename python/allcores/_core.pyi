@@ -491,8 +491,8 @@ def put_parts(
 ) -> int:
     """Put ``(head, part)`` for parts of these lengths, while they have natural encodings; return how many were put."""
 
-def claim_task(channel: Channel, claim: Claim, /) -> tuple[int, int, Any] | None:
-    """Get number, mark and object of the next task, which the claim has noted before; None when there will be none."""
+def claim_task(channel: Channel, claim: Claim, timeout: float | None = None, /) -> tuple[int, int, Any] | None:
+    """Get number, mark and object of the next task, which the claim has noted before; None when none comes in time."""
 
 def collect(channel: Channel, into: list[tuple[int, int, Any]], timeout: float | None, /) -> bool:
     """Append what there is, when there is something, pickles with a mark above 127; False when nothing came in time."""

@@ -17,6 +17,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterable
 from multiprocessing import pool as _std, util
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from allcores import _standard, context as _context
@@ -90,6 +91,7 @@ class Pool(_std.Pool):
         self._engine = Engine(processes, _maker(self), orders, self._ctx.get_start_method())
         self._pool = self._engine.crew.processes
         self._terminate = util.Finalize(self, Engine.end, args=(self._engine,), exitpriority=15)
+        util.register_after_fork(self, Pool._be_lent)
         self._state = _std.RUN
 
     def __del__(self, _warn: Any = warnings.warn, RUN: str = _std.RUN) -> None:
@@ -232,8 +234,21 @@ class Pool(_std.Pool):
         return results if chunksize == 1 else (item for part in results for item in part)
 
     def __reduce__(self) -> Any:
-        """Refuse: a pool belongs to the process that made it."""
-        raise NotImplementedError("pool objects cannot be passed between processes or pickled")
+        """Refuse: a pool's pickle means something in processes of its program alone, to which arguments are sent."""
+        raise NotImplementedError(
+            "pool objects cannot be passed between processes or pickled, but as arguments of processes of their program"
+        )
+
+    def _be_lent(self) -> None:
+        """Be the pool of another process, in a child that was forked and has a copy of it."""
+        from allcores._pool.lent import disown
+
+        engine: Engine | None = self.__dict__.pop("_engine", None)
+        if engine is not None:
+            self._lender = engine.tasks
+            disown(engine)
+        self._pool, self._terminate = [], _nothing  # type: ignore[assignment]
+        self.__class__ = type(type(self).__name__, (_Lent, type(self)), {})
 
     def close(self) -> None:
         """Take no further tasks; workers end when all are done."""
@@ -253,6 +268,52 @@ class Pool(_std.Pool):
         if self._state not in (_std.CLOSE, _std.TERMINATE):
             raise ValueError("In unknown state")
         self._engine.join()
+
+
+class _Lent:
+    """What is different where a pool is another process's: tasks are done here, too, and no worker is to be ended."""
+
+    _lender: Any
+    _processes: int
+    _ctx: Any
+
+    @property
+    def _engine(self) -> Engine:
+        from allcores._pool.lent import lent_engine
+
+        return lent_engine(self._lender, self._processes, self._ctx.get_start_method())
+
+    def __del__(self) -> None:
+        """Warn of nothing."""
+
+
+class _LentPool(_Lent, Pool):  # type: ignore[misc, override]  # a property in the place of an attribute
+    """A pool of another process, that has come as an argument."""
+
+    def __init__(self, lender: Any, size: int, method: str) -> None:
+        """Be the pool of so many workers that takes tasks from there."""
+        self._pool = []
+        self._lender, self._processes = lender, size
+        self._ctx = _context._default_context.get_context(method)
+        self._maxtasksperchild, self._initializer, self._initargs = None, None, ()
+        self._terminate, self._state = _nothing, _std.RUN  # type: ignore[assignment]
+
+
+def _nothing() -> None:
+    """End nothing: the workers are another process's."""
+
+
+def _send(pool: Any) -> Any:
+    """Have a pool be sent to a process of its program."""
+    return _LentPool, (
+        pool._engine.tasks if type(pool) is Pool else pool._lender,
+        pool._processes,
+        str(pool._ctx.get_start_method()),
+    )
+
+
+ForkingPickler.register(Pool, _send)
+ForkingPickler.register(_LentPool, _send)
 
 
 class ThreadPool(_std.ThreadPool):

@@ -176,18 +176,20 @@ fn put_parts(
     Ok(label.number.wrapping_sub(number) as usize)
 }
 
-/// Get the next task, however long that takes: its number, its mark, and itself; None when there will be none. That the
-/// last one is done with is noted at once, and which one this is before it is taken. What is raised then is this task's.
+/// Get the next task: its number, its mark, and itself; None when there will be none, or there is none within so many
+/// seconds (without a limit: however long that takes). That the last one is done with is noted at once, and which one
+/// this is before it is taken. What is raised then is this task's.
 #[pyfunction]
-#[pyo3(signature = (channel, claim, /))]
+#[pyo3(signature = (channel, claim, timeout=None, /))]
 fn claim_task<'py>(
     py: Python<'py>,
     channel: &Bound<'py, Channel>,
     claim: &Bound<'py, Claim>,
+    timeout: Option<f64>,
 ) -> PyResult<Option<(u32, u8, Bound<'py, PyAny>)>> {
     let (channel, claim) = (channel.get(), claim.get());
     claim.object.body.clear();
-    let Taken { got, label, buffer } = channel.take_labelled(py, None, Some(claim.object.body))?;
+    let Taken { got, label, buffer } = channel.take_labelled(py, timeout, Some(claim.object.body))?;
     let task = match got {
         Some(Got::Bytes(kind)) => object_of(py, channel.arena(), kind, &buffer, None)?,
         Some(Got::Block(kind, block)) => object_of(py, channel.arena(), kind, &[], Some(block))?,

@@ -52,7 +52,10 @@ class Engine:
         self._ending = threading.RLock()
         self._is_ended = False
         self._deaths: dict[int, tuple[Any, ...]] = {}
-        self.crew = Crew(size, make, (self.tasks, self.results), orders, self._lose, self._give_up)
+        self.crew: Any = self._crew(size, make, orders)
+
+    def _crew(self, size: int, make: Callable[..., Any], orders: tuple[Any, Any, int | None]) -> Any:
+        return Crew(size, make, (self.tasks, self.results), orders, self._lose, self._give_up)
 
     # ---- sending
 
@@ -131,8 +134,8 @@ class Engine:
         for number, mark, value in arrived:
             handle = pending.get(number)
             if handle is None:
-                if mark & ~IS_PICKLE in (BROKEN, WAKE):
-                    self._break(mark, value)
+                if mark & ~IS_PICKLE >= BROKEN:
+                    self._hear(mark, value)
                 continue
             success = mark & ~IS_PICKLE == RESULT
             if mark & IS_PICKLE:
@@ -161,9 +164,12 @@ class Engine:
     # ---- deaths
 
     def _lose(self, number: int, process: Any) -> None:
+        self._tell_death(number, process.name, process.pid, process.exitcode, *reason_of(process))
+
+    def _tell_death(self, number: int, *death: Any) -> None:
         """Say that a task died with its worker, behind all replies that came before."""
         self._deaths = {old: death for old, death in self._deaths.items() if old in self.pending}
-        self._deaths[number] = (process.name, process.pid, process.exitcode, *reason_of(process))
+        self._deaths[number] = death
         _core.put_labelled(self.results, None, number, DIED, False)
 
     def _died(self, number: int, name: str, pid: int, exit_code: int, reason: str, stack: str | None) -> BaseException:
@@ -175,7 +181,8 @@ class Engine:
         self._verdict = error
         self.nudge()
 
-    def _break(self, mark: int, value: Any) -> None:
+    def _hear(self, mark: int, value: Any) -> None:
+        """Take what is said of no task."""
         if mark & ~IS_PICKLE == BROKEN and self.error is None:
             told = _object_of(value) if mark & IS_PICKLE else value
             self.error = lambda: _initializer_error(told)

@@ -6,6 +6,8 @@ __all__ = [
     "CALL",
     "DIED",
     "FAILURE",
+    "HELPED",
+    "HELPING",
     "INITIALIZER_EXIT_CODE",
     "IS_PICKLE",
     "MAP",
@@ -20,8 +22,9 @@ CALL, MAP, STARMAP = 0, 1, 2
 BY_VALUE = 16
 """Besides: the task is bytes, a pickle by value of the task itself."""
 
-RESULT, FAILURE, DIED, BROKEN, WAKE = 0, 1, 2, 3, 4
-"""Of a reply: what the task returned; what it raised; its worker has died; no worker can be started; nothing at all."""
+RESULT, FAILURE, DIED, BROKEN, WAKE, HELPING, HELPED = 0, 1, 2, 3, 4, 5, 6
+"""Of a reply: what the task returned; what it raised; its worker has died; no worker can be started; nothing at all;
+and of a lent pool: a worker comes to help; it has found no further task."""
 
 IS_PICKLE = 128
 """Besides, from `_core.collect`: the object is a pickle still."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from allcores._in_arena import Channel
     from allcores._pool.claim import Claim
 
-__all__ = ["work"]
+__all__ = ["do_next", "work"]
 
 _OWN_FRAMES = 2
 
@@ -40,7 +40,7 @@ def work(
     done = 0
     while done != most_tasks:
         try:
-            if not _next(tasks, results, claim):
+            if not do_next(tasks, results, claim):
                 break
             done += 1
         except KeyboardInterrupt as interrupt:
@@ -49,10 +49,10 @@ def work(
     claim._clear()
 
 
-def _next(tasks: Channel, results: Channel, claim: Claim) -> bool:
-    """Do the next task; False when there is none."""
+def do_next(tasks: Channel, results: Channel, claim: Claim, timeout: float | None = None) -> bool:
+    """Do the next task; False when there will be none, or none within so many seconds."""
     try:
-        taken = _core.claim_task(tasks, claim)
+        taken = _core.claim_task(tasks, claim, timeout)
         if taken is None:
             return False
         number, mark, task = taken
