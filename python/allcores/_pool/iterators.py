@@ -89,12 +89,11 @@ class IMapIterator(Waiter, _StdIMapIterator):  # type: ignore[misc]  # of a clas
 
     def _arrive(self, number: int, success: bool, value: Any) -> None:
         index = self._indexes.get(number)
-        if index is None:
-            return
-        self._came[index] = success, value
-        del self._indexes[number]
-        if self._sizes:
-            self._bytes -= self._sizes.pop(number, 0)
+        if index is not None:
+            self._came[index] = success, value
+            del self._indexes[number]
+            if self._sizes:
+                self._bytes -= self._sizes.pop(number, 0)
         if self._latches:
             self._wake()
 

@@ -85,10 +85,12 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
             self = None  # type: ignore[assignment]  # the traceback keeps this frame
 
     def _arrive(self, number: int, success: bool, value: Any) -> None:
-        """Take a reply. The engine may say so twice."""
+        """Take a reply. The engine says so again when a signal handler has interrupted this, at any instruction."""
         if not self._ready:
             self._success, self._value = success, value
             self._settle()
+        elif self._latches:
+            self._wake()
 
     def _settle(self) -> None:
         """Have what there is to be called called first, if anything is."""
@@ -142,21 +144,23 @@ class MapResult(ApplyResult):
         self._left = set(range(first, first + len(lengths)))
 
     def _arrive(self, number: int, success: bool, value: Any) -> None:
-        if self._ready or number not in self._left:
-            return
-        if success and self._success:
-            start, stop = self._starts[number - self._first], self._starts[number - self._first + 1]
-            if stop - start == 1:
-                self._value[start] = value[0]
-            else:
-                self._value[start:stop] = value
-        elif not success and self._success:
-            self._success, self._value = False, value  # the first one that fails
-        if self._room is not None:
-            self._room.arrived(number)
-        self._left.discard(number)
-        if not self._left:
-            self._settle()
+        if number in self._left:
+            if success and self._success:
+                start, stop = self._starts[number - self._first], self._starts[number - self._first + 1]
+                if stop - start == 1:
+                    self._value[start] = value[0]
+                else:
+                    self._value[start:stop] = value
+            elif not success and self._success:
+                self._success, self._value = False, value  # the first one that fails
+            if self._room is not None:
+                self._room.arrived(number)
+            self._left.discard(number)
+        if not self._left:  # also when it was the last one whose reply comes again: see above
+            if not self._ready:
+                self._settle()
+            elif self._latches:
+                self._wake()
 
     def _describe(self, number: int) -> str:
         if self._call is None:
