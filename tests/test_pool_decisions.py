@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from allcores._pool.chunks import adapted, fixed
-from allcores._pool.judge import Death, Stillbirths, task_lost, workers_wanted
+from allcores._pool.judge import Death, Stillbirths, task_lost, threads_per_worker, workers_wanted
 from allcores._pool.marks import INITIALIZER_EXIT_CODE
 from allcores._unguarded import POOL_WORKER_EXIT_CODE
 
@@ -78,3 +78,10 @@ def test_adapted_parts_become_less_and_less(length: int, workers: int) -> None:
         assert lengths[0] <= -(-length // (4 * workers)), "no longer than the standard library's"
         assert lengths[-1] == 1
         assert len(lengths) < 64 * 8 * workers + length // 256
+
+
+@pytest.mark.parametrize(
+    ("cpus", "workers", "threads"), [(8, 1, None), (8, 2, 4), (8, 3, 2), (8, 8, 1), (8, 20, 1), (1, 2, 1)]
+)
+def test_the_cpus_are_divided_among_the_workers(cpus: int, workers: int, threads: int | None) -> None:
+    assert threads_per_worker(cpus, workers) == threads

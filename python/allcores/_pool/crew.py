@@ -9,8 +9,9 @@ import threading
 from multiprocessing import connection
 
 from allcores import _core
+from allcores._cpus import usable_cpus
 from allcores._pool.claim import Claim
-from allcores._pool.judge import Death, Stillbirths, task_lost, workers_wanted
+from allcores._pool.judge import Death, Stillbirths, task_lost, threads_per_worker, workers_wanted
 from allcores._pool.marks import INITIALIZER_EXIT_CODE
 from allcores._pool.worker import work
 from allcores._unguarded import POOL_WORKER, POOL_WORKER_EXIT_CODE, refused
@@ -49,6 +50,7 @@ class Crew:
         self.processes: list[Any] = []
         self._make, self._channels, self._orders = make, channels, orders
         self._lost, self._give_up = lost, give_up
+        self._threads = threads_per_worker(usable_cpus(), size)
         self._claims: dict[int, Claim] = {}
         self._lock = threading.RLock()
         self._stillbirths = Stillbirths(size)
@@ -74,7 +76,7 @@ class Crew:
 
     def _start_one(self) -> None:
         claim = Claim()
-        process = self._make(target=work, args=(*self._channels, claim, *self._orders))
+        process = self._make(target=work, args=(*self._channels, claim, *self._orders, self._threads))
         process.name = process.name.replace("Process", POOL_WORKER)
         process.daemon = True
         process.start()

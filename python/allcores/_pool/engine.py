@@ -13,6 +13,7 @@ from allcores._pool.crew import Crew, reason_of
 from allcores._pool.marks import BROKEN, DIED, IS_PICKLE, RESULT, WAKE
 from allcores._pool.tasks import Packing
 from allcores._pool.waiting import Idle, Waiting
+from allcores._zygote.threads import load_ahead
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -31,6 +32,8 @@ class Engine:
         self, size: int, make: Callable[..., Any], orders: tuple[Any, Any, int | None], start_method: object
     ) -> None:
         """Start workers; see `Crew`."""
+        if start_method == "fork" and size > 1:
+            load_ahead()
         self.tasks, self.results = Channel(), Channel()
         self.pending: dict[int, Any] = {}
         """Number of a task -> what is to be told of it."""

@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Collection
 
-__all__ = ["Death", "Stillbirths", "task_lost", "workers_wanted"]
+__all__ = ["Death", "Stillbirths", "task_lost", "threads_per_worker", "workers_wanted"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,11 @@ def workers_wanted(size: int, alive: int, waiting: int, is_shut: bool) -> int:
     """Return how many workers to start, in a pool of that size."""
     missing = max(0, size - alive)
     return min(missing, waiting) if is_shut else missing
+
+
+def threads_per_worker(cpus: int, workers: int) -> int | None:
+    """Return how many threads BLAS and OpenMP should have in a worker at most; None for as many as they like."""
+    return max(1, cpus // workers) if workers > 1 else None
 
 
 class Stillbirths:

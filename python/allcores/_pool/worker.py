@@ -8,6 +8,7 @@ from allcores import _core
 from allcores._pool import failure
 from allcores._pool.marks import BROKEN, FAILURE, INITIALIZER_EXIT_CODE, RESULT
 from allcores._pool.tasks import run
+from allcores._zygote.threads import limit_threads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -29,8 +30,11 @@ def work(
     initializer: Callable[..., object] | None,
     initargs: Iterable[Any],
     most_tasks: int | None,
+    threads: int | None = None,
 ) -> None:
-    """Be a worker until there are no tasks any more, or for so many of them."""
+    """Be a worker until there are no tasks any more, or for so many of them; with so many threads of BLAS at most."""
+    if threads is not None:
+        limit_threads(threads)
     if initializer is not None:
         try:
             initializer(*initargs)

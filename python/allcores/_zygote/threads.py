@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterator
     from typing import Any
 
-__all__ = ["NumberOfThreads", "one_thread_each", "set_threads", "threads_alive"]
+__all__ = ["NumberOfThreads", "limit_threads", "load_ahead", "one_thread_each", "set_threads", "threads_alive"]
 
 _VARIABLES = {
     # threadpoolctl's name of a library: the variables that set its number of threads, the first one set wins
@@ -21,6 +22,25 @@ _VARIABLES = {
     "openmp": ("OMP_NUM_THREADS",),
 }
 _LIBRARIES = (b"openblas", b"mkl_rt", b"libblis", b"flexiblas", b"libgomp", b"libomp", b"libiomp", b"vcomp")
+
+_CARRIERS = frozenset(
+    (
+        "numpy",
+        "scipy",
+        "torch",
+        "sklearn",
+        "numexpr",
+        "numba",
+        "mkl",
+        "tensorflow",
+        "jaxlib",
+        "cv2",
+        "faiss",
+        "xgboost",
+        "lightgbm",
+    )
+)
+"""Modules that load one of them, with few exceptions; whether a module is there is known at once."""
 
 
 @contextlib.contextmanager
@@ -84,6 +104,28 @@ def set_threads(count: int) -> None:
             os.environ[name] = str(count)
     for library in NumberOfThreads()._libraries:
         library.set_num_threads(count)
+
+
+def limit_threads(most: int) -> None:
+    """Have no library use more threads than that, loaded or still to be loaded, unless the user has set its number."""
+    free = {library for library, names in _VARIABLES.items() if not any(name in os.environ for name in names)}
+    for library in free:
+        os.environ[_VARIABLES[library][0]] = str(most)
+    if _may_be_loaded():
+        for controller in NumberOfThreads()._libraries:
+            if controller.internal_api in free and (controller.num_threads or most) > most:
+                controller.set_num_threads(most)
+
+
+def load_ahead() -> None:
+    """Load what `limit_threads` needs, if it will be needed: for children that are forked, once for all of them."""
+    if _may_be_loaded():
+        import threadpoolctl  # noqa: F401
+
+
+def _may_be_loaded() -> bool:
+    """Whether one of the libraries can be here; at no cost."""
+    return not _CARRIERS.isdisjoint(sys.modules)
 
 
 def threads_alive() -> int:
