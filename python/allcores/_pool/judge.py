@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Collection
 
-__all__ = ["Death", "Stillbirths", "task_lost", "workers_wanted"]
+__all__ = ["Death", "Stillbirths", "is_orderly", "task_lost", "workers_needed", "workers_wanted"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,16 @@ def workers_wanted(size: int, alive: int, waiting: int, is_shut: bool) -> int:
     """Return how many workers to start, in a pool of that size."""
     missing = max(0, size - alive)
     return min(missing, waiting) if is_shut else missing
+
+
+def is_orderly(death: Death) -> bool:
+    """Whether a worker has ended by itself, with nothing more to do."""
+    return death.exit_code == 0 and death.noted == (0, 0)
+
+
+def workers_needed(size: int, most: int, pending: int) -> int:
+    """Return how many workers an executor should have that has so many, and may have so many more, as tasks come."""
+    return max(size, min(most, pending))
 
 
 class Stillbirths:
