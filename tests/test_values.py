@@ -441,3 +441,73 @@ for process in processes:
 print(array[0], [process.exitcode for process in processes])
 """
     assert prints(tmp_path, definitions, main) == "3 [0, 0, 0]\n"
+
+
+@pytest.mark.parametrize("code", "bBhHiIlLqQ")
+def test_an_integer_is_added_to_as_ctypes_would(code: str) -> None:
+    kind = type(allcores.RawValue(code))
+    value, array = allcores.Value(code, 100), allcores.Array(code, [100, 100, 100])
+    expected = 100
+    for number in (1, -1, 27, 2**7, 2**15, 2**31 - 1, -(2**31), 2**63 - 1, -(2**63), 2**64 + 5, True):
+        expected = kind(expected + number).value
+        assert value.add(number) == value.value == expected
+        assert array.add(1, number) == array.add(-2, 0) == expected
+    assert array[0] == array[2] == 100
+
+
+def test_floats_are_added_to() -> None:
+    single, double = allcores.Value("f", 0.5), allcores.Array("d", [0.5])
+    assert single.add(2**24) == single.value == ctypes.c_float(2**24 + 0.5).value
+    assert double.add(0, 0.1) == double[0] == 0.6
+    assert double.add(0, 1) == 1.6
+
+
+def test_a_number_is_replaced_only_if_it_is_the_one_expected() -> None:
+    value, double, array = allcores.Value("B", 7), allcores.Value("d", -0.0), allcores.Array("h", [1, 2])
+    assert not value.compare_exchange(8, 1)
+    assert not value.compare_exchange(7 + 256, 1), "no byte equals it"
+    assert value.compare_exchange(7, 9)
+    assert value.value == 9
+    assert double.compare_exchange(0, 2.5)
+    assert not double.compare_exchange(2, 0)
+    assert double.value == 2.5
+    assert array.compare_exchange(-1, 2, -3)
+    assert array[:] == [1, -3]
+
+
+def test_what_is_no_number_or_not_there_is_an_error() -> None:
+    value, array = allcores.Value("i", 1), allcores.Array("d", 2)
+    for wrong in ("1", None, 1.5):
+        with pytest.raises(TypeError):
+            value.add(wrong)
+        with pytest.raises(TypeError):
+            value.compare_exchange(1, wrong)
+    for index in (2, -3):
+        with pytest.raises(IndexError, match="array index out of range"):
+            array.add(index, 1)
+    with pytest.raises(TypeError):
+        array.add("0", 1)
+    assert value.value == 1
+    assert array[:] == [0, 0]
+    for other in (allcores.Value(Point), allcores.Array("c", 2), allcores.Value(ctypes.c_int.__ctype_be__)):
+        assert not hasattr(other, "add")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_nothing_that_is_added_is_lost(tmp_path: Path, method: str) -> None:
+    definitions = """
+def add(value, array, turns):
+    for turn in range(turns):
+        value.add(1)
+        array.add(turn % 3, 0.5)
+        while not array.compare_exchange(3, seen := array[3], seen + 1):
+            pass
+"""
+    main = """
+value, array = context.Value("h"), context.Array("d", 4)
+processes = [context.Process(target=add, args=(value, array, 3000)) for _ in range(3)]
+for process in processes: process.start()
+for process in processes: process.join()
+print(value.value, array[:])
+"""
+    assert prints(tmp_path, definitions, main, method) == "9000 [1500.0, 1500.0, 1500.0, 9000.0]\n"

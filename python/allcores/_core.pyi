@@ -28,6 +28,7 @@ __all__ = [
     "__version__",
     "acquire_site",
     "add_fast_methods",
+    "add_number",
     "after_fork_in_parent",
     "arena_account",
     "arena_descriptor",
@@ -40,6 +41,7 @@ __all__ = [
     "create_arena",
     "die_with_parent",
     "end_cleanly",
+    "exchange_number",
     "has_given",
     "is_detached",
     "join_arena",
@@ -646,6 +648,12 @@ class Memory:
         """
 
     def _address(self) -> _Address: ...
+
+def add_number(memory: Memory, at: int, code: str, number: float, /) -> float:
+    """Add to a number of this type code, ``at`` bytes from the beginning, in one instruction; return the sum."""
+
+def exchange_number(memory: Memory, at: int, code: str, expected: float, replacement: float, /) -> bool:
+    """Replace a number of this type code if it equals ``expected``, in one instruction; return whether it did."""
 
 def add_fast_methods(lock: type[Lock], rlock: type[RLock], semaphore: type[Semaphore], /) -> None:
     """Put the fast ``acquire``, ``release``, ``__enter__`` and ``__exit__`` into classes derived from these."""

@@ -143,19 +143,76 @@ def synchronized(obj: Any, lock: Any = None, ctx: Any = None) -> Any:
     ctx = ctx or _context._default_context.get_context()
     wrapper: SynchronizedBase[Any] = _standard_synchronized(obj, lock or ctx.RLock(), ctx)
     if isinstance(getattr(obj, "_wrapper", None), _Block):
-        wrapper.__class__ = _pickled_anywhere(type(wrapper))
+        wrapper.__class__ = _on_block(type(wrapper), obj)
     return wrapper
 
 
-def _pickled_anywhere(cls: Any) -> Any:
-    """The subclass of a class of wrappers whose objects can be pickled at any time."""
-    if cls not in _subclasses:
-        name = cls.__name__
-        _subclasses[cls] = type(name, (_PickledAnywhere, cls), {"__module__": cls.__module__, "__qualname__": name})
-    return _subclasses[cls]
+def _on_block(cls: Any, obj: Any) -> Any:
+    """The subclass of a class of wrappers for such an object: pickled at any time, and with methods for numbers."""
+    is_array = isinstance(obj, ctypes.Array)
+    is_number = issubclass(obj._type_ if is_array else type(obj), _NUMBERS)
+    key = cls, is_number
+    if key not in _subclasses:
+        name, ours = cls.__name__, ((_Numbers if is_array else _Number,) if is_number else ()) + (_PickledAnywhere,)
+        _subclasses[key] = type(name, (*ours, cls), {"__module__": cls.__module__, "__qualname__": name})
+    return _subclasses[key]
 
 
 _subclasses: dict[Any, Any] = {}
+_NUMBERS = tuple(_types[code] for code in "bBhHiIlLqQfd")
+"""In this machine's order of bytes, and none that has bytes which are no part of the number."""
+
+
+class _Number:
+    _obj: Any
+
+    def add(self, number: Any) -> Any:
+        """Add to the number, and return what it is then: in one step, without the lock, though others do so, too.
+
+        Too large an integer loses its upper bits, as it does when it is assigned. Who changes ``value`` with the lock
+        does not see this coming: use either.
+
+        >>> counter = Value("i", 5)
+        >>> counter.add(2)
+        7
+        """
+        obj = self._obj
+        return _core.add_number(obj._wrapper._memory, 0, obj._type_, number)
+
+    def compare_exchange(self, expected: Any, replacement: Any) -> bool:
+        """Replace the number if it equals ``expected``, in one step and without the lock; return whether it did.
+
+        >>> state = Value("i", 0)
+        >>> state.compare_exchange(0, 1), state.compare_exchange(0, 2), state.value
+        (True, False, 1)
+        """
+        obj = self._obj
+        return _core.exchange_number(obj._wrapper._memory, 0, obj._type_, expected, replacement)
+
+
+class _Numbers:
+    _obj: Any
+
+    def add(self, index: int, number: Any) -> Any:
+        """Add to one of the numbers, and return what it is then; as `Value`'s.
+
+        >>> counts = Array("q", 3)
+        >>> counts.add(-1, 2), counts[:]
+        (2, [0, 0, 2])
+        """
+        return _core.add_number(*self._place(index), number)
+
+    def compare_exchange(self, index: int, expected: Any, replacement: Any) -> bool:
+        """Replace one of the numbers if it equals ``expected``; return whether it did; as `Value`'s."""
+        return _core.exchange_number(*self._place(index), expected, replacement)
+
+    def _place(self, index: int) -> tuple[_core.Memory, int, str]:
+        obj = self._obj
+        try:
+            at = range(len(obj))[index]
+        except IndexError:
+            raise IndexError("array index out of range") from None
+        return obj._wrapper._memory, at * ctypes.sizeof(obj._type_), obj._type_._type_
 
 
 class _PickledAnywhere:

@@ -1,6 +1,6 @@
 //! The hottest methods, as Python's own C code has them: a lock is acquired and released in less time than the general way
-//! into a Rust method takes, which converts arguments, keeps accounts and looks twice whose method it is. And the copy of a
-//! large buffer.
+//! into a Rust method takes, which converts arguments, keeps accounts and looks twice whose method it is. And the bytes of a
+//! block, as numbers and as the target of a copy.
 //!
 //! The only file above `sys/` with `unsafe` in it. What is not the fast path (a lock that is not free, arguments by keyword)
 //! calls the ordinary method. Each of these functions is a method of a class that is derived from `T`, and Python's method
@@ -20,6 +20,7 @@ use pyo3::PyClass;
 
 use super::memory::Memory;
 use crate::sys::copying;
+use crate::sys::number::Place;
 
 /// A class whose objects are acquired and released.
 pub trait Fast: PyClass<Frozen = True> + Sync {
@@ -203,6 +204,17 @@ pub fn fill(memory: &Memory, at: u64, buffer: &PyBuffer<u8>) -> bool {
     // process; two mappings of one range, as a program may have, only garble bytes.
     unsafe { copying::copy(buffer.buf_ptr().cast(), there as *mut u8, length) };
     true
+}
+
+/// The place of a number of so many bytes, `at` bytes from a block's beginning; `None` where there is none.
+pub fn place_in(memory: &Memory, at: u64, bytes: usize) -> Option<Place<'_>> {
+    let (start, size) = memory.to_write()?;
+    if at.checked_add(bytes as u64)? > size {
+        return None;
+    }
+    // SAFETY: `memory` has these bytes, mapped to be written for as long as it lives; to the program they are bytes and
+    // nothing else.
+    unsafe { Place::at(start + at as usize, bytes) }
 }
 
 fn truth() -> *mut PyObject {

@@ -9,6 +9,7 @@ mod fast;
 mod locks;
 mod memory;
 mod messages;
+mod numbers;
 mod pipe;
 mod pool;
 mod primitives;
@@ -34,6 +35,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     deadlocks::add_to(module)?;
     locks::add_to(module)?;
     memory::add_to(module)?;
+    numbers::add_to(module)?;
     pipe::add_to(module)?;
     pool::add_to(module)?;
     process::add_to(module)?;

@@ -16,6 +16,7 @@ pub mod line;
 pub mod liveness;
 pub mod mapping;
 pub mod memfd;
+pub mod number;
 pub mod poll;
 pub mod post;
 pub mod process;
