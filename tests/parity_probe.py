@@ -32,6 +32,7 @@ OURS = {
     "empty",
     "install",
     "log_to_parent",
+    "register_joblib",
     "share",
     "uninstall",
     "usable_cpus",

@@ -106,6 +106,7 @@ __all__ = [
     "log_to_stderr",
     "parent_process",
     "reducer",
+    "register_joblib",
     "set_executable",
     "set_forkserver_preload",
     "set_start_method",
@@ -151,6 +152,7 @@ set_start_method = _default.set_start_method
 TYPE_CHECKING = __name__ == ""  # importing typing costs as much as multiprocessing itself
 if TYPE_CHECKING:  # as in the stubs of multiprocessing: so ``allcores.Queue[int]`` can be an annotation
     from allcores._deadlocks import deadlocks
+    from allcores._joblib import register_joblib
     from allcores.arrays import empty, share
     from allcores.errors import WorkerDiedError
     from allcores.exit_reason import ExitReason
@@ -169,6 +171,7 @@ else:
         "deadlocks": "_deadlocks",
         "empty": "arrays",
         "map": "mapping",
+        "register_joblib": "_joblib",
         "share": "arrays",
     }
     """Name -> the module that it comes from when somebody asks: each import at the start costs every program time."""

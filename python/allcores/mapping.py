@@ -21,14 +21,14 @@ from allcores._pool.tasks import learn_first, name_of as task_name_of
 from allcores.limits import Limits
 from allcores.pool import Pool
 
-__all__ = ["MapIterator", "map"]
+__all__ = ["LimitedPool", "MapIterator", "limits_of_workers", "map"]
 
 _R = TypeVar("_R")
 _LEAST_AHEAD, _AHEAD_PER_WORKER = 64, 16
 """How many tasks are sent before their results are taken, by default."""
 
 
-class _LimitedPool(Pool):
+class LimitedPool(Pool):
     """A pool whose workers have limits."""
 
     def __init__(self, limits: dict[str, Any], *arguments: Any) -> None:
@@ -235,7 +235,7 @@ def map(
         tasks_ahead = max(_LEAST_AHEAD, _AHEAD_PER_WORKER * size)
     else:
         tasks_ahead = max(1, _whole("window", window, 1) // chunksize)
-    limits = _limits(max_memory_per_worker, affinity, niceness, threads_per_worker)
+    limits = limits_of_workers(max_memory_per_worker, affinity, niceness, threads_per_worker)
     context = _context._default_context.get_context(start_method)
     total = min(len(each) for each in iterables) if all(hasattr(each, "__len__") for each in iterables) else None  # type: ignore[arg-type]
     make_bar = find_bar() if progress else None
@@ -247,7 +247,7 @@ def map(
         name = None if timeout is None else task_name_of(function)
         if isinstance(name, bytes):  # so that the time for the first task is for the task alone
             orders = learn_first, (name, initializer, tuple(initargs))
-        pool = _LimitedPool(limits, size, *orders, max_tasks_per_worker, context)
+        pool = LimitedPool(limits, size, *orders, max_tasks_per_worker, context)
         try:
             bar = None if make_bar is None else make_bar(total, name_of(function))
             return Job(pool, function, items, rules, _ignore if bar is None else bar.advance), bar
@@ -262,7 +262,7 @@ def _ignore(done: int, failures: int) -> None:
     """Show nothing."""
 
 
-def _limits(*limits: Any) -> dict[str, Any]:
+def limits_of_workers(*limits: Any) -> dict[str, Any]:
     """Return keyword arguments of `Process`. What is wrong is said with the names that they have here."""
     try:
         checked = Limits(*limits)

@@ -27,10 +27,10 @@ __all__ = ["dump_by_value", "keep_in_main"]
 class _ByValuePickler(cloudpickle.Pickler):  # type: ignore[misc]  # cloudpickle has no types
     """cloudpickle, with the reducers that multiprocessing and libraries registered for travel between processes."""
 
-    def __init__(self, file: IO[bytes], *, main_is_importable: bool) -> None:
+    def __init__(self, file: IO[bytes], *, main_is_importable: bool, reducers: dict[type, Any]) -> None:
         # Before __init__, which is where the pickler in C looks at it.
         self.dispatch_table = collections.ChainMap(
-            _standard.registered_reducers, *cloudpickle.Pickler.dispatch_table.maps
+            reducers, _standard.registered_reducers, *cloudpickle.Pickler.dispatch_table.maps
         )
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self._main_is_importable = main_is_importable
@@ -65,6 +65,8 @@ def _is_named_in_main(obj: type | types.FunctionType) -> bool:
     return found is obj
 
 
-def dump_by_value(obj: Any, file: IO[bytes], *, main_is_importable: bool) -> None:
-    """Pickle ``obj`` to ``file``; the plain ``pickle.load`` reads it."""
-    _ByValuePickler(file, main_is_importable=main_is_importable).dump(obj)
+def dump_by_value(
+    obj: Any, file: IO[bytes], *, main_is_importable: bool, reducers: dict[type, Any] | None = None
+) -> None:
+    """Pickle ``obj`` to ``file``, types with reducers by these; the plain ``pickle.load`` reads it."""
+    _ByValuePickler(file, main_is_importable=main_is_importable, reducers=reducers or {}).dump(obj)
