@@ -23,6 +23,7 @@ OURS = {
     "OwnerDiedError",
     "PoolTerminatedError",
     "RemoteError",
+    "ProcessPoolExecutor",
     "StartError",
     "TaskTimeoutError",
     "UnpicklableArgumentError",

@@ -4,7 +4,15 @@ import signal
 
 import pytest
 from allcores._pool.chunks import adapted, fixed
-from allcores._pool.judge import Death, Stillbirths, task_lost, threads_per_worker, workers_wanted
+from allcores._pool.judge import (
+    Death,
+    Stillbirths,
+    is_orderly,
+    task_lost,
+    threads_per_worker,
+    workers_needed,
+    workers_wanted,
+)
 from allcores._pool.marks import INITIALIZER_EXIT_CODE
 from allcores._unguarded import POOL_WORKER_EXIT_CODE
 
@@ -41,6 +49,35 @@ def test_which_task_is_lost(
 )
 def test_how_many_workers_are_started(size: int, alive: int, waiting: int, is_shut: bool, wanted: int) -> None:
     assert workers_wanted(size, alive, waiting, is_shut) == wanted
+
+
+@pytest.mark.parametrize(
+    ("size", "most", "pending", "needed"),
+    [
+        (0, 4, 1, 1),
+        (1, 4, 1, 1),  # one that comes after the other has one worker
+        (1, 4, 3, 3),
+        (1, 4, 99, 4),
+        (3, 4, 0, 3),  # who is there stays
+        (4, 4, 99, 4),
+    ],
+)
+def test_how_many_workers_an_executor_has(size: int, most: int, pending: int, needed: int) -> None:
+    assert workers_needed(size, most, pending) == needed
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "noted", "orderly"),
+    [
+        (0, (0, 0), True),
+        (0, NOTED, False),  # os._exit(0) in a task
+        (0, None, False),  # before it looked for one
+        (1, (0, 0), False),
+        (-9, (0, 0), False),
+    ],
+)
+def test_which_ends_break_an_executor(exit_code: int, noted: tuple[int, int] | None, orderly: bool) -> None:
+    assert is_orderly(Death(exit_code, noted, False, ())) is orderly
 
 
 @pytest.mark.parametrize("code", [INITIALIZER_EXIT_CODE, POOL_WORKER_EXIT_CODE])

@@ -76,6 +76,7 @@ __all__ = [
     "PoolTerminatedError",
     "Process",
     "ProcessError",
+    "ProcessPoolExecutor",
     "Queue",
     "RLock",
     "RawArray",
@@ -153,6 +154,7 @@ if TYPE_CHECKING:  # as in the stubs of multiprocessing: so ``allcores.Queue[int
     from allcores.arrays import empty, share
     from allcores.errors import WorkerDiedError
     from allcores.exit_reason import ExitReason
+    from allcores.futures import ProcessPoolExecutor
     from allcores.mapping import map as map
     from allcores.queues import JoinableQueue, Queue, SimpleQueue
 else:
@@ -162,6 +164,7 @@ else:
 
     _LATER = {
         "ExitReason": "exit_reason",
+        "ProcessPoolExecutor": "futures",
         "WorkerDiedError": "errors",
         "deadlocks": "_deadlocks",
         "empty": "arrays",

@@ -484,7 +484,10 @@ class Numbers:
         """Return the first of so many that follow one another; none is 0."""
 
 def put_labelled(channel: Channel, obj: Any, number: int, mark: int, by_name: bool, /) -> int:
-    """Put an object with a number, and a mark below 128; return how many bytes it has in a block of its own, or 0."""
+    """Put an object with a number, and a mark below 128; return how many bytes it has in a block of its own, or 0.
+
+    With a mark above 127 it is a pickle as `collect` has given it, and is put as it is.
+    """
 
 def put_parts(
     channel: Channel, head: bytes, items: list[Any], start: int, lengths: Sequence[int], number: int, mark: int, /

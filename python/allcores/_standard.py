@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 __all__ = [
     "as_no_daemon",
     "be_resource_tracker",
+    "before_threads_end",
     "before_uncaught_is_shown",
     "concrete_contexts",
     "default_context",
@@ -415,6 +416,11 @@ def dup_for_another(descriptor: int, let_go: Callable[[], object]) -> Any:
     shared: Any = resource_sharer.DupFd.__new__(resource_sharer.DupFd)
     shared._id = vars(resource_sharer)["_resource_sharer"].register(send, close)
     return shared
+
+
+def before_threads_end(callback: Callable[[], None]) -> None:
+    """Have a call made when the main thread is done, before other threads are joined, and what `atexit` has runs."""
+    vars(threading)["_register_atexit"](callback)
 
 
 def is_exiting() -> bool:

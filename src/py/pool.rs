@@ -103,7 +103,8 @@ impl Numbers {
 }
 
 /// Put an object into a channel without bounds, with a number, and a mark below 128; how many bytes it has in a block of
-/// its own, 0 if it is short. With `by_name`, what can be pickled by value only is an error.
+/// its own, 0 if it is short. With `by_name`, what can be pickled by value only is an error. With a mark above 127 the
+/// object is a pickle, as `collect` has given it, and is put as it is, with that mark less 128.
 #[pyfunction]
 #[pyo3(signature = (channel, obj, number, mark, by_name, /))]
 fn put_labelled(
@@ -115,11 +116,14 @@ fn put_labelled(
     by_name: bool,
 ) -> PyResult<u64> {
     let mut buffer = buffer();
-    let outgoing = if by_name {
+    let outgoing = if mark & IS_PICKLE != 0 {
+        Outgoing::Pickled(obj.clone().unbind())
+    } else if by_name {
         Outgoing::by_name(obj, &mut buffer)?
     } else {
         Outgoing::of(obj, &mut buffer)?
     };
+    let mark = mark & !IS_PICKLE;
     let size = put(py, channel.get(), &outgoing, &buffer, Label { number, mark })?;
     keep(buffer);
     Ok(size)

@@ -40,6 +40,9 @@ def probe(module):
     }
 
 
+OF_CPYTHON = ("fork", "spawn", "forkserver")
+
+
 def load(modname, method):
     """{class name: (class, [test names])}: a module's test cases for one start method."""
     import importlib
@@ -53,7 +56,11 @@ def load(modname, method):
         tests = loader.getTestCaseNames(cls)
         own = re.match(r"ProcessPool(Forkserver|Fork|Spawn)|(Spawn|ForkServer|Fork)CmdLineTest", name)
         if own and (own[1] or own[2]).lower() != method:
-            continue
+            if method in OF_CPYTHON or own[1] != "Spawn":
+                continue
+            cls = type(
+                name, (cls,), {"ctx": method, "__module__": modname}
+            )  # one of MODULE's own, in the place of spawn
         if "test_concurrent_futures" in modname and not own:
             if name != "FailingInitializerResourcesTest":  # not a test of process pools
                 continue

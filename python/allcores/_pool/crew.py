@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -11,7 +12,15 @@ from multiprocessing import connection
 from allcores import _core
 from allcores._cpus import usable_cpus
 from allcores._pool.claim import Claim
-from allcores._pool.judge import Death, Stillbirths, task_lost, threads_per_worker, workers_wanted
+from allcores._pool.judge import (
+    Death,
+    Stillbirths,
+    is_orderly,
+    task_lost,
+    threads_per_worker,
+    workers_needed,
+    workers_wanted,
+)
 from allcores._pool.marks import INITIALIZER_EXIT_CODE
 from allcores._pool.worker import work
 from allcores._unguarded import POOL_WORKER, POOL_WORKER_EXIT_CODE, refused
@@ -33,7 +42,7 @@ class Crew:
     """The workers. ``processes`` is what a pool shows as its ``_pool``.
 
     ``lost`` is told of each task that died with its worker (number, process), ``give_up`` that no worker can be started
-    any more, with what makes the error of all tasks.
+    any more, with what makes the error of all tasks. If the death of a worker ``breaks`` it, the others are ended.
     """
 
     def __init__(
@@ -41,20 +50,29 @@ class Crew:
         size: int,
         make: Callable[..., Any],
         channels: tuple[Channel, Channel],
-        orders: tuple[Any, Any, int | None],
+        orders: tuple[Any, ...],
         lost: Callable[[int, Any], None],
         give_up: Callable[[Callable[[], BaseException]], None],
+        *,
+        most: int | None = None,
+        breaks: bool = False,
+        has_thread: bool = True,
     ) -> None:
-        """Start so many workers, made by ``make``, each with the initializer, its arguments and most tasks ordered."""
+        """Start so many workers, made by ``make``, each with the initializer, its arguments and most tasks ordered.
+
+        There may be ``most`` later. Without a thread, somebody calls `attend` when one of `descriptors` is readable.
+        """
         self.size = size
         self.processes: list[Any] = []
         self._make, self._channels, self._orders = make, channels, orders
-        self._lost, self._give_up = lost, give_up
-        self._threads = threads_per_worker(usable_cpus(), size)
+        self._lost, self._give_up, self._breaks = lost, give_up, breaks
+        self._threads = threads_per_worker(usable_cpus(), size if most is None else most)
+        self._dismissed: set[int] = set()
+        """Of whose end there is nothing to be told."""
         self._claims: dict[int, Claim] = {}
         self._lock = threading.RLock()
         self._stillbirths = Stillbirths(size)
-        self._is_hopeless = self._is_ended = False
+        self._is_hopeless = self._is_ended = self._is_broken = False
         self._descriptors: dict[int, int] = {}
         try:
             self.hire()
@@ -62,8 +80,15 @@ class Crew:
             self._end_all()
             raise
         self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        self.thread = threading.Thread(target=self._watch, name="allcores-pool", daemon=True)
-        self.thread.start()
+        self.thread: threading.Thread | None = None
+        if has_thread:
+            self.thread = threading.Thread(target=self._watch, name="allcores-pool", daemon=True)
+            try:
+                self.thread.start()
+            except BaseException:
+                self.thread = None
+                self.end()
+                raise
 
     def hire(self) -> None:
         """Start workers for those that are missing."""
@@ -74,9 +99,17 @@ class Crew:
             for _ in range(workers_wanted(self.size, len(self.processes), tasks._length(), tasks._is_shut())):
                 self._start_one()
 
+    def grow(self, most: int, pending: int) -> None:
+        """Start workers for pending tasks, up to ``most`` in all."""
+        with self._lock:
+            size, self.size = self.size, workers_needed(self.size, most, pending)
+            if self.size > size:
+                self.hire()
+                self.look()  # so that these are watched, too
+
     def _start_one(self) -> None:
         claim = Claim()
-        process = self._make(target=work, args=(*self._channels, claim, *self._orders, self._threads))
+        process = self._make(target=work, args=(*self._channels, claim, self._threads, *self._orders))
         process.name = process.name.replace("Process", POOL_WORKER)
         process.daemon = True
         process.start()
@@ -94,26 +127,40 @@ class Crew:
                 self._give_up(lambda: kind(*arguments))
             raise
         finally:
-            with self._lock:
+            self._close_bell()
+
+    def _close_bell(self) -> None:
+        with self._lock:
+            if self._bell >= 0:
                 os.close(self._bell)
                 self._bell = -1
 
     def _watch_until_end(self) -> None:
         """Sleep until a worker ends, until the crew is ended, or has nobody and needs nobody."""
         while True:
-            with self._lock:
-                waited_for = [self._bell, *map(self._descriptor, self.processes)]
-            connection.wait(waited_for)
-            with contextlib.suppress(BlockingIOError):
-                os.eventfd_read(self._bell)
-            with self._lock:
-                if self._is_ended:
-                    break
-                self._bury()
-                self._replace()
-                tasks = self._channels[0]
-                if not self.processes and (tasks._is_shut() or self._is_hopeless):
-                    break
+            connection.wait(self.descriptors())
+            if not self.attend():
+                break
+
+    def descriptors(self) -> list[int]:
+        """Return what is readable when there is something to attend to."""
+        with self._lock:
+            return [self._bell, *map(self._descriptor, self.processes)]
+
+    def attend(self) -> bool:
+        """Do what is to be done after the end of workers; False when there will be nothing more."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        with self._lock:
+            if self._is_ended:
+                return False
+            self._bury()
+            if self._is_broken:
+                self._end_all()
+                self.processes.clear()
+                return False
+            self._replace()
+            return bool(self.processes) or not (self._channels[0]._is_shut() or self._is_hopeless)
 
     def _descriptor(self, process: Any) -> int:
         """Return what is readable when a worker has ended.
@@ -143,8 +190,14 @@ class Crew:
                 noted is not None and _core.has_given(self._channels[0], noted[1]),
                 {other[0] for other in others if other is not None},
             )
+            is_dismissed = process.pid in self._dismissed
+            self._dismissed.discard(process.pid)
+            if self._breaks and not (is_dismissed or self._is_hopeless or is_orderly(death)):
+                name, pid, (reason, _) = process.name, process.pid, reason_of(process)
+                self.break_up(functools.partial(_broken, name, pid, reason))
+                continue
             number = task_lost(death)
-            if number is not None:
+            if number is not None and not is_dismissed:
                 self._lost(number, process)
             if self._stillbirths.note(death):
                 self._despair(death, process)
@@ -153,6 +206,20 @@ class Crew:
         number = self._descriptors.pop(id(process), None)
         if number is not None and number != process.sentinel:
             os.close(number)
+
+    def break_up(self, error: Callable[[], BaseException]) -> None:
+        """End all workers; every task fails with that error."""
+        with self._lock:
+            if not self._is_broken:
+                self._is_broken = self._is_hopeless = True
+                self._give_up(error)
+        self.look()
+
+    def dismiss(self) -> None:
+        """Start no worker any more."""
+        with self._lock:
+            self._is_hopeless = True
+        self.look()
 
     def _despair(self, death: Death, process: Any) -> None:
         """Start no further worker; unless one is at work, nothing will be done any more."""
@@ -188,8 +255,8 @@ class Crew:
         with self._lock:
             return [(process, self._claims[id(process)]) for process in self.processes]
 
-    def signal(self, process: Any, number: int) -> bool:
-        """Send a worker a signal; False when it has ended."""
+    def signal(self, process: Any, number: int, *, dismissed: bool = False) -> bool:
+        """Send a worker a signal; False when it has ended. If that is its end, nothing is told of it when dismissed."""
         with self._lock:  # nobody else learns of its end meanwhile
             if process not in self.processes:
                 return False
@@ -200,6 +267,8 @@ class Crew:
             try:
                 if process.exitcode is not None:
                     return False  # else the pid was its own when that was opened
+                if dismissed:
+                    self._dismissed.add(process.pid)
                 signal.pidfd_send_signal(descriptor, number)
             except ProcessLookupError:
                 return False
@@ -210,7 +279,11 @@ class Crew:
     def join(self, timeout_seconds: float | None = None) -> None:
         """Wait until there are no workers any more, after the tasks were shut or this was ended."""
         self.look()
-        if threading.current_thread() is not self.thread:
+        if self.thread is None:
+            while self.descriptors()[1:]:
+                connection.wait(self.descriptors())
+                self.attend()
+        elif threading.current_thread() is not self.thread:
             self.thread.join(timeout_seconds)
         if timeout_seconds is not None:
             return
@@ -222,7 +295,9 @@ class Crew:
         with self._lock:
             self._is_ended = True
         self.look()
-        if threading.current_thread() is not self.thread:
+        if self.thread is None:
+            self._close_bell()
+        elif threading.current_thread() is not self.thread:
             self.thread.join()
         self._end_all()
 
@@ -251,6 +326,16 @@ def reason_of(process: Any) -> tuple[str, str | None]:
         return f"exit code {code}", None
     stack, reason.stack = reason.stack, None
     return str(reason), stack
+
+
+def _broken(name: str, pid: int | None, reason: str) -> BaseException:
+    """Return the error of all tasks of an executor that the end of a worker breaks."""
+    from allcores._pool.died import broken
+
+    return broken(
+        f"worker {name} (pid {pid}) ended: {reason}. With on_worker_death='break' that is the end of the executor; "
+        "make a new one, or have it go on with on_worker_death='heal'"
+    )
 
 
 def stillborn(name: str, pid: int | None, reason: str) -> BaseException:

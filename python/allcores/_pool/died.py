@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures.process import BrokenProcessPool
 
-from allcores.errors import AllcoresError
+from allcores.errors import AllcoresError, InitializerError
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
-__all__ = ["WorkerDiedError"]
+__all__ = ["BrokenInitializerError", "WorkerDiedError", "broken", "of_executor"]
 
 
 class WorkerDiedError(AllcoresError, BrokenProcessPool):
@@ -38,3 +38,22 @@ class WorkerDiedError(AllcoresError, BrokenProcessPool):
 
 
 WorkerDiedError.__module__ = "allcores.errors"
+
+
+class BrokenInitializerError(InitializerError, BrokenProcessPool):
+    """An executor's `InitializerError`, which is what the standard executor raises, too."""
+
+
+def broken(text: str) -> BrokenProcessPool:
+    """Return the error of an executor that is broken for ever."""
+    return BrokenProcessPool(text)
+
+
+def of_executor(error: BaseException) -> BaseException:
+    """Return the error that ends an executor as one that says so."""
+    if isinstance(error, BrokenProcessPool):
+        return error
+    kind = BrokenInitializerError if isinstance(error, InitializerError) else BrokenProcessPool
+    told = kind(*error.args)
+    told.__cause__ = error if error.__cause__ is None else error.__cause__
+    return told

@@ -28,9 +28,10 @@ _PARTS_AT_ONCE = 1 << 10
 class Engine:
     """Tasks on their way, and who collects the replies. It does not keep the pool."""
 
-    def __init__(
-        self, size: int, make: Callable[..., Any], orders: tuple[Any, Any, int | None], start_method: object
-    ) -> None:
+    _cause: Callable[[str], BaseException] | None = None
+    """Makes what stands for the traceback of a worker; None: as the standard pool."""
+
+    def __init__(self, size: int, make: Callable[..., Any], orders: tuple[Any, ...], start_method: object) -> None:
         """Start workers; see `Crew`."""
         if start_method == "fork" and size > 1:
             load_ahead()
@@ -44,6 +45,8 @@ class Engine:
         self.feeds: list[Any] = []
         """What is still to be read, and made tasks of."""
         self.idle = Idle(self.pending, self.feeds)
+        self.idlers: list[Any] = [self.idle]
+        """Who is woken when nothing is pending."""
         self.callbacks: Any = None
         self.numbers = _core.Numbers().take
         """Gives the first of so many numbers, which then are the caller's."""
@@ -57,7 +60,7 @@ class Engine:
         self._deaths: dict[int, tuple[Any, ...]] = {}
         self.crew: Any = self._crew(size, make, orders)
 
-    def _crew(self, size: int, make: Callable[..., Any], orders: tuple[Any, Any, int | None]) -> Any:
+    def _crew(self, size: int, make: Callable[..., Any], orders: tuple[Any, ...]) -> Any:
         return Crew(size, make, (self.tasks, self.results), orders, self._lose, self._give_up)
 
     # ---- sending
@@ -149,20 +152,24 @@ class Engine:
             pending.pop(number, None)
         arrived.clear()
         if not pending:
-            self.idle._wake()
+            self._wake_idlers()
         return True
+
+    def _wake_idlers(self) -> None:
+        for waiter in self.idlers:
+            waiter._wake()
 
     def _unpickled(self, value: Any, success: bool) -> tuple[bool, Any]:
         try:
             return success, _object_of(value)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             error.add_note("raised by unpickling what the task returned, in the process that waits for it")
             return False, error
 
     def _error_of(self, number: int, mark: int, value: Any) -> BaseException:
         if mark == DIED:
             return self._died(number, *self._deaths[number])
-        return value if isinstance(value, BaseException) else failure.revive(value)
+        return value if isinstance(value, BaseException) else failure.revive(value, self._cause)
 
     # ---- deaths
 
@@ -197,11 +204,14 @@ class Engine:
     def _fail_all(self) -> None:
         for number, handle in list(self.pending.items()):
             if self.error is not None:
-                handle._arrive(number, False, self.error())
+                handle._arrive(number, False, self._error_for_all(self.error))
             self.pending.pop(number, None)
         for feed in list(self.feeds):
             feed.stop()
-        self.idle._wake()
+        self._wake_idlers()
+
+    def _error_for_all(self, make: Callable[[], BaseException]) -> BaseException:
+        return make()
 
     # ---- callbacks
 

@@ -14,12 +14,13 @@ from allcores.errors import RemoteError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
     from types import TracebackType
     from typing import Any
 
     Failure = tuple[bytes, str, str, str]
 
-__all__ = ["describe", "encoding_error", "revive"]
+__all__ = ["describe", "encoding_error", "log_as_executor", "revive"]
 
 
 def describe(error: BaseException, skipped_frames: int = 0) -> Failure:
@@ -42,7 +43,14 @@ def encoding_error(why: Exception, result: object) -> Failure:
     return describe(_standard_pool().MaybeEncodingError(why, result))
 
 
-def revive(failure: Failure) -> BaseException:
+def log_as_executor() -> None:
+    """Log the exception that is being handled, an initializer's, as the standard executor's workers do."""
+    import logging
+
+    logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
+
+
+def revive(failure: Failure, cause: Callable[[str], BaseException] | None = None) -> BaseException:
     """Return the exception, with the traceback of the worker as its cause, or what stands for it."""
     pickled, name, text, trace = failure
     try:
@@ -53,7 +61,7 @@ def revive(failure: Failure) -> BaseException:
         error = revived
     else:
         error = RemoteError(name, text, trace, f"its pickle makes a {type(revived).__name__}")
-    error.__cause__ = _standard_pool().RemoteTraceback(f'\n"""\n{trace}"""')
+    error.__cause__ = (cause or _standard_pool().RemoteTraceback)(f'\n"""\n{trace}"""')
     return error
 
 

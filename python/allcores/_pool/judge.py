@@ -12,7 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Collection
 
-__all__ = ["Death", "Stillbirths", "task_lost", "threads_per_worker", "workers_wanted"]
+__all__ = [
+    "Death",
+    "Stillbirths",
+    "is_orderly",
+    "task_lost",
+    "threads_per_worker",
+    "workers_needed",
+    "workers_wanted",
+]
 
 
 @dataclass(frozen=True)
@@ -49,6 +57,16 @@ def workers_wanted(size: int, alive: int, waiting: int, is_shut: bool) -> int:
 def threads_per_worker(cpus: int, workers: int) -> int | None:
     """Return how many threads BLAS and OpenMP should have in a worker at most; None for as many as they like."""
     return max(1, cpus // workers) if workers > 1 else None
+
+
+def is_orderly(death: Death) -> bool:
+    """Whether a worker has ended by itself, with nothing more to do."""
+    return death.exit_code == 0 and death.noted == (0, 0)
+
+
+def workers_needed(size: int, most: int, pending: int) -> int:
+    """Return how many workers an executor should have that has so many, and may have so many more, as tasks come."""
+    return max(size, min(most, pending))
 
 
 class Stillbirths:

@@ -1,16 +1,19 @@
 """What the mark beside a message says: what kind of task it is, or of reply."""
 
 __all__ = [
+    "BREAKING",
     "BROKEN",
     "BY_VALUE",
     "CALL",
     "DIED",
     "FAILURE",
+    "HEALING",
     "HELPED",
     "HELPING",
     "INITIALIZER_EXIT_CODE",
     "IS_PICKLE",
     "MAP",
+    "POOL",
     "RESULT",
     "STARMAP",
     "WAKE",
@@ -28,6 +31,9 @@ and of a lent pool: a worker comes to help; it has found no further task."""
 
 IS_PICKLE = 128
 """Besides, from `_core.collect`: the object is a pickle still."""
+
+POOL, HEALING, BREAKING = 0, 1, 2
+"""Whose worker it is: a pool's; an executor's; that of an executor that the death of a worker breaks."""
 
 INITIALIZER_EXIT_CODE = 178
 """Of a worker whose initializer has raised; what it raised was told."""

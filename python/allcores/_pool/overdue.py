@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from allcores._pool.claim import Claim
     from allcores._pool.engine import Engine
 
-__all__ = ["Timekeeper", "overdue"]
+__all__ = ["Timekeeper", "has_stopped", "overdue"]
 
 _YIELDS = 100
 """How often to let others run until a worker has stopped, before something else is done meanwhile."""
@@ -95,7 +95,7 @@ class Timekeeper:
         """Kill those that have stopped and still have the task; let the others go on."""
         for stopping in list(self._stopping):
             process, claim, number, message = stopping
-            if not _has_stopped(process.pid):
+            if not has_stopped(process.pid):
                 continue
             self._collect()
             noted = claim._noted_since()
@@ -130,7 +130,7 @@ def _now_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)  # as workers note it
 
 
-def _has_stopped(pid: int) -> bool:
+def has_stopped(pid: int) -> bool:
     """Return whether a process that was told to stop does nothing more; the kernel may need a moment for that."""
     for _ in range(_YIELDS):
         try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Packing", "learn_first", "run"]
+__all__ = ["Packing", "learn_first", "opened", "run"]
 
 _SHORT_BYTES = 1 << 12
 _MOST_KNOWN = 256
@@ -89,10 +89,13 @@ class Packing:
         return mark, (head, items)
 
 
+def opened(mark: int, task: Any) -> tuple[int, Any]:
+    """Return mark and task of one that came by value."""
+    return mark ^ BY_VALUE, pickle.loads(task)
+
+
 def run(mark: int, task: Any) -> Any:
     """Do a task, in the worker, and return what it returns; of a part, a tuple of that."""
-    if mark & BY_VALUE:
-        mark, task = mark ^ BY_VALUE, pickle.loads(task)
     function = task[0]
     if type(function) is bytes:
         known = _known.get(function)  # no try: what learning it raises would have a KeyError before it

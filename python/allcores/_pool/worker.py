@@ -6,8 +6,8 @@ import sys
 
 from allcores import _core
 from allcores._pool import failure
-from allcores._pool.marks import BROKEN, FAILURE, INITIALIZER_EXIT_CODE, RESULT
-from allcores._pool.tasks import run
+from allcores._pool.marks import BREAKING, BROKEN, BY_VALUE, FAILURE, INITIALIZER_EXIT_CODE, POOL, RESULT
+from allcores._pool.tasks import opened, run
 from allcores._zygote.threads import limit_threads
 
 TYPE_CHECKING = False
@@ -27,10 +27,11 @@ def work(
     tasks: Channel,
     results: Channel,
     claim: Claim,
+    threads: int | None,
     initializer: Callable[..., object] | None,
     initargs: Iterable[Any],
     most_tasks: int | None,
-    threads: int | None = None,
+    kind: int = POOL,
 ) -> None:
     """Be a worker until there are no tasks any more, or for so many of them; with so many threads of BLAS at most."""
     if threads is not None:
@@ -39,12 +40,14 @@ def work(
         try:
             initializer(*initargs)
         except BaseException as error:
+            if kind != POOL:
+                failure.log_as_executor()
             _core.put_labelled(results, failure.describe(error, 1), 0, BROKEN, False)
             sys.exit(INITIALIZER_EXIT_CODE)
     done = 0
     while done != most_tasks:
         try:
-            if not do_next(tasks, results, claim):
+            if not do_next(tasks, results, claim, None, kind):
                 break
             done += 1
         except KeyboardInterrupt as interrupt:
@@ -53,23 +56,30 @@ def work(
     claim._clear()
 
 
-def do_next(tasks: Channel, results: Channel, claim: Claim, timeout: float | None = None) -> bool:
+def do_next(tasks: Channel, results: Channel, claim: Claim, timeout: float | None = None, kind: int = POOL) -> bool:
     """Do the next task; False when there will be none, or none within so many seconds."""
+    is_open = False
     try:
         taken = _core.claim_task(tasks, claim, timeout)
         if taken is None:
             return False
         number, mark, task = taken
+        if mark & BY_VALUE:
+            mark, task = opened(mark, task)
+        is_open = True
         result = run(mark, task)
     except BaseException as error:
-        if not _reply_failure(results, claim, error):
+        if (kind == BREAKING and not is_open) or not _reply_failure(results, claim, error):
             raise
         return True
     del taken, task
     try:
         _core.put_labelled(results, result, number, RESULT, True)
     except Exception as error:
-        _core.put_labelled(results, failure.encoding_error(error, result), number, FAILURE, False)
+        told = failure.encoding_error(error, result) if kind == POOL else failure.describe(error, 1)
+        _core.put_labelled(results, told, number, FAILURE, False)
+    except BaseException as error:  # raised while it was pickled, and by that
+        _reply_failure(results, claim, error)
     return True
 
 

@@ -1,0 +1,90 @@
+"""The thread that resolves futures which nobody waits for, and calls their callbacks (README: futures)."""
+
+from __future__ import annotations
+
+import collections
+import threading
+
+from allcores._pool.waiting import Latch, Waiter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from typing import Any
+
+    from allcores._pool.future import Future
+    from allcores._pool.futures_engine import FuturesEngine
+
+__all__ = ["Collector"]
+
+_GRACE_SECONDS = 0.02
+"""How long a task may be pending before this thread collects, unless somebody wants it at once."""
+
+
+class Collector(Waiter):
+    """Collects when nobody else does; ends when the executor was shut down and nothing is pending."""
+
+    def __init__(self, engine: FuturesEngine) -> None:
+        """Begin to sleep."""
+        self._engine = engine
+        self._due: collections.deque[tuple[Future, bool, Any]] = collections.deque()
+        self._alarm = Latch()
+        self._is_eager = False
+        self.is_asleep = True
+        """Whether who sends a task wakes it."""
+        self.thread = threading.Thread(target=self._run, name="allcores-futures", daemon=True)
+        self.thread.start()
+
+    @property
+    def _ready(self) -> bool:  # type: ignore[override]
+        return bool(self._due) or not self._engine.pending
+
+    def wake(self) -> None:
+        """Have it look whether there is something to be done."""
+        self._alarm.wake()
+
+    def collect_at_once(self) -> None:
+        """Have it collect without a grace, until nothing is pending."""
+        if not self._is_eager:
+            self._is_eager = True
+            self._alarm.wake()
+
+    def settle(self, future: Future, success: bool, value: Any) -> None:
+        """Have it resolve a future."""
+        self._due.append((future, success, value))
+        self._alarm.wake()
+        self._wake()
+
+    def _run(self) -> None:
+        while self._rest():
+            self._engine.wait(self)
+            while self._due:
+                self._settle(*self._due[0])
+                self._due.popleft()
+        self._engine.finish()
+
+    def _rest(self) -> bool:
+        """Sleep until there is something to collect; False when there will be nothing."""
+        engine = self._engine
+        while True:
+            if not engine.pending:
+                self._is_eager = False
+            self.is_asleep = True  # before looking: who sends a task afterwards wakes it
+            while not engine.pending and not self._due:
+                if engine.is_closed:
+                    return False
+                self._alarm.wait(None)
+            self.is_asleep = False
+            oldest = engine.oldest_pending()
+            if not self._must_hurry():
+                self._alarm.wait(_GRACE_SECONDS)
+            if self._must_hurry() or oldest in engine.pending:
+                return True
+
+    def _must_hurry(self) -> bool:
+        return self._is_eager or bool(self._due) or self._engine.is_closed
+
+    def _settle(self, future: Future, success: bool, value: Any) -> None:
+        try:
+            future._settle(success, value)
+        except BaseException as error:  # a callback's; the standard executor's thread ends by that, and it hangs
+            threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, self.thread)))

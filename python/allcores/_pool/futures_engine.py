@@ -1,0 +1,314 @@
+"""The engine of executors: what a pool's has, and futures, which resolve though nobody waits for them."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
+
+from allcores import _core
+from allcores._pool import died
+from allcores._pool.backlog import Backlog
+from allcores._pool.collector import Collector
+from allcores._pool.crew import Crew
+from allcores._pool.engine import Engine
+from allcores._pool.future import Future
+from allcores._pool.marks import BREAKING, HEALING, RESULT
+from allcores._pool.overdue import has_stopped
+from allcores._pool.waiting import Waiter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
+    from typing import Any
+
+__all__ = ["FuturesEngine"]
+
+_put = _core.put_labelled
+
+_UNTIL_STOPPED_SECONDS = 0.001
+
+
+class FuturesEngine(Engine):
+    """Calls on their way to workers, and the futures of what they return."""
+
+    _cause: Any = _RemoteTraceback
+
+    def __init__(
+        self,
+        most: int,
+        make: Callable[..., Any],
+        orders: tuple[Any, Any, int | None],
+        start_method: object,
+        *,
+        breaks: bool,
+        has_threads: bool = True,
+    ) -> None:
+        """Start workers as calls come, up to ``most``; all at once if they are forked, while there are no threads."""
+        self.most, self.has_collector, self._breaks = most, has_threads, breaks
+        self._collector: Collector | None = None
+        self._sleeper: Any = _Awake
+        self._is_refusing = False
+        self._wants_more = start_method != "fork"
+        self.backlog = Backlog(self)
+        self.at_exit: Any = None
+        """The finalizer that ends it with the process, should it not have ended before."""
+        super().__init__(
+            most if start_method == "fork" else 0,
+            make,
+            (*orders, BREAKING if breaks else HEALING),
+            start_method,
+        )
+        if not has_threads:
+            return
+        try:
+            self._collector = Collector(self)
+        except BaseException:
+            self.end()
+            raise
+        self._sleeper = self._collector
+        self.idlers.append(self._collector)
+
+    def _crew(self, size: int, make: Callable[..., Any], orders: tuple[Any, ...]) -> Crew:
+        channels = self.tasks, self.results
+        return Crew(
+            size,
+            make,
+            channels,
+            orders,
+            self._lose,
+            self._give_up,
+            most=self.most,
+            breaks=self._breaks,
+            has_thread=self.has_collector,
+        )
+
+    @property
+    def thread(self) -> threading.Thread | None:
+        """What ends last."""
+        return None if self._collector is None else self._collector.thread
+
+    @property
+    def broken(self) -> BaseException | None:
+        """Why no call will be made any more, if none will."""
+        make = self.error or self._verdict
+        return None if make is None else died.of_executor(make())
+
+    # ---- sending
+
+    def submit(self, function: Callable[..., Any], arguments: Any, keywords: Any) -> Future:
+        """Have a call made; what cannot be pickled is what its future raises."""
+        return self._submit((function, arguments), self.packing.call, (function, arguments, keywords))
+
+    def submit_part(self, mark: int, head: Any, function: Any, items: Any) -> Future:
+        """Have a call made for each of some items; the future is that of all results."""
+        return self._submit((function, items), self.packing.part, (mark, head, items))
+
+    def _submit(self, call: tuple[Any, Any], pack: Callable[..., tuple[int, Any]], parts: tuple[Any, ...]) -> Future:
+        if self._is_refusing or self.error is not None:
+            self._refuse()
+        number = self.numbers(1)
+        self.pending[number] = future = Future(self, number, call)
+        try:
+            mark, task = pack(*parts)
+            put = self.backlog.add if self.backlog.is_used else _put
+            size = put(self.tasks, task, number, mark, False)
+        except BaseException as error:
+            self._fail(future, error)
+            return future
+        if size:
+            future._call = call[0], None  # they are large: not kept for the text of an error
+        if self._wants_more:
+            self._hire()
+        if self._sleeper.is_asleep:
+            self._sleeper.wake()
+        if self.error is not None:
+            self._fail_all()
+        return future
+
+    def _fail(self, future: Future, error: BaseException) -> None:
+        """Have a future that was not sent raise an error, unless the error is the caller's."""
+        self._forget(future._number)
+        if isinstance(error, BlockingIOError) and self.is_closed:
+            self._refuse()
+        if isinstance(error, MemoryError) or not isinstance(error, Exception):
+            raise error
+        future._arrive(future._number, False, error)
+
+    def refuse(self) -> None:
+        """Take no further calls."""
+        self.is_closed = self._is_refusing = True
+
+    def _refuse(self) -> None:
+        broken = self.broken
+        if broken is not None:
+            raise broken
+        raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def _hire(self) -> None:
+        if len(self.pending) > self.crew.size:
+            self.look()
+        self.crew.grow(self.most, len(self.pending))
+        self._wants_more = self.crew.size < self.most
+
+    # ---- collecting
+
+    def collect(self, timeout: float | None) -> bool:
+        """Collect as a pool does, and feed the workers from the backlog, if there is one."""
+        if not super().collect(timeout):
+            return False
+        if self.backlog.is_used:
+            self.backlog.feed()
+        return True
+
+    def expect(self, future: Future) -> None:
+        """Note that somebody has asked for a future's condition: it is to be resolved by itself, as soon as can be."""
+        if self._collector is not None:
+            self._collector.collect_at_once()
+
+    def settle(self, future: Future, success: bool, value: Any) -> None:
+        """Resolve a future that somebody has asked for its condition."""
+        if self._collector is None or threading.current_thread() is self._collector.thread:
+            future._settle(success, value)
+        else:
+            self._collector.settle(future, success, value)
+
+    def oldest_pending(self) -> int | None:
+        """Return the number of the task that has been pending for longest."""
+        try:
+            return next(iter(self.pending), None)
+        except RuntimeError:  # another thread has put something in there
+            return None
+
+    def _unpickled(self, value: Any, success: bool) -> tuple[bool, Any]:
+        was_success = success
+        success, value = super()._unpickled(value, success)
+        if self._breaks and was_success and not success:
+            cause = value
+
+            def error() -> BaseException:
+                told = BrokenProcessPool("a result cannot be unpickled, which with on_worker_death='break' ends it all")
+                told.__cause__ = cause
+                return told
+
+            self.crew.break_up(error)
+            value = error()
+        return success, value
+
+    def _give_up(self, error: Callable[[], BaseException]) -> None:
+        self._verdict = error  # before any future is told: whoever then submits another call is refused
+        self._is_refusing = True
+        super()._give_up(error)
+
+    def _lose(self, number: int, process: Any) -> None:
+        if number not in self.backlog:  # the worker was about to take it, when it was taken out
+            super()._lose(number, process)
+
+    def _error_for_all(self, make: Callable[[], BaseException]) -> BaseException:
+        return died.of_executor(make())
+
+    # ---- cancelling
+
+    def is_running(self, number: int) -> bool:
+        """Whether a worker has begun with a task."""
+        return any((claim._noted() or (0,))[0] == number for _, claim in self.crew.at_work())
+
+    def withdraw(self, number: int) -> bool:
+        """Have a task not be run; False when a worker has begun with it, or is done."""
+        if self.is_running(number) or not self.backlog.withdraw(number):
+            return False
+        self._forget(number)
+        return True
+
+    def withdraw_all(self) -> None:
+        """Cancel all that no worker has begun with; but for each worker that has nothing yet, one is left for it.
+
+        In the standard executor that much is out of reach, and CPython's tests expect something to be done.
+        """
+        if not self.pending:
+            return
+        idle = sum((claim._noted() or (0,))[0] == 0 for _, claim in self.crew.at_work())
+        for number in self.backlog.withdraw_all(idle):
+            future = self._forget(number)
+            if future is not None:
+                future._be_cancelled()
+
+    def _forget(self, number: int) -> Future | None:
+        future: Future | None = self.pending.pop(number, None)
+        if not self.pending:
+            self._wake_idlers()
+            self.nudge()
+        return future
+
+    def stop(self, number: int) -> None:
+        """Kill the worker that has a task, if it still has it when it has been stopped (README: futures)."""
+        for process, claim in self.crew.at_work():
+            noted = claim._noted()
+            if noted is None or noted[0] != number or not self.crew.signal(process, signal.SIGSTOP):
+                continue
+            is_killed = False
+            try:
+                while not has_stopped(process.pid) and number in self.pending:
+                    self.wait(self.pending.get(number, self.idle), _UNTIL_STOPPED_SECONDS)
+                self._fence()
+                if claim._noted() == noted and number in self.pending and _core.has_given(self.tasks, noted[1]):
+                    is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)
+            finally:
+                if not is_killed:
+                    self.crew.signal(process, signal.SIGCONT)
+            if is_killed:
+                future = self._forget(number)
+                if future is not None:
+                    future._be_cancelled()
+            return
+
+    def _fence(self) -> None:
+        """Wait until all replies were handed over that are there."""
+        number, fence = self.numbers(1), _Fence()
+        self.pending[number] = fence
+        _core.put_labelled(self.results, None, number, RESULT, False)
+        self.wait(fence)
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Have no further calls; workers end when all are done."""
+        self.refuse()
+        if self._collector is not None:
+            self._collector.wake()
+
+    def disown(self) -> None:
+        """Be of no use, in a child that was forked and has a copy of it: the workers are the parent's."""
+        self._collector, self._sleeper, self.has_collector = None, _Awake, False
+        self.error = _of_parent
+        self.refuse()
+        futures = [handle for handle in self.pending.values() if isinstance(handle, Future)]
+        self.pending.clear()
+        self.crew.processes = []
+        for future in futures:
+            future._be_copied(_of_parent())
+
+    def finish(self) -> None:
+        """Have the workers end, and wait for that: nothing is pending any more."""
+        super().close()
+        self.crew.join()
+        if self.at_exit is not None:
+            self.at_exit.cancel()
+
+
+def _of_parent() -> BaseException:
+    return RuntimeError("this executor is the parent's, and this process a forked child of it: make another one here")
+
+
+class _Awake:
+    """What is there instead of a collector."""
+
+    is_asleep = False
+
+
+class _Fence(Waiter):
+    """Something that comes as replies do."""
+
+    def _arrive(self, number: int, success: bool, value: Any) -> None:
+        self._ready = True
+        self._wake()
