@@ -54,22 +54,21 @@ class Crew:
         lost: Callable[[int, Any], None],
         give_up: Callable[[Callable[[], BaseException]], None],
         *,
-        most: int = 0,
+        most: int | None = None,
         breaks: bool = False,
         has_thread: bool = True,
     ) -> None:
         """Start so many workers, made by ``make``, each with the initializer, its arguments and most tasks ordered.
 
-        There may be ``most`` of them later, which share the CPUs. Without a thread, somebody calls `attend` when one of
-        `descriptors` is readable.
+        There may be ``most`` later. Without a thread, somebody calls `attend` when one of `descriptors` is readable.
         """
         self.size = size
         self.processes: list[Any] = []
         self._make, self._channels, self._orders = make, channels, orders
         self._lost, self._give_up, self._breaks = lost, give_up, breaks
+        self._threads = threads_per_worker(usable_cpus(), size if most is None else most)
         self._dismissed: set[int] = set()
         """Of whose end there is nothing to be told."""
-        self._threads = threads_per_worker(usable_cpus(), max(size, most))
         self._claims: dict[int, Claim] = {}
         self._lock = threading.RLock()
         self._stillbirths = Stillbirths(size)

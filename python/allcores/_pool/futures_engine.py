@@ -7,10 +7,10 @@ import threading
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 
 from allcores import _core
+from allcores._pool import died
 from allcores._pool.backlog import Backlog
 from allcores._pool.collector import Collector
 from allcores._pool.crew import Crew
-from allcores._pool.died import of_executor
 from allcores._pool.engine import Engine
 from allcores._pool.future import Future
 from allcores._pool.marks import BREAKING, HEALING, RESULT
@@ -92,7 +92,7 @@ class FuturesEngine(Engine):
     def broken(self) -> BaseException | None:
         """Why no call will be made any more, if none will."""
         make = self.error or self._verdict
-        return None if make is None else of_executor(make())
+        return None if make is None else died.of_executor(make())
 
     # ---- sending
 
@@ -205,7 +205,7 @@ class FuturesEngine(Engine):
             super()._lose(number, process)
 
     def _error_for_all(self, make: Callable[[], BaseException]) -> BaseException:
-        return of_executor(make())
+        return died.of_executor(make())
 
     # ---- cancelling
 
