@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use crate::sys::descriptor::message_of;
+use crate::sys::descriptor::{message_of, unreachable};
 
 /// Why the arena did not do what it was asked for.
 #[derive(Debug)]
@@ -63,10 +63,11 @@ impl Unheard {
     /// The kernel's number for it.
     #[must_use]
     pub fn number(&self) -> i32 {
-        match self {
-            Self::ElsewhereInTheNetwork => libc::ENETUNREACH,
-            Self::Kernel(error) => error.raw_os_error().unwrap_or(libc::EIO),
-        }
+        let number = match self {
+            Self::ElsewhereInTheNetwork => unreachable().raw_os_error(),
+            Self::Kernel(error) => error.raw_os_error(),
+        };
+        number.unwrap_or_default()
     }
 }
 

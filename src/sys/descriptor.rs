@@ -34,6 +34,12 @@ pub fn nobody_reads() -> io::Error {
     io::Error::from_raw_os_error(libc::EPIPE)
 }
 
+/// The error of who sends where nothing arrives from here (ENETUNREACH).
+#[must_use]
+pub fn unreachable() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENETUNREACH)
+}
+
 /// What tells one open file from another, as far as the kernel does: its device and inode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Identity {
