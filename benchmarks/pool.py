@@ -7,6 +7,7 @@ Rounds are interleaved; a ratio is how many times the time of allcores. What is 
 
 from __future__ import annotations
 
+import concurrent.futures
 import gc
 import multiprocessing
 import random
@@ -67,6 +68,31 @@ def calls(pool: Any) -> float:
         assert [result.get() for result in results] == list(range(1, CALLS + 1))
 
     return timed(call)
+
+
+def submits(executor: Any) -> float:
+    """Submit many calls, and get all results."""
+
+    def call() -> None:
+        futures = [executor.submit(add_one, number) for number in range(CALLS)]
+        assert [future.result() for future in futures] == list(range(1, CALLS + 1))
+
+    return timed(call)
+
+
+def completions(executor: Any) -> float:
+    """Submit many calls, and take futures as they are done."""
+
+    def call() -> None:
+        futures = [executor.submit(add_one, number) for number in range(CALLS)]
+        assert sum(1 for _ in concurrent.futures.as_completed(futures)) == CALLS
+
+    return timed(call)
+
+
+def round_trips(executor: Any) -> float:
+    """Submit one call after the other; the seconds of one call."""
+    return timed(lambda: [executor.submit(add_one, number).result() for number in range(TRIPS)]) / TRIPS
 
 
 def trips(pool: Any) -> float:
@@ -158,6 +184,16 @@ def pools() -> Any:
         pool.join()
 
 
+@contextmanager
+def executors() -> Any:
+    """Have an executor of each package."""
+    with (
+        allcores.ProcessPoolExecutor(WORKERS, "fork") as ours,
+        concurrent.futures.ProcessPoolExecutor(WORKERS, multiprocessing.get_context("fork")) as standard,
+    ):
+        yield {"allcores": ours, "standard": standard}
+
+
 IN_POOLS: dict[str, Callable[[Any], float]] = {
     f"{CALLS} apply_async, all results (owed: 8)": calls,
     "apply, one call (owed: 8)": trips,
@@ -169,6 +205,14 @@ IN_POOLS: dict[str, Callable[[Any], float]] = {
     f"{SKEWED} skewed tasks, imap_unordered: times 1/1000 of the ideal (owed: 1100)": partial(skewed, in_order=False),
     f"{ARRAYS} arrays of {ARRAY_BYTES // 10**6} MB to workers (owed: 10)": arrays_in,
     f"{ARRAYS} arrays of {ARRAY_BYTES // 10**6} MB from workers (owed: 10)": arrays_out,
+}
+IN_EXECUTORS: dict[str, Callable[[Any], float]] = {
+    f"{CALLS} submits, all results (owed: 20)": submits,
+    f"{CALLS} submits, as_completed": completions,
+    "submit and result, one call": round_trips,
+    f"map of an executor, x + 1 over {CALLS} ints": lambda executor: timed(
+        lambda: list(executor.map(add_one, range(CALLS)))
+    ),
 }
 STARTS: dict[str, Callable[[Any, str], float]] = {
     "from making a pool to its first result (owed: 2 to fork, 10 to spawn)": first_result,
@@ -183,6 +227,11 @@ def main(wanted: str) -> int:
         for title, task in IN_POOLS.items():
             if wanted in title:
                 contest = measure({name: partial(task, pool) for name, pool in made.items()}, ROUNDS)
+                print(f"\n{title}, {ROUNDS} rounds\n{contest.table('allcores')}", flush=True)
+    with executors() as made:
+        for title, task in IN_EXECUTORS.items():
+            if wanted in title:
+                contest = measure({name: partial(task, executor) for name, executor in made.items()}, ROUNDS)
                 print(f"\n{title}, {ROUNDS} rounds\n{contest.table('allcores')}", flush=True)
     for title, start in STARTS.items():
         if wanted in title:

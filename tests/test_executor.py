@@ -20,7 +20,7 @@ import allcores as mp
 import numpy
 import pytest
 from allcores.futures import Future, ProcessPoolExecutor
-from running import guarded, program, run
+from running import ALLCORES, MODES, guarded, program, run
 
 HANG_LIMIT_SECONDS = 30
 
@@ -477,6 +477,41 @@ def use_copy(executor: ProcessPoolExecutor, futures: list[Future]) -> None:
     executor.shutdown(cancel_futures=True)
     with ProcessPoolExecutor(1) as another:
         assert another.submit(square, 3).result() == 9
+
+
+UNMODIFIED = """
+import asyncio, os
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+
+def square(number):
+    return number * number
+
+
+async def main(executor):
+    loop = asyncio.get_running_loop()
+    print(await asyncio.gather(*(loop.run_in_executor(executor, square, number) for number in range(5))))
+    endless = loop.run_in_executor(executor, square, 3)
+    print(await asyncio.wait_for(endless, 30))
+
+
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2) as executor:
+        print(sorted(future.result() for future in as_completed(executor.submit(square, n) for n in range(5))))
+        asyncio.run(main(executor))
+        try:
+            executor.submit(os._exit, 3).result()
+        except Exception as error:
+            print(type(error).__name__)
+        print(type(executor).__module__)
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_program_of_the_standard_library_gets_ours(mode: str, tmp_path: Path) -> None:
+    outcome = run([*ALLCORES, *MODES[mode], program(tmp_path, UNMODIFIED)])
+    assert outcome.err == ""
+    assert outcome.out.splitlines() == [*["[0, 1, 4, 9, 16]"] * 2, "9", "WorkerDiedError", "allcores.futures"]
 
 
 def test_workers_have_executors_of_their_own(executor: ProcessPoolExecutor) -> None:

@@ -56,14 +56,46 @@ assert importlib.reload(importlib.import_module("multiprocessing.dummy"))
     assert prints(tmp_path, "import allcores\n" + ORDERS[order].format(m=module, n=name) + check) == ""
 
 
+def test_executors_are_ours_too_whenever_they_were_loaded(tmp_path: Path) -> None:
+    source = """\
+import allcores, concurrent.futures as package
+theirs = package.ProcessPoolExecutor
+allcores.install()
+from concurrent.futures import ProcessPoolExecutor, process
+from allcores.futures import ProcessPoolExecutor as ours
+assert ProcessPoolExecutor is process.ProcessPoolExecutor is package.ProcessPoolExecutor is ours is not theirs
+assert issubclass(ours, theirs)
+allcores.uninstall()
+assert process.ProcessPoolExecutor is package.ProcessPoolExecutor is theirs
+assert theirs.__module__ == "concurrent.futures.process"
+"""
+    assert prints(tmp_path, source) == ""
+
+
+@pytest.mark.parametrize(
+    "first", ["allcores.errors.WorkerDiedError", "allcores.Pool", "allcores.map", "allcores.ProcessPoolExecutor"]
+)
+def test_executors_are_ours_whatever_was_imported_first(first: str, tmp_path: Path) -> None:
+    source = f"""\
+import allcores, allcores.errors
+allcores.install()
+{first}
+from concurrent.futures import ProcessPoolExecutor, process
+assert ProcessPoolExecutor is process.ProcessPoolExecutor is allcores.ProcessPoolExecutor
+"""
+    assert prints(tmp_path, source) == ""
+
+
 SNAPSHOT = """\
-import importlib, multiprocessing, pkgutil, sys
+import concurrent.futures.process, importlib, multiprocessing, pkgutil, sys
 def snapshot():
     everything = {}
     for found in pkgutil.iter_modules(multiprocessing.__path__):
         if not found.name.endswith("win32"):
             module = importlib.import_module("multiprocessing." + found.name)
             everything.update(((found.name, name), value) for name, value in vars(module).items() if name[:2] != "__")
+    for module in (concurrent.futures, concurrent.futures.process):
+        everything.update(((module.__name__, name), value) for name, value in vars(module).items() if name[:2] != "__")
     everything.update((("", name), value) for name, value in vars(multiprocessing).items() if name[:2] != "__")
     modules = {(value, "module"): value.__module__ for value in everything.values() if isinstance(value, type)}
     return everything | modules, dict(multiprocessing.context._concrete_contexts), list(sys.meta_path)

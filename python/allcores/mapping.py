@@ -14,9 +14,9 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from allcores import context as _context
 from allcores._cpus import usable_cpus
+from allcores._pool.descriptions import in_short, name_of
 from allcores._pool.job import Job, Rules
 from allcores._pool.progress import find_bar
-from allcores._pool.results import in_short, name_of
 from allcores._pool.tasks import learn_first, name_of as task_name_of
 from allcores.limits import Limits
 from allcores.pool import Pool

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""`make conformance`: CPython's own multiprocessing tests against allcores, for each start method.
+"""`make conformance`: CPython's own tests of multiprocessing and of executors against allcores, for each start method.
 
-    python tests/stdlib/conformance.py [--methods fork,spawn,forkserver,warm] [--sample] [--jobs 2] [--docs]
+    python tests/stdlib/conformance.py [--methods fork,spawn,forkserver,warm] [--suites multiprocessing,futures]
+        [--sample] [--jobs 2] [--docs]
 
 Exit status 1 when a start method is below its floor, hangs, crashes, borrows, or counts no test at all.
 The last line printed is `N passed, N failed`.
@@ -15,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from futures_suite import FOLDER_OF_BREAKING, MODES, lay_packages, python_with_tests, selection
 from judging import EXCLUSIONS, load_exclusions
 from sessions import kill_session, sessions_below
 from summary import document, last_line, terminal_summary
-from verdict import RunResult, all_good, floor_for, floors, parse_floor, result_from_json, verdict
+from verdict import FUTURES, RunResult, all_good, floor_for, floors, parse_floor, result_from_json, verdict
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -29,6 +31,7 @@ RUNNER = HERE / "run.py"
 DOCUMENT = ROOT / "docs" / "conformance.md"
 
 METHODS = "fork,spawn,forkserver,warm"
+SUITES = "multiprocessing,futures"
 
 # One class for each thing that users hold in their hands, and each way to start and stop a process.  Left out are the
 # classes which take long for what they say: barriers and conditions, waiting with time-outs, the threads' variants
@@ -54,32 +57,58 @@ class Options:
     select: str
     jobs: int
     test_timeout_seconds: float
+    python: str = sys.executable
+    executor: str = ""  # of the suite of futures
 
 
 def run_command(options: Options, method: str, result_file: Path) -> list[str]:
     command = [sys.executable, str(RUNNER), options.module, "--start-method", method]
     command += ["--jobs", str(options.jobs), "--timeout", str(options.test_timeout_seconds)]
-    command += ["--select", options.select, "--json", str(result_file)]
+    command += ["--select", options.select, "--json", str(result_file), "--python", options.python]
+    if options.executor:
+        command += ["--suite", "futures", "--executor", options.executor]
     for path in options.paths:
         command += ["--path", path]
     return command
 
 
-def run_method(options: Options, method: str, keep: Path | None) -> RunResult:
+def run_method(options: Options, method: str, keep: Path | None, title: str = "") -> RunResult:
     """One call of run.py; never raises for what the call comes to."""
-    print(f"\n{options.module}, start method {method}:", file=sys.stderr, flush=True)
+    title = title or method
+    print(f"\n{options.module}, {title}:", file=sys.stderr, flush=True)
     with tempfile.TemporaryDirectory(prefix="conformance-") as scratch:
-        result_file = (keep or Path(scratch)) / f"{method}.json"
+        result_file = (keep or Path(scratch)) / f"{title.replace(' ', '-')}.json"
         result_file.unlink(missing_ok=True)
         began = time.monotonic()
         trouble = run_to_its_end(run_command(options, method, result_file), RUN_LIMIT_SECONDS)
         seconds = time.monotonic() - began
         try:
-            return result_from_json(method, seconds, json.loads(result_file.read_text()), trouble)
+            return result_from_json(title, seconds, json.loads(result_file.read_text()), trouble)
         except FileNotFoundError:
-            return RunResult(method, seconds, trouble=trouble or "run.py wrote no result; its message is above")
+            return RunResult(title, seconds, trouble=trouble or "run.py wrote no result; its message is above")
         except (ValueError, KeyError, TypeError) as error:
-            return RunResult(method, seconds, trouble=trouble or f"run.py's result cannot be read: {error!r}")
+            return RunResult(title, seconds, trouble=trouble or f"run.py's result cannot be read: {error!r}")
+
+
+def run_futures(options: Options, methods: list[str], keep: Path | None) -> list[RunResult]:
+    """The suite of futures: for each start method what is run in either mode."""
+    python = python_with_tests()
+    if python is None:
+        print("\nfutures: not run, no Python of this machine has test_concurrent_futures", file=sys.stderr, flush=True)
+        return []
+    with tempfile.TemporaryDirectory(prefix="conformance-") as packages:
+        lay_packages(Path(packages))
+        paths = (packages, str(FOLDER_OF_BREAKING), *options.paths)
+        return [
+            run_method(
+                replace(options, paths=paths, python=python, executor=executor, select=selection(mode, options.select)),
+                method,
+                keep,
+                f"{FUTURES} {method} {mode}",
+            )
+            for method in methods
+            for mode, executor in MODES.items()
+        ]
 
 
 def run_to_its_end(command: list[str], limit_seconds: float) -> str:
@@ -119,6 +148,7 @@ def current_commit() -> str:
 def parse_arguments() -> argparse.Namespace:
     p = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0])
     p.add_argument("--methods", default=METHODS, help=f"start methods, default {METHODS}")
+    p.add_argument("--suites", default=SUITES, help=f"whose tests, default {SUITES}")
     p.add_argument("--sample", action="store_true", help="only some classes, about a minute a start method")
     p.add_argument("--select", default="", metavar="REGEX", help="only these tests, matched on Class.test")
     p.add_argument("--jobs", type=int, default=2, help="classes run at a time (default 2)")
@@ -132,6 +162,11 @@ def parse_arguments() -> argparse.Namespace:
     args.methods = [method.strip() for method in args.methods.split(",") if method.strip()]
     if not args.methods:
         p.error("no start method given")
+    args.suites = args.suites.split(",")
+    if not set(args.suites) <= set(SUITES.split(",")):
+        p.error(f"the suites are {SUITES}")
+    if args.module != "allcores":
+        args.suites = ["multiprocessing"]
     if args.sample and args.select:
         p.error("--sample is a selection already")
     if args.docs and (args.sample or args.select or args.module != "allcores"):
@@ -150,7 +185,11 @@ def main() -> int:
     options = Options(args.module, tuple(args.path), select, args.jobs, args.timeout)
     if args.results:
         args.results.mkdir(parents=True, exist_ok=True)
-    results = [run_method(options, method, args.results) for method in args.methods]
+    results = []
+    if "multiprocessing" in args.suites:
+        results += [run_method(options, method, args.results) for method in args.methods]
+    if "futures" in args.suites and not args.sample:
+        results += run_futures(options, args.methods, args.results)
     verdicts = [verdict(result, floor_for(result.method, args.floors)) for result in results]
     if args.docs:
         text = document(results, verdicts, load_exclusions(EXCLUSIONS), current_commit(), args.jobs)

@@ -13,7 +13,7 @@ HEADINGS = ["method", "passed", "counted", "percent", "floor", "hang", "crash", 
 HEADINGS += ["seconds", "verdict"]
 
 DOCUMENT = """\
-# Conformance: CPython's own multiprocessing tests
+# Conformance: CPython's own tests of multiprocessing and of executors
 
 Written by `python tests/stdlib/conformance.py --docs`; do not edit by hand. How the tests are made to see allcores,
 and what each column means: [tests/stdlib/README.md](../tests/stdlib/README.md).
@@ -27,6 +27,9 @@ and what each column means: [tests/stdlib/README.md](../tests/stdlib/README.md).
 Not counted: tests that CPython skips here too with the genuine `multiprocessing`, and the exclusions below. A test that
 hangs, kills the test process, is newly skipped, or passes only on a borrowed standard submodule counts as not passed.
 *Problems* are set-up and tear-down errors, processes left running and the like, outside any one test.
+
+Rows *futures* are CPython's tests of `ProcessPoolExecutor`. Five of them demand a pool that one death breaks for ever,
+and are run with `on_worker_death="break"` instead of `"heal"`, the default: `tests/stdlib/futures_suite.py` says which.
 
 A module of allcores that hands on the standard library's own code passes as that code does: the figures tell how
 compatible allcores is, not how much of it is new.
@@ -98,7 +101,7 @@ def document(
         "date": datetime.now(UTC).date().isoformat(),
         "commit": commit,
         "machine": f"{os.cpu_count()} cores, {platform.system()} {platform.release()}, {platform.machine()}",
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Python": ", for futures ".join(dict.fromkeys(f"CPython {r.python}" for r in results if r.python)),
         "groups run at a time": str(jobs),
     }
     table = ["| " + " | ".join(HEADINGS) + " |", "|---" * len(HEADINGS) + "|"]

@@ -1,9 +1,11 @@
+import re
 import subprocess
 import sys
 from dataclasses import replace
 
 import pytest
 from conformance import end_with_all_below, run_to_its_end
+from futures_suite import BREAKING, MODES, selection
 from summary import document, last_line, terminal_summary
 from verdict import (
     CPYTHON_METHOD_FLOOR_PERCENT,
@@ -92,6 +94,19 @@ def test_one_bad_method_makes_the_whole_bad():
 def test_warm_has_its_own_floor_and_an_unknown_method_has_cpythons():
     assert floor_for("warm", floors()) == WARM_FLOOR_PERCENT
     assert floor_for("fork", floors()) == floor_for("other", floors()) == CPYTHON_METHOD_FLOOR_PERCENT
+
+
+def test_executors_have_to_pass_all_of_their_tests():
+    assert floor_for("futures warm heal", floors()) == floor_for("futures fork break", floors()) == 100
+
+
+@pytest.mark.parametrize("select", ["", "ShutdownTest", r"test_killed_child$"])
+def test_each_test_of_futures_is_run_in_one_mode(select):
+    prefix = "ProcessPoolForkProcessPoolShutdownTest"
+    for name in ("test_killed_child", "test_submit", "test_exit_at_task_unpickle"):
+        modes = [mode for mode in MODES if re.search(selection(mode, select), f"{prefix}.{name}")]
+        wanted = ["break" if name in BREAKING else "heal"] if re.search(select, f"{prefix}.{name}") else []
+        assert modes == wanted
 
 
 def test_a_threshold_replaces_the_floor_of_its_method_only():

@@ -25,17 +25,17 @@ def set_aside(name: str, original: Any) -> None:
     original.__module__ = __name__
 
 
-def bring_back(submodule: str, name: str) -> Any:
+def bring_back(module: str, name: str) -> Any:
     """Return an original to its own name."""
     original = _set_aside.pop(name)
-    original.__module__ = f"multiprocessing.{submodule}"
+    original.__module__ = module
     return original
 
 
 def __getattr__(name: str) -> Any:
     """Find an original, also in a process where nothing was replaced."""
-    for submodule, (_, names) in REPLACED.items():
+    for module, (_, names) in REPLACED.items():
         if name in names:
-            __import__(f"multiprocessing.{submodule}")
-            return _set_aside.get(name) or getattr(sys.modules[f"multiprocessing.{submodule}"], name)
+            __import__(module)
+            return _set_aside.get(name) or getattr(sys.modules[module], name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -79,7 +79,7 @@ class _Installation:
         self._replaced: dict[str, Any] = {}
         self.default: str = self._standard_default.get_start_method()
         ours = {ours for ours, _ in REPLACED.values()}
-        self._watch = ImportWatch(ours | {f"multiprocessing.{name}" for name in REPLACED}, self._replace_if_complete)
+        self._watch = ImportWatch(ours | set(REPLACED), self._replace_if_complete)
         try:
             self._replace()
         except BaseException:
@@ -91,9 +91,9 @@ class _Installation:
             setattr(multiprocessing, name, getattr(self._ours, name))
         _standard.concrete_contexts.update(self._context._concrete_contexts)
         sys.meta_path.insert(0, self._watch)
-        for submodule in REPLACED:
-            if f"multiprocessing.{submodule}" in sys.modules:
-                self._replace_if_complete(f"multiprocessing.{submodule}")
+        for module in REPLACED:
+            if module in sys.modules:
+                self._replace_if_complete(module)
 
     def set_default(self, start_method: str | None) -> None:
         """Set what is used while nobody has chosen."""
@@ -109,9 +109,9 @@ class _Installation:
         """Put everything back."""
         if self._watch in sys.meta_path:  # not, where somebody put back a list from before
             sys.meta_path.remove(self._watch)
-        for submodule, module in self._replaced.items():
-            for name in REPLACED[submodule][1]:
-                setattr(module, name, originals.bring_back(submodule, name))
+        for name_of_module, module in self._replaced.items():
+            for name in REPLACED[name_of_module][1]:
+                self._put(module, name, originals.bring_back(name_of_module, name))
         for name, original in self._package_names.items():
             setattr(multiprocessing, name, original)
         _standard.concrete_contexts.update(self._contexts)
@@ -122,21 +122,27 @@ class _Installation:
             choice.choose(chosen)  # the same start method, now theirs
 
     def _replace_if_complete(self, imported: str) -> None:
-        """Replace the names of a submodule as soon as both the standard module and ours are there."""
-        package, _, submodule = imported.rpartition(".")
-        if package == "multiprocessing":
-            home = REPLACED[submodule][0]
+        """Replace the names of a standard module as soon as both it and ours are there."""
+        if imported in REPLACED:
+            standard, home = imported, REPLACED[imported][0]
             __import__(home)
-            ours = sys.modules[home]
         else:
-            ours = sys.modules[imported]
-            submodule = next(name for name, (home, _) in REPLACED.items() if home == imported)
-        names = REPLACED[submodule][1]
+            standard, home = next((standard, home) for standard, (home, _) in REPLACED.items() if home == imported)
+        ours, names = sys.modules[home], REPLACED[standard][1]
         # Our module may be the one that imports the standard one right now; then its own notice is still to come.
-        if submodule in self._replaced or not all(name in vars(ours) for name in names):
+        if standard in self._replaced or not all(name in vars(ours) for name in names):
             return
-        module: Any = sys.modules[f"multiprocessing.{submodule}"]
-        self._replaced[submodule] = module
+        module: Any = sys.modules[standard]
+        self._replaced[standard] = module
         for name in names:
             originals.set_aside(name, getattr(module, name))
-            setattr(module, name, getattr(ours, name))
+            self._put(module, name, getattr(ours, name))
+
+    @staticmethod
+    def _put(module: Any, name: str, thing: Any) -> None:
+        """Have a module's name mean this, and the same name of its package, if that has loaded it from there."""
+        before = getattr(module, name)
+        setattr(module, name, thing)
+        package = sys.modules[module.__name__.rpartition(".")[0]]
+        if vars(package).get(name) is before and package is not multiprocessing:
+            setattr(package, name, thing)

@@ -1,22 +1,24 @@
-"""Which names of which submodules of ``multiprocessing`` install() replaces."""
+"""Which names of which standard modules install() replaces."""
 
 __all__ = ["REPLACED"]
 
 REPLACED: dict[str, tuple[str, tuple[str, ...]]] = {
-    # submodule: (module that has ours, names)
-    "connection": ("allcores.connection", ("Pipe",)),
-    "managers": ("allcores.managers", ("BaseManager", "SharedMemoryManager", "SyncManager")),
-    "pool": ("allcores.pool", ("Pool", "ThreadPool")),
-    "queues": ("allcores.queues", ("JoinableQueue", "Queue", "SimpleQueue")),
-    "shared_memory": ("allcores.shared_memory", ("ShareableList", "SharedMemory")),
-    "sharedctypes": (
+    # standard module: (module that has ours, names)
+    "concurrent.futures.process": ("allcores.futures", ("ProcessPoolExecutor",)),
+    "multiprocessing.connection": ("allcores.connection", ("Pipe",)),
+    "multiprocessing.managers": ("allcores.managers", ("BaseManager", "SharedMemoryManager", "SyncManager")),
+    "multiprocessing.pool": ("allcores.pool", ("Pool", "ThreadPool")),
+    "multiprocessing.queues": ("allcores.queues", ("JoinableQueue", "Queue", "SimpleQueue")),
+    "multiprocessing.shared_memory": ("allcores.shared_memory", ("ShareableList", "SharedMemory")),
+    "multiprocessing.sharedctypes": (
         "allcores.sharedctypes",
         ("Array", "RawArray", "RawValue", "Value", "copy", "synchronized"),
     ),
-    "synchronize": (
+    "multiprocessing.synchronize": (
         "allcores.synchronize",
         ("Barrier", "BoundedSemaphore", "Condition", "Event", "Lock", "RLock", "Semaphore"),
     ),
-    "spawn": ("allcores._install.announce", ("get_preparation_data",)),
+    "multiprocessing.spawn": ("allcores._install.announce", ("get_preparation_data",)),
 }
-"""The package's own names, those of ``multiprocessing.__all__``, are replaced besides."""
+"""The package's own names, those of ``multiprocessing.__all__``, are replaced besides; and what ``concurrent.futures``,
+which loads a name when it is asked for, has loaded."""

@@ -6,7 +6,7 @@ import os
 import threading
 from concurrent.futures import _base
 
-from allcores._pool.results import in_short, name_of
+from allcores._pool.descriptions import in_short, name_of
 from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False

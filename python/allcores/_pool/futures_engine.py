@@ -7,10 +7,10 @@ import threading
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 
 from allcores import _core
+from allcores._pool import died
 from allcores._pool.backlog import Backlog
 from allcores._pool.collector import Collector
 from allcores._pool.crew import Crew
-from allcores._pool.died import of_executor
 from allcores._pool.engine import Engine
 from allcores._pool.future import Future
 from allcores._pool.marks import BREAKING, HEALING, RESULT
@@ -19,20 +19,22 @@ from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["FuturesEngine"]
+__all__ = ["UNTIL_STOPPED_SECONDS", "FuturesEngine"]
 
 _put = _core.put_labelled
 
-_UNTIL_STOPPED_SECONDS = 0.001
+UNTIL_STOPPED_SECONDS = 0.001
+"""When to look again whether a worker has stopped."""
 
 
 class FuturesEngine(Engine):
     """Calls on their way to workers, and the futures of what they return."""
 
     _cause: Any = _RemoteTraceback
+    future_type: type[Future] = Future
 
     def __init__(
         self,
@@ -49,12 +51,13 @@ class FuturesEngine(Engine):
         self._collector: Collector | None = None
         self._sleeper: Any = _Awake
         self._is_refusing = False
-        self._wants_more = start_method != "fork"
+        at_once = start_method == "fork" and has_threads
+        self._wants_more = not at_once
         self.backlog = Backlog(self)
         self.at_exit: Any = None
         """The finalizer that ends it with the process, should it not have ended before."""
         super().__init__(
-            most if start_method == "fork" else 0,
+            most if at_once else 0,
             make,
             (*orders, BREAKING if breaks else HEALING),
             start_method,
@@ -92,7 +95,7 @@ class FuturesEngine(Engine):
     def broken(self) -> BaseException | None:
         """Why no call will be made any more, if none will."""
         make = self.error or self._verdict
-        return None if make is None else of_executor(make())
+        return None if make is None else died.of_executor(make())
 
     # ---- sending
 
@@ -108,7 +111,7 @@ class FuturesEngine(Engine):
         if self._is_refusing or self.error is not None:
             self._refuse()
         number = self.numbers(1)
-        self.pending[number] = future = Future(self, number, call)
+        self.pending[number] = future = self.future_type(self, number, call)
         try:
             mark, task = pack(*parts)
             put = self.backlog.add if self.backlog.is_used else _put
@@ -205,7 +208,7 @@ class FuturesEngine(Engine):
             super()._lose(number, process)
 
     def _error_for_all(self, make: Callable[[], BaseException]) -> BaseException:
-        return of_executor(make())
+        return died.of_executor(make())
 
     # ---- cancelling
 
@@ -242,6 +245,11 @@ class FuturesEngine(Engine):
 
     def stop(self, number: int) -> None:
         """Kill the worker that has a task, if it still has it when it has been stopped (README: futures)."""
+        for _ in self.stopping(number):
+            self.wait(self.pending.get(number, self.idle), UNTIL_STOPPED_SECONDS)
+
+    def stopping(self, number: int) -> Iterator[None]:
+        """Do that in steps, between which the worker needs a moment."""
         for process, claim in self.crew.at_work():
             noted = claim._noted()
             if noted is None or noted[0] != number or not self.crew.signal(process, signal.SIGSTOP):
@@ -249,7 +257,7 @@ class FuturesEngine(Engine):
             is_killed = False
             try:
                 while not has_stopped(process.pid) and number in self.pending:
-                    self.wait(self.pending.get(number, self.idle), _UNTIL_STOPPED_SECONDS)
+                    yield
                 self._fence()
                 if claim._noted() == noted and number in self.pending and _core.has_given(self.tasks, noted[1]):
                     is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)

@@ -6,8 +6,8 @@ import collections
 import threading
 from multiprocessing import TimeoutError, pool as _std
 
+from allcores._pool.descriptions import name_of
 from allcores._pool.feed import Feed
-from allcores._pool.results import name_of
 from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False

@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 
 from allcores._pool.chunks import MOST_BYTES_AHEAD
+from allcores._pool.descriptions import in_short, name_of
 from allcores._pool.marks import CALL, STARMAP
 from allcores._pool.overdue import Timekeeper
-from allcores._pool.results import in_short, name_of
 from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from multiprocessing import TimeoutError, pool as _std
 
 from allcores._pool.chunks import MOST_BYTES_AHEAD
+from allcores._pool.descriptions import in_short, name_of
 from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
@@ -16,22 +17,6 @@ __all__ = ["ApplyResult", "MapResult", "Room"]
 
 # Not by its name, under which install() may put ours in the standard module.
 _StdApplyResult: Any = _std.ApplyResult
-_SHORT = 60
-
-
-def in_short(thing: object) -> str:
-    """Return some characters that show what a thing is."""
-    try:
-        text = repr(thing)
-    except Exception:
-        text = object.__repr__(thing)
-    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
-
-
-def name_of(function: object) -> str:
-    """Return by which name people know a function."""
-    name = getattr(function, "__qualname__", None)
-    return name if isinstance(name, str) else in_short(function)
 
 
 class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class that stubs have, by another name
