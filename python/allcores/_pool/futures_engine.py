@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import weakref
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 
 from allcores import _core
@@ -22,12 +24,24 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["UNTIL_STOPPED_SECONDS", "FuturesEngine"]
+__all__ = ["UNTIL_STOPPED_SECONDS", "FuturesEngine", "engines"]
 
 _put = _core.put_labelled
 
 UNTIL_STOPPED_SECONDS = 0.001
 """When to look again whether a worker has stopped."""
+
+
+engines: weakref.WeakSet[FuturesEngine] = weakref.WeakSet()
+"""All of this process."""
+
+
+def _disown_all() -> None:
+    for engine in list(engines):
+        engine.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
 
 
 class FuturesEngine(Engine):
@@ -62,6 +76,7 @@ class FuturesEngine(Engine):
             (*orders, BREAKING if breaks else HEALING),
             start_method,
         )
+        engines.add(self)
         if not has_threads:
             return
         try:
@@ -296,9 +311,13 @@ class FuturesEngine(Engine):
         for future in futures:
             future._be_copied(_of_parent())
 
-    def finish(self) -> None:
-        """Have the workers end, and wait for that: nothing is pending any more."""
+    def shut(self) -> None:
+        """Have the workers end: nothing is pending any more."""
         super().close()
+
+    def finish(self) -> None:
+        """Have the workers end, and wait for that."""
+        self.shut()
         self.crew.join()
         if self.at_exit is not None:
             self.at_exit.cancel()
