@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import threading
 import time
 import weakref
@@ -25,7 +24,7 @@ from typing import Any, Literal
 from allcores import _standard, context as _context
 from allcores._cpus import usable_cpus
 from allcores._pool.future import Future
-from allcores._pool.futures_engine import FuturesEngine
+from allcores._pool.futures_engine import FuturesEngine, engines
 from allcores._pool.marks import STARMAP
 
 __all__ = ["Future", "ProcessPoolExecutor"]
@@ -34,7 +33,6 @@ __all__ = ["Future", "ProcessPoolExecutor"]
 _StandardExecutor: Any = _std.ProcessPoolExecutor
 _OF_STANDARD = (_std_context.ForkContext, _std_context.SpawnContext, _std_context.ForkServerContext)
 
-_engines: weakref.WeakSet[FuturesEngine] = weakref.WeakSet()
 _is_exiting = False
 
 
@@ -42,22 +40,15 @@ def _finish_all() -> None:
     """At the interpreter's end: have no further calls, and wait for those that there are."""
     global _is_exiting
     _is_exiting = True
-    engines = list(_engines)
-    for engine in engines:
+    running = list(engines)
+    for engine in running:
         engine.close()
-    for engine in engines:
+    for engine in running:
         if engine.thread is not None:
             engine.thread.join()
 
 
-def _disown_all() -> None:
-    """In a child that was forked: let the parent's executors be."""
-    for engine in list(_engines):
-        engine.disown()
-
-
 _standard.before_threads_end(_finish_all)
-os.register_at_fork(after_in_child=_disown_all)
 
 
 class ProcessPoolExecutor(_StandardExecutor):  # type: ignore[misc]  # of a class that stubs have, by another name
@@ -181,7 +172,6 @@ class ProcessPoolExecutor(_StandardExecutor):  # type: ignore[misc]  # of a clas
                 self._error = _std.BrokenProcessPool(f"the executor could not begin: {error}")
                 raise self._error from error
             self._engine = engine
-            _engines.add(engine)
             weakref.finalize(self, engine.close).atexit = False
             engine.at_exit = util.Finalize(None, engine.end, exitpriority=15)
             return engine

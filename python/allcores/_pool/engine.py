@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "terminated"]
 
 _PARTS_AT_ONCE = 1 << 10
 
@@ -259,7 +259,7 @@ class Engine:
             self.crew.end()
             self.look()
             if self.error is None:
-                self.error = _terminated
+                self.error = terminated
             self.nudge()
             self._fail_all()
             if self.callbacks is not None:
@@ -270,7 +270,8 @@ def _object_of(pickled: Any) -> Any:
     return pickle.loads(pickled) if type(pickled) is bytes else _loads_block(pickled)
 
 
-def _terminated() -> BaseException:
+def terminated() -> BaseException:
+    """Return the error of a task that was not done when the pool ended."""
     from allcores.errors import PoolTerminatedError
 
     return PoolTerminatedError("the pool was terminated before this task was done")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
+import weakref
 from concurrent.futures.process import BrokenProcessPool, _RemoteTraceback
 
 from allcores import _core
@@ -19,20 +21,34 @@ from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from typing import Any
 
-__all__ = ["FuturesEngine"]
+__all__ = ["UNTIL_STOPPED_SECONDS", "FuturesEngine", "engines"]
 
 _put = _core.put_labelled
 
-_UNTIL_STOPPED_SECONDS = 0.001
+UNTIL_STOPPED_SECONDS = 0.001
+"""When to look again whether a worker has stopped."""
+
+
+engines: weakref.WeakSet[FuturesEngine] = weakref.WeakSet()
+"""All of this process."""
+
+
+def _disown_all() -> None:
+    for engine in list(engines):
+        engine.disown()
+
+
+os.register_at_fork(after_in_child=_disown_all)
 
 
 class FuturesEngine(Engine):
     """Calls on their way to workers, and the futures of what they return."""
 
     _cause: Any = _RemoteTraceback
+    future_type: type[Future] = Future
 
     def __init__(
         self,
@@ -49,16 +65,18 @@ class FuturesEngine(Engine):
         self._collector: Collector | None = None
         self._sleeper: Any = _Awake
         self._is_refusing = False
-        self._wants_more = start_method != "fork"
+        at_once = start_method == "fork" and has_threads
+        self._wants_more = not at_once
         self.backlog = Backlog(self)
         self.at_exit: Any = None
         """The finalizer that ends it with the process, should it not have ended before."""
         super().__init__(
-            most if start_method == "fork" else 0,
+            most if at_once else 0,
             make,
             (*orders, BREAKING if breaks else HEALING),
             start_method,
         )
+        engines.add(self)
         if not has_threads:
             return
         try:
@@ -108,7 +126,7 @@ class FuturesEngine(Engine):
         if self._is_refusing or self.error is not None:
             self._refuse()
         number = self.numbers(1)
-        self.pending[number] = future = Future(self, number, call)
+        self.pending[number] = future = self.future_type(self, number, call)
         try:
             mark, task = pack(*parts)
             put = self.backlog.add if self.backlog.is_used else _put
@@ -242,6 +260,11 @@ class FuturesEngine(Engine):
 
     def stop(self, number: int) -> None:
         """Kill the worker that has a task, if it still has it when it has been stopped (README: futures)."""
+        for _ in self.stopping(number):
+            self.wait(self.pending.get(number, self.idle), UNTIL_STOPPED_SECONDS)
+
+    def stopping(self, number: int) -> Iterator[None]:
+        """Do that in steps, between which the worker needs a moment."""
         for process, claim in self.crew.at_work():
             noted = claim._noted()
             if noted is None or noted[0] != number or not self.crew.signal(process, signal.SIGSTOP):
@@ -249,7 +272,7 @@ class FuturesEngine(Engine):
             is_killed = False
             try:
                 while not has_stopped(process.pid) and number in self.pending:
-                    self.wait(self.pending.get(number, self.idle), _UNTIL_STOPPED_SECONDS)
+                    yield
                 self._fence()
                 if claim._noted() == noted and number in self.pending and _core.has_given(self.tasks, noted[1]):
                     is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)
@@ -288,9 +311,13 @@ class FuturesEngine(Engine):
         for future in futures:
             future._be_copied(_of_parent())
 
-    def finish(self) -> None:
-        """Have the workers end, and wait for that: nothing is pending any more."""
+    def shut(self) -> None:
+        """Have the workers end: nothing is pending any more."""
         super().close()
+
+    def finish(self) -> None:
+        """Have the workers end, and wait for that."""
+        self.shut()
         self.crew.join()
         if self.at_exit is not None:
             self.at_exit.cancel()
