@@ -134,6 +134,17 @@ def arrays_in(pool: Any) -> float:
     return timed(lambda: pool.map(total, [array] * ARRAYS, chunksize=1))
 
 
+def element(array: Any, index: int) -> float:
+    """Read a little of an array that all tasks have."""
+    return float(array[index])
+
+
+def array_for_all(pool: Any) -> float:
+    """Give all tasks the same array, by a partial."""
+    array = numpy.ones(ARRAY_BYTES // 8)
+    return timed(lambda: pool.map(partial(element, array), range(ARRAYS), chunksize=1))
+
+
 def arrays_out(pool: Any) -> float:
     """Get arrays, and drop them as they come."""
 
@@ -204,6 +215,7 @@ IN_POOLS: dict[str, Callable[[Any], float]] = {
     f"{SKEWED} skewed tasks, map: times 1/1000 of the ideal (owed: 1060)": partial(skewed, in_order=True),
     f"{SKEWED} skewed tasks, imap_unordered: times 1/1000 of the ideal (owed: 1100)": partial(skewed, in_order=False),
     f"{ARRAYS} arrays of {ARRAY_BYTES // 10**6} MB to workers (owed: 10)": arrays_in,
+    f"{ARRAYS} tasks with the same array of {ARRAY_BYTES // 10**6} MB, by partial": array_for_all,
     f"{ARRAYS} arrays of {ARRAY_BYTES // 10**6} MB from workers (owed: 10)": arrays_out,
 }
 IN_EXECUTORS: dict[str, Callable[[Any], float]] = {

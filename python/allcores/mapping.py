@@ -179,7 +179,9 @@ def map(
 
     With several iterables, over ``function(item_of_the_first, item_of_the_second, …)``, until the shortest one ends.
     They may be infinite: they are read as results are taken, at most ``window`` items ahead. Workers start with the
-    first result that is asked for, and end with the last one, or when the iterator is closed, dropped, or raises.
+    first result that is asked for, and end with the last one, or when the iterator is closed, dropped, or raises. The
+    function is pickled once: arguments that all calls have are best given by ``functools.partial``, and each worker has
+    one copy of them for all of its tasks.
 
     >>> import allcores
     >>> def divide(number):

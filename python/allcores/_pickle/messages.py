@@ -10,14 +10,17 @@ large buffers (arrays, bytearrays), which are copied once when they are sent and
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import pickle
+import sys
 import threading
 from multiprocessing import process
 from multiprocessing.reduction import ForkingPickler
+from types import MethodType
 
-from allcores import _core
+from allcores import _core, _standard
 from allcores._pickle.dump import PICKLING_ERRORS, Reducers
 from allcores._pickle.main_module import main_is_importable, main_reference
 from allcores._start_method import effective_start_method
@@ -27,7 +30,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["dumps", "dumps_by_name", "given", "keep", "loads", "prepare", "repickle"]
+__all__ = ["dumps", "dumps_by_name", "given", "keep", "loads", "prepare", "repickle", "whole"]
 
 _LARGE_BYTES = 1 << 14
 """A buffer of this length goes beside the pickle."""
@@ -52,10 +55,10 @@ class _Pickler:
 
     __slots__ = ("buffers", "clear_memo", "is_busy", "pickle", "pieces")
 
-    def __init__(self) -> None:
+    def __init__(self, reducers: Reducers | None = None) -> None:
         self.pieces, self.buffers = list[bytes](), list[memoryview]()
         pickler = pickle.Pickler(_Pieces(self.pieces), pickle.HIGHEST_PROTOCOL, buffer_callback=self._take)
-        pickler.dispatch_table = Reducers()
+        pickler.dispatch_table = Reducers() if reducers is None else reducers
         self.pickle, self.clear_memo, self.is_busy = pickler.dump, pickler.clear_memo, False
 
     def _take(self, buffer: pickle.PickleBuffer) -> bool:
@@ -111,6 +114,44 @@ def dumps_by_name(obj: Any, longest: int) -> bytes | _core.Memory:
     return (_Pickler() if own.is_busy else own).dump(obj, longest)
 
 
+class _NotedReducers(Reducers):
+    """Reducers, and whether one was used that may make something for a single receiver."""
+
+    is_for_one = False
+
+    def __missing__(self, kind: type) -> Callable[[Any], Any]:
+        self.is_for_one = self.is_for_one or (kind in _standard.registered_reducers and kind not in _REPEATABLE)
+        return super().__missing__(kind)
+
+
+_REPEATABLE = frozenset((functools.partial, MethodType, type(list.append), type(int.__add__)))
+"""What the standard library has registered that is nothing but names and parts."""
+
+
+def dumps_for_many(
+    obj: Any, longest: int, by_value: Callable[[Any, int], bytes | _core.Memory] | None = None
+) -> bytes | _core.Memory | None:
+    """Pickle an object for receivers that read it any number of times; None when somebody must read it once.
+
+    So it is with descriptors, which are handed over to who asks first. ``by_value`` pickles where no name is known.
+    """
+    handed_over, reducers = _handed_over(), _NotedReducers()
+    if by_value is not None:
+        pickled = by_value(obj, longest)
+    else:
+        try:
+            pickled = _Pickler(reducers).dump(obj, longest)
+        except PICKLING_ERRORS:
+            pickled = dumps(obj, longest)
+    return None if reducers.is_for_one or _handed_over() != handed_over else pickled
+
+
+def _handed_over() -> int:
+    """Return how many descriptors this process was to hand over up to now."""
+    sharer: Any = sys.modules.get("multiprocessing.resource_sharer")
+    return 0 if sharer is None else sharer._resource_sharer._key
+
+
 def _by_value(obj: Any, longest: int, *, main_is_importable: bool) -> bytes | _core.Memory:
     from allcores._pickle.by_value import dump_by_value  # cloudpickle is loaded when it is needed
 
@@ -146,6 +187,11 @@ def _await_import() -> None:
 os.register_at_fork(before=_await_import, after_in_child=_forget_who_this_is)
 
 
+def whole(pickled: bytes, longest: int) -> bytes | _core.Memory:
+    """Return a pickle as a message: itself, or a block when it is a long one."""
+    return _whole([pickled], [], longest)
+
+
 def _whole(pieces: list[bytes], buffers: Sequence[memoryview], longest: int) -> bytes | _core.Memory:
     pickled = b"".join(pieces)
     return _in_block(memoryview(pickled), buffers) if buffers or len(pickled) > longest else pickled
@@ -169,6 +215,12 @@ def loads(message: _core.Memory) -> Any:
     """
     pickled, *buffers = _parts(message)
     return pickle.loads(pickled, buffers=buffers if message.is_apart else map(bytearray, buffers))
+
+
+def loads_copy(message: _core.Memory) -> Any:
+    """Make the object of a long message that stays as it is: its large buffers are copies."""
+    pickled, *buffers = _parts(message)
+    return pickle.loads(pickled, buffers=map(bytearray, buffers))
 
 
 def _parts(message: _core.Memory) -> list[memoryview]:

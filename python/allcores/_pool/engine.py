@@ -80,7 +80,7 @@ class Engine:
     def send_parts(self, handle: Any, mark: int, function: Any, items: Any, lengths: list[int]) -> None:
         """Send a task for each part of a list or range, of which the handle will be told."""
         first, count = self.numbers(len(lengths)), len(lengths)
-        head = self.packing.head(function)
+        head = self.packing.head(function, handle)
         handle._expect(first, lengths)
         self.pending.update(dict.fromkeys(range(first, first + count), handle))
         at = done = 0

@@ -34,7 +34,7 @@ class Feed:
         """Begin to send tasks, whose results ``job`` is told."""
         self._engine, self._job, self._chunksize = engine, job, chunksize
         self._items: Iterator[Any] = iter(iterable)
-        self._head = engine.packing.head(function)
+        self._head = engine.packing.head(function, job)
         self._ahead = max(_LEAST_AHEAD, _AHEAD_PER_WORKER * engine.crew.size)
         self._reading = threading.Lock()
         self._is_stopped = False

@@ -72,7 +72,7 @@ class Job(Waiter):
         self._pool, self._engine, self._rules, self._progress = pool, pool._engine, rules, progress
         self.name = name_of(function)
         """What errors call the function."""
-        self._head = self._engine.packing.head(function)
+        self._head = self._engine.packing.head(function, self, is_kept=True)
         self._source: Iterator[tuple[Any, ...]] | None = source
         self._reading_error: Exception | None = None
         self._is_slow = self._is_refilled = False

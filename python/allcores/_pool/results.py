@@ -118,6 +118,10 @@ class MapResult(ApplyResult):
         self._left: set[int] = set()
         self._room: Room | None = None
 
+    def _be_ready(self) -> None:
+        self._sent_once = None  # the memory in which a long pickle of the function lay
+        super()._be_ready()
+
     def _expect(self, first: int, lengths: list[int]) -> None:
         """Expect replies to tasks with these numbers, each a part of such a length."""
         self._first = first

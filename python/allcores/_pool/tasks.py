@@ -11,9 +11,10 @@ import itertools
 import pickle
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
+from allcores import _core
 from allcores._pickle.dump import PICKLING_ERRORS, dumps as _dumps_for_child
 from allcores._pickle.main_module import main_is_importable, main_reference
-from allcores._pickle.messages import dumps, dumps_by_name
+from allcores._pickle.messages import dumps_by_name, dumps_for_many, loads_copy, whole
 from allcores._pool.marks import BY_VALUE, CALL, MAP
 
 TYPE_CHECKING = False
@@ -27,7 +28,7 @@ _SHORT_BYTES = 1 << 12
 _MOST_KNOWN = 256
 
 _names: dict[Any, bytes] = {}
-_known: dict[bytes, Callable[..., Any]] = {}
+_known: dict[bytes, Any] = {}
 
 
 def name_of(function: Any) -> Any:
@@ -57,6 +58,29 @@ def _new_name_of(function: Any) -> Any:
     return name
 
 
+class Once:
+    """A callable without a name that many tasks call: pickled once, and read where it lies."""
+
+    __slots__ = ("_address", "_pickled", "is_kept")
+
+    def __init__(self, pickled: bytes | None, address: _core._Address | None, is_kept: bool) -> None:
+        """Have the pickle, or where it lies, and whether who reads it keeps what it makes."""
+        self._pickled, self._address, self.is_kept = pickled, address, is_kept
+
+    def __reduce__(self) -> Any:
+        """Travel as that."""
+        return Once, (self._pickled, self._address, self.is_kept)
+
+    def make(self) -> Callable[..., Any]:
+        """Make the callable anew."""
+        made: Callable[..., Any]
+        if self._pickled is not None:
+            made = pickle.loads(self._pickled)
+        else:
+            made = loads_copy(_core.Memory(0, self._address, False))
+        return made
+
+
 class Packing:
     """How a pool's tasks travel: by name where workers have the main module, by value where they cannot import it."""
 
@@ -73,14 +97,28 @@ class Packing:
             arguments = tuple(arguments)
         return CALL, (name, arguments, keywords) if keywords else (name, arguments)
 
-    def head(self, function: Any) -> Any:
-        """Return what stands for the function in many tasks."""
-        head = function if self.by_value else name_of(function)
-        if type(head) is not FunctionType:
-            return head
-        # One that has no name where the task is done, and travels by value: pickled once for all.
-        pickled = bytes(_dumps_for_child(head)) if self.by_value else dumps(head, _SHORT_BYTES)
-        return pickled if isinstance(pickled, bytes) and len(pickled) <= _SHORT_BYTES else function
+    def head(self, function: Any, owner: Any = None, *, is_kept: bool = False) -> Any:
+        """Return what stands for the function in many tasks: bytes, or itself where it has to be pickled for each.
+
+        One without a name is pickled once. A long pickle lies in a block, which the owner keeps as ``_sent_once`` until
+        all tasks are done; without an owner it is pickled for each task. ``is_kept``: a worker makes it once for all of
+        its tasks, and not for each.
+        """
+        if not self.by_value:
+            name = name_of(function)
+            if type(name) is bytes:
+                return name
+        pickled = dumps_for_many(function, _SHORT_BYTES, _by_value if self.by_value else None)
+        if pickled is None:
+            return function
+        if isinstance(pickled, bytes):
+            if is_kept or type(function) is FunctionType:
+                return pickled  # which is known as a name is
+            return pickle.dumps(Once(pickled, None, False), pickle.HIGHEST_PROTOCOL)
+        if owner is None:
+            return function
+        owner._sent_once = pickled
+        return pickle.dumps(Once(None, pickled._address(), is_kept), pickle.HIGHEST_PROTOCOL)
 
     def part(self, mark: int, head: Any, items: tuple[Any, ...] | range) -> tuple[int, Any]:
         """Return mark and object for a part of a sequence."""
@@ -94,12 +132,18 @@ def opened(mark: int, task: Any) -> tuple[int, Any]:
     return mark ^ BY_VALUE, pickle.loads(task)
 
 
+def _by_value(function: Any, longest: int) -> Any:
+    return whole(bytes(_dumps_for_child(function)), longest)
+
+
 def run(mark: int, task: Any) -> Any:
     """Do a task, in the worker, and return what it returns; of a part, a tuple of that."""
     function = task[0]
     if type(function) is bytes:
         known = _known.get(function)  # no try: what learning it raises would have a KeyError before it
         function = _learn(function) if known is None else known
+        if type(function) is Once:
+            function = function.make()  # as if it had come with the task: a task may change it
     if mark == CALL:
         return function(*task[1]) if len(task) == 2 else function(*task[1], **task[2])
     if mark == MAP:
@@ -118,8 +162,10 @@ def learn_first(name: bytes, initializer: Callable[..., object] | None, initargs
         initializer(*initargs)
 
 
-def _learn(name: bytes) -> Callable[..., Any]:
-    function: Callable[..., Any] = pickle.loads(name)
+def _learn(name: bytes) -> Any:
+    function = pickle.loads(name)
+    if type(function) is Once and function.is_kept:
+        function = function.make()
     if len(_known) >= _MOST_KNOWN:
         _known.clear()
     _known[name] = function
