@@ -55,6 +55,13 @@ def note_and_wait(folder: Path, name: str, seconds: float = HANG_LIMIT_SECONDS) 
     time.sleep(seconds)
 
 
+def note_and_wait_for(folder: Path, name: str, until: str) -> None:
+    (folder / name).touch()
+    limit = time.monotonic() + HANG_LIMIT_SECONDS
+    while not (folder / until).exists() and time.monotonic() < limit:
+        time.sleep(0.002)
+
+
 def until_there(path: Path) -> None:
     limit = time.monotonic() + HANG_LIMIT_SECONDS
     while not path.exists():
@@ -266,34 +273,43 @@ def test_map_has_a_time_limit_and_cancels_the_rest(forked: ProcessPoolExecutor, 
 # ---- cancelling
 
 
+def block(executor: ProcessPoolExecutor, folder: Path, number: int) -> Future:
+    """Have a worker wait for a file with the name 'end'."""
+    future = executor.submit(note_and_wait_for, folder, f"blocking{number}", "end")
+    until_there(folder / f"blocking{number}")
+    return future
+
+
 def test_what_is_cancelled_before_it_runs_never_runs(executor: ProcessPoolExecutor, tmp_path: Path) -> None:
-    blocking = [executor.submit(note_and_wait, tmp_path, f"blocking{number}", 1) for number in range(2)]
-    for number in range(2):
-        until_there(tmp_path / f"blocking{number}")
+    blocking = [block(executor, tmp_path, number) for number in range(2)]
     futures = [executor.submit(note_and_wait, tmp_path, str(number), 0) for number in range(100)]
     called: list[Any] = []
     futures[30].add_done_callback(called.append)
     assert not any(future.cancel() for future in blocking)
-    assert all(future.running() for future in blocking)
+    assert all(future.running() and "state=running" in repr(future) for future in blocking)
     assert all(future.cancel() for future in futures[::3]) and all(future.cancelled() for future in futures[::3])
     assert all(future.cancel() for future in futures[::3])
     assert called == [futures[30]]
     with pytest.raises(concurrent.futures.CancelledError):
         futures[0].result()
+    (tmp_path / "end").touch()
     more = [executor.submit(square, number) for number in range(50)]
     assert [future.result() for future in more] == [square(number) for number in range(50)]
     concurrent.futures.wait(futures)
     assert {int(path.name) for path in tmp_path.glob("[0-9]*")} == set(range(100)) - set(range(0, 100, 3))
 
 
-def test_large_and_odd_arguments_survive_another_call_s_cancellation(executor: ProcessPoolExecutor) -> None:
-    blocking = [executor.submit(time.sleep, 0.5) for _ in range(2)]
+def test_large_and_odd_arguments_survive_another_call_s_cancellation(
+    executor: ProcessPoolExecutor, tmp_path: Path
+) -> None:
+    blocking = [block(executor, tmp_path, number) for number in range(2)]
     array, number = numpy.arange(100_000), 7
     arguments: list[Any] = [array, b"x" * 100_000, b"short", "text", {"a": [1]}, (1, 2.5), None]
     futures = [executor.submit(both, each, 1) for each in arguments]
     by_value = executor.submit(lambda: number)
     cancelled = executor.submit(square, 1)
     assert cancelled.cancel()
+    (tmp_path / "end").touch()
     for argument, future in zip(arguments, futures, strict=True):
         returned, one = future.result()
         assert one == 1
@@ -305,8 +321,8 @@ def test_large_and_odd_arguments_survive_another_call_s_cancellation(executor: P
     concurrent.futures.wait(blocking)
 
 
-def test_who_waits_for_what_is_cancelled_hears_of_it(forked: ProcessPoolExecutor) -> None:
-    blocking = [forked.submit(time.sleep, 1) for _ in range(2)]
+def test_who_waits_for_what_is_cancelled_hears_of_it(forked: ProcessPoolExecutor, tmp_path: Path) -> None:
+    blocking = [block(forked, tmp_path, number) for number in range(2)]
     future = forked.submit(square, 2)
     errors: list[BaseException] = []
 
@@ -319,9 +335,8 @@ def test_who_waits_for_what_is_cancelled_hears_of_it(forked: ProcessPoolExecutor
     threads = [threading.Thread(target=wait) for _ in range(3)]
     for thread in threads:
         thread.start()
-    for each in blocking:
-        until_running(each)
-    assert future.cancel()
+    assert future.cancel() and not any(each.done() for each in blocking)
+    (tmp_path / "end").touch()
     for thread in threads:
         thread.join(HANG_LIMIT_SECONDS)
     assert [type(error) for error in errors] == [concurrent.futures.CancelledError] * 3
@@ -426,6 +441,16 @@ def test_an_executor_that_nobody_has_ends_when_its_calls_are_done(method: str) -
         os.kill(future.result(), 0)
 
 
+@pytest.mark.parametrize("end", ["terminate_workers", "kill_workers"])
+def test_workers_that_are_ended_before_they_have_begun_leave_nothing_pending(method: str, end: str) -> None:
+    for _ in range(5):
+        executor = ProcessPoolExecutor(2, mp_context=method)
+        futures = [executor.submit(square, number) for number in range(50)]
+        getattr(executor, end)()
+        executor.shutdown()
+        assert all(future.done() for future in futures)
+
+
 @pytest.mark.parametrize("shutdown", ["", "executor.shutdown(wait=False)", "del executor"])
 def test_a_program_ends_when_its_calls_are_done(method: str, shutdown: str, tmp_path: Path) -> None:
     source = guarded(
@@ -519,5 +544,6 @@ def test_workers_have_executors_of_their_own(executor: ProcessPoolExecutor) -> N
 
 
 def nested() -> list[int]:
+    assert not multiprocessing.current_process().daemon
     with ProcessPoolExecutor(1) as executor:
         return list(executor.map(square, range(3)))

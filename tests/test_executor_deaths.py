@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import select
 import signal
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +19,8 @@ from typing import Any
 import allcores as mp
 import pytest
 from allcores.futures import ProcessPoolExecutor
-from running import program, started
+from running import guarded, program, run, started
+from test_executor import block
 from test_pool_deaths import (
     Fussy,
     Unreadable,
@@ -173,10 +176,11 @@ def test_a_worker_that_dies_while_its_child_lives_is_noticed(executor: ProcessPo
     assert works(executor)
 
 
-def test_a_death_while_calls_are_cancelled(executor: ProcessPoolExecutor) -> None:
-    blocking = [executor.submit(time.sleep, 0.3) for _ in range(2)]
+def test_a_death_while_calls_are_cancelled(executor: ProcessPoolExecutor, tmp_path: Path) -> None:
+    blocking = [block(executor, tmp_path, number) for number in range(2)]
     futures = [executor.submit(killed if number % 5 == 0 else square, 9) for number in range(30)]
     assert all(future.cancel() for future in futures[1::5])
+    (tmp_path / "end").touch()
     kinds = [
         type(outcome(future)) if number % 5 == 0 else future.result(HANG_LIMIT_SECONDS)
         for number, future in enumerate(futures)
@@ -220,6 +224,26 @@ def test_workers_that_have_done_enough_break_nothing() -> None:
     with ProcessPoolExecutor(2, "warm", max_tasks_per_child=1, on_worker_death="break") as executor:
         for _ in range(3):
             assert works(executor)
+
+
+@pytest.mark.parametrize("with_block", [True, False])
+def test_ctrl_c_ends_a_program_with_one_traceback(method: str, with_block: bool, tmp_path: Path) -> None:
+    calls = """\
+futures = [executor.submit(slow) for _ in range(1000)]
+while not (futures[0].running() and futures[1].running()):  # or a child that starts would show it, too
+    os.sched_yield()
+os.killpg(0, signal.SIGINT)
+futures[999].result()
+"""
+    source = guarded(
+        "import os, signal, sys, time\nimport allcores as mp\n\n\ndef slow():\n    time.sleep(60)\n",
+        f"with mp.ProcessPoolExecutor(2, {method!r}) as executor:\n" + textwrap.indent(calls, "    ")
+        if with_block
+        else f"executor = mp.ProcessPoolExecutor(2, {method!r})\n" + calls,
+    )
+    outcome = run([sys.executable, program(tmp_path, source)], hang_limit_seconds=HANG_LIMIT_SECONDS)
+    assert outcome.status == -signal.SIGINT
+    assert outcome.err.count("Traceback") == 1 and re.search(r"^KeyboardInterrupt$", outcome.err, re.MULTILINE)
 
 
 BUSY = """

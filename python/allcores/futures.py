@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import functools
 import itertools
+import signal
+import sys
 import threading
 import time
 import weakref
@@ -37,12 +39,16 @@ _is_exiting = False
 
 
 def _finish_all() -> None:
-    """At the interpreter's end: have no further calls, and wait for those that there are."""
+    """At the interpreter's end: have no further calls, and wait for those that there are; after Ctrl-C, end them."""
     global _is_exiting
     _is_exiting = True
     running = list(engines)
+    is_interrupted = getattr(sys, "last_type", None) is KeyboardInterrupt
     for engine in running:
-        engine.close()
+        if is_interrupted:
+            engine.abandon(signal.SIGTERM)
+        else:
+            engine.close()
     for engine in running:
         if engine.thread is not None:
             engine.thread.join()
@@ -236,20 +242,23 @@ class ProcessPoolExecutor(_StandardExecutor):  # type: ignore[misc]  # of a clas
 
     def terminate_workers(self) -> None:
         """End the workers by SIGTERM, whatever they do, and shut down; what they did fails, the rest is cancelled."""
-        self._force_shutdown("terminate")
+        self._abandon(signal.SIGTERM)
 
     def kill_workers(self) -> None:
         """End the workers by SIGKILL; else as `terminate_workers`."""
-        self._force_shutdown("kill")
+        self._abandon(signal.SIGKILL)
 
-    def _force_shutdown(self, operation: str) -> None:
-        engine = self._engine
-        processes = [] if engine is None else list(engine.crew.processes)
-        if engine is not None:
-            engine.crew.dismiss()
-        self.shutdown(wait=False, cancel_futures=True)
-        for process in processes:
-            getattr(process, operation)()
+    def _abandon(self, number: int) -> None:
+        with self._shutdown_lock:
+            self._is_shut = True
+        if self._engine is not None:
+            self._engine.abandon(number)
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
+        """Shut down, and wait; after Ctrl-C as `terminate_workers` does."""
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.terminate_workers()
+        self.shutdown()
 
 
 class _CallQueue:

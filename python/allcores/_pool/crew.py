@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     from allcores._in_arena import Channel
 
-__all__ = ["Crew"]
+__all__ = ["Crew", "terminated"]
 
 _GRACE_SECONDS = 5.0
 """How long a worker may take to end when it is asked to; then it is killed."""
@@ -55,6 +55,7 @@ class Crew:
         give_up: Callable[[Callable[[], BaseException]], None],
         *,
         most: int | None = None,
+        are_daemons: bool = True,
         breaks: bool = False,
         has_thread: bool = True,
     ) -> None:
@@ -65,14 +66,14 @@ class Crew:
         self.size = size
         self.processes: list[Any] = []
         self._make, self._channels, self._orders = make, channels, orders
-        self._lost, self._give_up, self._breaks = lost, give_up, breaks
+        self._lost, self._give_up, self._breaks, self._are_daemons = lost, give_up, breaks, are_daemons
         self._threads = threads_per_worker(usable_cpus(), size if most is None else most)
         self._dismissed: set[int] = set()
         """Of whose end there is nothing to be told."""
         self._claims: dict[int, Claim] = {}
         self._lock = threading.RLock()
         self._stillbirths = Stillbirths(size)
-        self._is_hopeless = self._is_ended = self._is_broken = False
+        self._is_hopeless = self._is_ended = self._is_broken = self._is_dismissed = False
         self._descriptors: dict[int, int] = {}
         try:
             self.hire()
@@ -111,7 +112,8 @@ class Crew:
         claim = Claim()
         process = self._make(target=work, args=(*self._channels, claim, self._threads, *self._orders))
         process.name = process.name.replace("Process", POOL_WORKER)
-        process.daemon = True
+        if self._are_daemons:
+            process.daemon = True
         process.start()
         self._claims[id(process)] = claim
         self.processes.append(process)
@@ -160,7 +162,11 @@ class Crew:
                 self.processes.clear()
                 return False
             self._replace()
-            return bool(self.processes) or not (self._channels[0]._is_shut() or self._is_hopeless)
+            if self.processes or not (self._channels[0]._is_shut() or self._is_hopeless):
+                return True
+            if self._is_dismissed:
+                self._give_up(terminated)
+            return False
 
     def _descriptor(self, process: Any) -> int:
         """Return what is readable when a worker has ended.
@@ -215,10 +221,12 @@ class Crew:
                 self._give_up(error)
         self.look()
 
-    def dismiss(self) -> None:
-        """Start no worker any more."""
+    def dismiss(self, number: int) -> None:
+        """Send all workers a signal, and start none any more. What is not done when they are gone fails."""
         with self._lock:
-            self._is_hopeless = True
+            self._is_hopeless = self._is_dismissed = True
+            for process in list(self.processes):
+                self.signal(process, number)
         self.look()
 
     def _despair(self, death: Death, process: Any) -> None:
@@ -326,6 +334,13 @@ def reason_of(process: Any) -> tuple[str, str | None]:
         return f"exit code {code}", None
     stack, reason.stack = reason.stack, None
     return str(reason), stack
+
+
+def terminated() -> BaseException:
+    """Return the error of a task that was not done when the pool ended."""
+    from allcores.errors import PoolTerminatedError
+
+    return PoolTerminatedError("the pool was terminated before this task was done")
 
 
 def _broken(name: str, pid: int | None, reason: str) -> BaseException:

@@ -9,7 +9,7 @@ from allcores import _core
 from allcores._in_arena import Channel
 from allcores._pickle.messages import loads as _loads_block
 from allcores._pool import failure
-from allcores._pool.crew import Crew, reason_of
+from allcores._pool.crew import Crew, reason_of, terminated
 from allcores._pool.marks import BROKEN, DIED, IS_PICKLE, RESULT, WAKE
 from allcores._pool.tasks import Packing
 from allcores._pool.waiting import Idle, Waiting
@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["Engine", "terminated"]
+__all__ = ["Engine"]
 
 _PARTS_AT_ONCE = 1 << 10
 
@@ -268,13 +268,6 @@ class Engine:
 
 def _object_of(pickled: Any) -> Any:
     return pickle.loads(pickled) if type(pickled) is bytes else _loads_block(pickled)
-
-
-def terminated() -> BaseException:
-    """Return the error of a task that was not done when the pool ended."""
-    from allcores.errors import PoolTerminatedError
-
-    return PoolTerminatedError("the pool was terminated before this task was done")
 
 
 def _initializer_error(told: Any) -> BaseException:

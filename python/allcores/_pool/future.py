@@ -118,6 +118,11 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
         """Return whether a worker has begun with it, and is not done."""
         return not self.done() and self._engine.is_running(self._number)
 
+    def __repr__(self) -> str:
+        """Say in which state it is."""
+        text: str = super().__repr__()
+        return text.replace("state=pending", "state=running") if self.running() else text
+
     def cancelled(self) -> bool:
         """Return whether it was cancelled."""
         return self._state in _CANCELLED

@@ -97,6 +97,7 @@ class FuturesEngine(Engine):
             self._lose,
             self._give_up,
             most=self.most,
+            are_daemons=False,
             breaks=self._breaks,
             has_thread=self.has_collector,
         )
@@ -245,8 +246,10 @@ class FuturesEngine(Engine):
         """
         if not self.pending:
             return
-        idle = sum((claim._noted() or (0,))[0] == 0 for _, claim in self.crew.at_work())
-        for number in self.backlog.withdraw_all(idle):
+        self._withdraw_but(sum((claim._noted() or (0,))[0] == 0 for _, claim in self.crew.at_work()))
+
+    def _withdraw_but(self, spared: int) -> None:
+        for number in self.backlog.withdraw_all(spared):
             future = self._forget(number)
             if future is not None:
                 future._be_cancelled()
@@ -299,6 +302,14 @@ class FuturesEngine(Engine):
         self.refuse()
         if self._collector is not None:
             self._collector.wake()
+
+    def abandon(self, number: int) -> None:
+        """Cancel all that no worker has begun with, and send the workers a signal."""
+        self.refuse()
+        if self.pending:
+            self._withdraw_but(0)
+        self.crew.dismiss(number)
+        self.close()
 
     def disown(self) -> None:
         """Be of no use, in a child that was forked and has a copy of it: the workers are the parent's."""

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 
-from allcores._pool.engine import terminated
+from allcores._pool.crew import terminated
 from allcores._pool.future import Future
 from allcores._pool.futures_engine import UNTIL_STOPPED_SECONDS, FuturesEngine
 
@@ -98,9 +98,7 @@ class LoopEngine(FuturesEngine):
         else:
             self.error = terminated
             self._fail_all()
-            self.crew.dismiss()
-            for process, _ in self.crew.at_work():
-                self.crew.signal(process, signal.SIGKILL)
+            self.crew.dismiss(signal.SIGKILL)
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE_SECONDS):
