@@ -129,21 +129,28 @@ class Pool(_std.Pool):
     ) -> Any:
         """Have ``func(*args, **kwds)`` called in a worker, and return at once; the result has `get`.
 
-        What cannot be pickled is an error here. ``callback`` is called with what the call returned, ``error_callback``
-        with what it raised, in a thread of this process.
+        What cannot be pickled is an error here. (While large arguments of 48 MB are on their way, a further call is
+        pickled and sent when there is room, and such an error is its result's.) ``callback`` is called with what the
+        call returned, ``error_callback`` with what it raised, in a thread of this process.
         """
         self._check_running()  # type: ignore[attr-defined]  # not in the type stubs
         engine = self._engine
         result = _Result(self, callback, error_callback)
         result._call = func, args
+        if engine.overflow is not None and engine.overflow.is_full():
+            with _expected(result):
+                engine.overflow.add(result, func, args, kwds)
+            return result
         mark, task = engine.packing.call(func, args, kwds)
+        number = engine.numbers(1)
         if result._follows:
             with _expected(result):
-                size = engine.send(result, engine.numbers(1), mark, task)
+                size = engine.send(result, number, mark, task)
         else:
-            size = engine.send(result, engine.numbers(1), mark, task)
+            size = engine.send(result, number, mark, task)
         if size:
             result._call = func, None  # they are large: not kept for the text of an error
+            engine.note_large(result, number, size)
         return result
 
     @_standard.typed_as(_std.Pool.map)

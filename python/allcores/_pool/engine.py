@@ -48,6 +48,8 @@ class Engine:
         self.idlers: list[Any] = [self.idle]
         """Who is woken when nothing is pending."""
         self.callbacks: Any = None
+        self.overflow: Any = None
+        """What sends calls with large arguments; there is none before the first of these."""
         self.numbers = _core.Numbers().take
         """Gives the first of so many numbers, which then are the caller's."""
         self._starting = threading.RLock()
@@ -120,7 +122,19 @@ class Engine:
         room = handle._room
         if room is not None:
             room.sent(number, size)
+            if number not in handle._left:
+                room.arrived(number)
             self.wait(room)
+
+    def note_large(self, result: Any, number: int, size: int) -> None:
+        """Note that a call was sent whose arguments have so many bytes outside of the channel."""
+        if self.overflow is None:
+            from allcores._pool.overflow import Overflow
+
+            with self._starting:
+                if self.overflow is None:
+                    self.overflow = Overflow(self)
+        self.overflow.sent(result, number, size)
 
     # ---- collecting
 

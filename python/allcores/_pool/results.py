@@ -27,6 +27,8 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
     """Function and arguments, to be shown in errors, while it is not there."""
     _callback: Callable[[Any], object] | None = None
     _error_callback: Callable[[BaseException], object] | None = None
+    _room: Room | None = None
+    """Which is to be told when it has come, if its arguments are large."""
     _success: bool
     _value: Any
 
@@ -73,9 +75,14 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
         """Take a reply. The engine says so again when a signal handler has interrupted this, at any instruction."""
         if not self._ready:
             self._success, self._value = success, value
+            if self._room is not None:
+                self._room.arrived(number)
             self._settle()
         elif self._latches:
             self._wake()
+
+    def _has_arrived(self) -> bool:
+        return "_success" in vars(self)
 
     def _settle(self) -> None:
         """Have what there is to be called called first, if anything is."""
@@ -116,7 +123,6 @@ class MapResult(ApplyResult):
         self._first = 0
         self._starts: list[int] = []
         self._left: set[int] = set()
-        self._room: Room | None = None
 
     def _be_ready(self) -> None:
         self._sent_once = None  # the memory in which a long pickle of the function lay
@@ -145,6 +151,8 @@ class MapResult(ApplyResult):
             if self._room is not None:
                 self._room.arrived(number)
             self._left.discard(number)
+            if self._room is not None:
+                self._room.arrived(number)  # again: only now another thread may have told it of the task
         if not self._left:  # also when it was the last one whose reply comes again: see above
             if not self._ready:
                 self._settle()
@@ -165,10 +173,16 @@ class Room(Waiter):
     def __init__(self) -> None:
         self._sizes: dict[int, int] = {}
         self._bytes = 0
+        self._is_over = False
 
     @property
     def _ready(self) -> bool:  # type: ignore[override]
-        return self._bytes <= MOST_BYTES_AHEAD
+        return self._bytes <= MOST_BYTES_AHEAD or self._is_over
+
+    def give_up(self) -> None:
+        """Have nobody wait for it any more."""
+        self._is_over = True
+        self._wake()
 
     def sent(self, number: int, size: int) -> None:
         """Note a task that was sent."""
