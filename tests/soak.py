@@ -4,8 +4,8 @@
 
 `make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200; five times as
 often a child multiplies matrices, fifty times as often one is killed among locks, among queues, among pipes and in a
-pool, by each start method that is fast; half as often each row of a pool's crash table (`test_pool_deaths.py`). Prints
-what was done; ends with what went wrong otherwise.
+pool, by each start method that is fast; half as often each row of the crash table of pools and of executors
+(`test_pool_deaths.py`, `test_executor_deaths.py`). Prints what was done; ends with what went wrong otherwise.
 """
 
 from __future__ import annotations
@@ -137,14 +137,15 @@ def under_fire(program: str, kills: int) -> None:
 
 
 def pool_rows(times: int) -> None:
-    """Run each row of a pool's crash table, by every start method."""
-    tests = str(Path(__file__).with_name("test_pool_deaths.py"))
-    for number in range(times):
-        command = [sys.executable, "-m", "pytest", "-q", "--no-header", tests]
-        outcome = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        if outcome.returncode:
-            sys.exit(f"rows of a pool's crash table, round {number}:\n{outcome.stdout}{outcome.stderr}")
-    print(f"rows of a pool's crash table, {times} times: all as they must be")
+    """Run each row of the crash table of pools and of executors, by every start method."""
+    for kind in ("pool", "executor"):
+        tests = str(Path(__file__).with_name(f"test_{kind}_deaths.py"))
+        for number in range(times):
+            command = [sys.executable, "-m", "pytest", "-q", "--no-header", tests]
+            outcome = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+            if outcome.returncode:
+                sys.exit(f"rows of the crash table, {kind}, round {number}:\n{outcome.stdout}{outcome.stderr}")
+        print(f"rows of the crash table, {kind}, {times} times: all as they must be")
 
 
 def starts_under_fire(folder: Path, seconds: float) -> None:

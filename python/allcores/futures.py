@@ -21,13 +21,26 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import _base, process as _std
 from multiprocessing import context as _std_context, util
-from typing import Any, Literal
+from typing import Any, Literal, ParamSpec, Self, TypeVar
 
 from allcores import _standard, context as _context
 from allcores._cpus import usable_cpus
-from allcores._pool.future import Future
 from allcores._pool.futures_engine import FuturesEngine, engines
 from allcores._pool.marks import STARMAP
+
+TYPE_CHECKING = __name__ == ""
+_T = TypeVar("_T")
+_P = ParamSpec("_P")
+if TYPE_CHECKING:  # whose result a type checker knows
+
+    class Future(_base.Future[_T]):
+        """What a call will return, from `ProcessPoolExecutor.submit`."""
+
+        def cancel(self, *, running: bool = False) -> bool:
+            """Have the call not be made, or with ``running`` not go on; return whether it is cancelled."""
+
+else:
+    from allcores._pool.future import Future
 
 __all__ = ["Future", "ProcessPoolExecutor"]
 
@@ -149,7 +162,7 @@ class ProcessPoolExecutor(_StandardExecutor):  # type: ignore[misc]  # of a clas
 
     # ---- calls
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future:
+    def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Have ``fn(*args, **kwargs)`` called in a worker; return its future at once.
 
         Arguments are pickled now. If that fails, it is the error of the future. RuntimeError after `shutdown`, and
@@ -184,12 +197,12 @@ class ProcessPoolExecutor(_StandardExecutor):  # type: ignore[misc]  # of a clas
 
     def map(
         self,
-        fn: Callable[..., Any],
+        fn: Callable[..., _T],
         *iterables: Iterable[Any],
         timeout: float | None = None,
         chunksize: int = 1,
         buffersize: int | None = None,
-    ) -> Iterator[Any]:
+    ) -> Iterator[_T]:
         """Return an iterator over ``fn(item_of_the_first, …)`` for the items of all iterables, in their order.
 
         * ``timeout``: seconds from now after which asking for a result that is not there is a TimeoutError.
@@ -207,13 +220,13 @@ class ProcessPoolExecutor(_StandardExecutor):  # type: ignore[misc]  # of a clas
         parts = _parts(zip(*iterables, strict=False), chunksize)
         first = parts if buffersize is None else itertools.islice(parts, buffersize)
         futures = deque(self._submit_part(fn, part, chunksize) for part in first)
-        more: Callable[[], Future | None] = _nothing_more
+        more: Callable[[], Any] = _nothing_more
         if buffersize is not None:
             more = functools.partial(_submit_next, weakref.ref(self), fn, parts, chunksize)
         results = _results(futures, end, more)
         return results if chunksize == 1 else _items_of(results)
 
-    def _submit_part(self, function: Any, part: tuple[Any, ...], chunksize: int) -> Future:
+    def _submit_part(self, function: Any, part: tuple[Any, ...], chunksize: int) -> Any:
         if chunksize == 1:
             return self.submit(function, *part[0])
         engine = self._engine
@@ -254,6 +267,10 @@ class ProcessPoolExecutor(_StandardExecutor):  # type: ignore[misc]  # of a clas
         if self._engine is not None:
             self._engine.abandon(number)
 
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: object) -> None:
         """Shut down, and wait; after Ctrl-C as `terminate_workers` does."""
         if kind is not None and issubclass(kind, KeyboardInterrupt):
@@ -291,13 +308,13 @@ def _nothing_more() -> None:
     return None
 
 
-def _submit_next(reference: Any, function: Any, parts: Iterator[Any], chunksize: int) -> Future | None:
+def _submit_next(reference: Any, function: Any, parts: Iterator[Any], chunksize: int) -> Any:
     executor = reference()
     part = None if executor is None else next(parts, None)
     return None if part is None else executor._submit_part(function, part, chunksize)
 
 
-def _results(futures: deque[Future], end: float | None, more: Callable[[], Future | None]) -> Iterator[Any]:
+def _results(futures: deque[Any], end: float | None, more: Callable[[], Any]) -> Iterator[Any]:
     """Yield the results, and keep none; cancel the rest when that ends early."""
     try:
         while futures:
@@ -310,7 +327,7 @@ def _results(futures: deque[Future], end: float | None, more: Callable[[], Futur
             future.cancel()
 
 
-def _result_or_cancel(future: Future, timeout: float | None) -> Any:
+def _result_or_cancel(future: Any, timeout: float | None) -> Any:
     try:
         try:
             return future.result(timeout)

@@ -28,7 +28,7 @@ class Collector(Waiter):
         self._engine = engine
         self._due: collections.deque[tuple[Future, bool, Any]] = collections.deque()
         self._alarm = Latch()
-        self._is_eager = False
+        self._is_eager = self._waits = self._steps_aside = False
         self.is_asleep = True
         """Whether who sends a task wakes it."""
         self.thread = threading.Thread(target=self._run, name="allcores-futures", daemon=True)
@@ -36,7 +36,7 @@ class Collector(Waiter):
 
     @property
     def _ready(self) -> bool:  # type: ignore[override]
-        return bool(self._due) or not self._engine.pending
+        return bool(self._due) or not self._engine.pending or self._steps_aside
 
     def wake(self) -> None:
         """Have it look whether there is something to be done."""
@@ -48,6 +48,13 @@ class Collector(Waiter):
             self._is_eager = True
             self._alarm.wake()
 
+    def step_aside(self) -> None:
+        """Let somebody else collect, who waits for a result now; unless it is to collect for others, too."""
+        if self._waits and not self._is_eager and not self._steps_aside:
+            self._steps_aside = True
+            self._wake()
+            self._engine.nudge()
+
     def settle(self, future: Future, success: bool, value: Any) -> None:
         """Have it resolve a future."""
         self._due.append((future, success, value))
@@ -56,7 +63,9 @@ class Collector(Waiter):
 
     def _run(self) -> None:
         while self._rest():
+            self._waits = True
             self._engine.wait(self)
+            self._waits = self._steps_aside = False
             while self._due:
                 self._settle(*self._due[0])
                 self._due.popleft()

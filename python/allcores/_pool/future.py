@@ -102,7 +102,7 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
 
     def _wait(self, timeout: float | None) -> None:
         if not self._ready:
-            self._engine.wait(self, timeout)
+            self._engine.wait_for(self, timeout)
         if self._state in _CANCELLED:
             raise _base.CancelledError
         if self._state != _FINISHED:

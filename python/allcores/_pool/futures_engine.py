@@ -180,6 +180,12 @@ class FuturesEngine(Engine):
             self.backlog.feed()
         return True
 
+    def wait_for(self, future: Future, timeout: float | None) -> None:
+        """Wait for a future, and collect meanwhile."""
+        if self._collector is not None:
+            self._collector.step_aside()
+        self.wait(future, timeout)
+
     def expect(self, future: Future) -> None:
         """Note that somebody has asked for a future's condition: it is to be resolved by itself, as soon as can be."""
         if self._collector is not None:
