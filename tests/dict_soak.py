@@ -74,7 +74,8 @@ class Worker:
 
     def __init__(self, context: Any, shared: Any, own: int) -> None:
         self.own, self.seed = own, random.randrange(1 << 30)
-        self.begun, self.done = (mp.Value(ctypes.c_uint64, lock=False) for _ in range(2))
+        self.begun: Any = mp.Value(ctypes.c_uint64, lock=False)
+        self.done: Any = mp.Value(ctypes.c_uint64, lock=False)
         arguments = shared, own, self.seed, self.begun, self.done
         self.process = context.Process(target=work, args=arguments, daemon=True)
         self.process.start()

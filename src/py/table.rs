@@ -8,7 +8,7 @@ use pyo3::types::{PyList, PyTuple};
 
 use super::arena::{raise, Address, Object};
 use super::keys::{decode_key, encode_key, KeyBytes, PAIR};
-use super::messages::pickling;
+use super::messages::{pickling, prepare_for_blocks, takes_blocks};
 use super::plain::INT;
 use super::sides::lock_word;
 use super::values::{attach, decode_value, ValueBytes};
@@ -491,6 +491,7 @@ impl Table {
             return Err(pyo3::exceptions::PyTypeError::new_err(text));
         }
         let absent = || default.iter().next().ok_or_else(|| missing(key));
+        ready_to_take(py)?;
         loop {
             let sought = self.seek(key, false)?;
             if sought.is_absent {
@@ -513,6 +514,7 @@ impl Table {
 
     /// Delete the key that was inserted last; return it and its value. KeyError when there is none.
     fn popitem<'py>(&self, py: Python<'py>) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        ready_to_take(py)?;
         let mut bytes = Vec::new();
         let taken = self.change(py, |section| {
             let Some(item) = section.last(&mut bytes)? else {
@@ -683,6 +685,15 @@ impl Table {
     /// The name it was given.
     fn _name(&self, py: Python<'_>) -> PyResult<Option<String>> {
         self.object.name(py)
+    }
+}
+
+/// Before something is taken that may lie in a block: what makes an object of that is loaded, or nothing is taken.
+fn ready_to_take(py: Python<'_>) -> PyResult<()> {
+    if takes_blocks() {
+        Ok(())
+    } else {
+        prepare_for_blocks(py)
     }
 }
 

@@ -30,7 +30,8 @@ enum Where<'a> {
 impl Table<'_> {
     /// How many buckets there are.
     pub(super) fn buckets(&self) -> u64 {
-        FIRST_BUCKETS.saturating_add(self.body.more_buckets.load(Ordering::Relaxed))
+        // Never more than there are hashes; a larger number is a damaged one, and leads nowhere.
+        FIRST_BUCKETS + self.body.more_buckets.load(Ordering::Relaxed).min(1 << 32)
     }
 
     /// Which bucket a hash belongs to, of so many.

@@ -1,6 +1,6 @@
 //! The log: what was where something is about to be changed (README: deaths).
 
-use super::layout::{Use, CONTENT_AT, LOG_WORDS};
+use super::layout::{Use, CONTENT_AT, LOG_WORDS_USED};
 use super::section::{Section, Table};
 use crate::arena::heap::go_on;
 use crate::arena::{Error, Result};
@@ -83,7 +83,7 @@ impl Table<'_> {
 
     pub(super) fn log_room(&self, end: End) -> Result<&'static [AtomicU64]> {
         if end.page == 0 {
-            return self.changing(self.place_of(&self.body.first_log), LOG_WORDS);
+            return self.changing(self.place_of(&self.body.first_log), LOG_WORDS_USED);
         }
         let (_, words) = self.page(end.page, Use::Log)?;
         self.changing(end.page + CONTENT_AT, words)
@@ -217,7 +217,7 @@ impl Section<'_> {
 
     /// Have a page for the log that is kept, as slots of this size need one to be moved.
     pub(super) fn keep_log_page(&mut self, slot_words: usize) -> Result<()> {
-        if slot_words <= LOG_WORDS / 2 || self.table.body.log_page.load(Ordering::Relaxed) != 0 {
+        if slot_words <= LOG_WORDS_USED / 2 || self.table.body.log_page.load(Ordering::Relaxed) != 0 {
             return Ok(());
         }
         let page = self.table.new_page(PAGE_BYTES)?;

@@ -252,7 +252,7 @@ impl Random {
     }
 
     fn value(&mut self) -> Vec<u8> {
-        let most = [9, 9, 40, 40, 200, 600, 4000][self.below(7) as usize];
+        let most = [9, 9, 40, 40, 200, 600, 3000][self.below(7) as usize];
         let length = self.below(most) as usize;
         vec![self.below(256) as u8; length]
     }
