@@ -1,6 +1,6 @@
 """Part of the soak: processes write to one shared dict and are killed at random; it never differs from a model of it.
 
-    python tests/dict_soak.py METHOD SECONDS
+    python tests/dict_soak.py METHOD KILLS
 
 Each process has keys of its own, and does with them what its seed says; how far it has come stands in shared memory. So
 a model that does the same says what its keys must be: as before the operation in flight, or as after it. All of them
@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
-import json
+import os
 import random
 import signal
 import sys
-import time
 from typing import Any
 
 import allcores as mp
@@ -80,6 +79,12 @@ class Worker:
         self.process = context.Process(target=work, args=arguments, daemon=True)
         self.process.start()
 
+    def await_progress(self) -> None:
+        """Return when it has done something since: it does not stand still."""
+        seen = self.done.value
+        while self.done.value == seen:
+            os.sched_yield()
+
     def end(self, shared: Any) -> tuple[int, int]:
         """Kill it, and look at what it leaves; return the least and the most that it has counted."""
         self.process.kill()
@@ -95,21 +100,22 @@ class Worker:
         return least, most
 
 
-def main(method: str, seconds: float) -> None:
+def main(method: str, kills: int) -> None:
     """Let processes write, kill one after another, and look."""
     context = mp.get_context(method)
     shared = SharedDict()
-    until = time.monotonic() + seconds
-    own = least = most = deaths = 0
+    own = least = most = 0
     workers: list[Worker] = []
-    while time.monotonic() < until or deaths < 2 * PROCESSES:
+    for _ in range(kills):
         faulthandler.dump_traceback_later(HANG_LIMIT_SECONDS, exit=True)
         while len(workers) < PROCESSES:
             own += 1
             workers.append(Worker(context, shared, own))
-        signal.sigtimedwait((), random.uniform(0, 0.03))
-        few, many = workers.pop(random.randrange(PROCESSES)).end(shared)
-        least, most, deaths = least + few, most + many, deaths + 1
+        worker = workers.pop(random.randrange(PROCESSES))
+        worker.await_progress()
+        signal.sigtimedwait((), random.uniform(0, 0.01))
+        few, many = worker.end(shared)
+        least, most = least + few, most + many
     for worker in workers:
         few, many = worker.end(shared)
         least, most = least + few, most + many
@@ -119,9 +125,9 @@ def main(method: str, seconds: float) -> None:
     _core.sweep_arena()
     _core.arena_account()
     faulthandler.cancel_dump_traceback_later()
-    print(json.dumps({"deaths": deaths, "counted": count}))
+    print(f"dict, {method}: {kills} kills, counted to {count}")
 
 
 if __name__ == "__main__":
     faulthandler.register(signal.SIGUSR1)
-    main(sys.argv[1], float(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]))

@@ -123,6 +123,21 @@ impl Arena {
         Ok(pages)
     }
 
+    /// How many keys a table has, and how many bytes: of its pages, and of the blocks that values lie in.
+    pub(crate) fn keys_of_table(&self, offset: u64) -> Result<(u64, u64)> {
+        let body: &TableBody = self.body(offset)?;
+        let mut bytes = 0u64;
+        let mut add = |arena: &Self, offset| {
+            bytes = bytes.saturating_add(arena.block(offset)?.size.load(Ordering::Relaxed));
+            Ok(())
+        };
+        for page in self.pages_of(body)? {
+            add(self, page)?;
+        }
+        self.each_reference_in(&body.references, add)?;
+        Ok((body.count.load(Ordering::Relaxed), bytes))
+    }
+
     /// The same after a death under the heap's mutex: the links backwards are made anew.
     pub(crate) fn put_pages_right(&self, body: &TableBody) -> Result<Vec<u64>> {
         let pages = self.pages_of(body)?;
