@@ -42,7 +42,7 @@ check: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/channel_soak.py \
-		tests/pipe_soak.py tests/pool_soak.py tests/soak_books.py tests/soak_workers.py tests/stdlib/conformance.py tests/stepping.py \
+		tests/pipe_soak.py tests/pool_soak.py tests/dict_soak.py tests/soak_books.py tests/soak_workers.py tests/stdlib/conformance.py tests/stepping.py \
 		tests/stepped_operations.py tests/survivors.py tests/single_step.py
 
 conformance: setup
@@ -51,6 +51,7 @@ conformance: setup
 soak: setup
 	$(BIN)/python tests/soak.py --seconds 600 --rows 200
 	$(BIN)/python -m pytest --every-instruction tests/test_single_step.py
+	EVERY_INSTRUCTION=1 cargo test --quiet table::crash
 
 bench: setup
 	$(BIN)/python benchmarks/import_time.py
@@ -62,6 +63,7 @@ bench: setup
 	$(BIN)/python benchmarks/queues.py
 	$(BIN)/python benchmarks/pipes.py
 	$(BIN)/python benchmarks/arrays.py
+	$(BIN)/python benchmarks/manager.py
 	$(BIN)/python benchmarks/pool.py
 	$(BIN)/python benchmarks/pool_deaths.py
 

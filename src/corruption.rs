@@ -22,9 +22,12 @@ use crate::sync::condition::{notify, ConditionBody, ConditionWait};
 use crate::sync::event::{EventBody, EventWait};
 use crate::sync::holds::{self, Holds};
 use crate::sync::lock::{LockBody, LockWait, Who};
-use crate::sync::patience::Step;
+use crate::sync::patience::{Patience, Step};
 use crate::sync::semaphore::{SemaphoreBody, SemaphoreWait};
+use crate::sync::side::Held;
 use crate::sys::step::{limit_address_space, Child, End};
+use crate::table::layout::TableBody;
+use crate::table::{Cursor, Key, Original, Section, Table, Value};
 
 const SHORT: Option<Duration> = Some(Duration::from_micros(200));
 const HANG_SECONDS: u64 = 5;
@@ -49,6 +52,9 @@ impl Random {
     }
 }
 
+/// Which of the objects is a table.
+const TABLE: usize = 8;
+
 /// One object of each kind, some more than once.
 fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
     let kinds = [
@@ -60,6 +66,7 @@ fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
         (Kind::Event, 32, None),
         (Kind::Barrier, 32, Some("a barrier")),
         (Kind::Channel, size_of::<ChannelBody>() as u64, Some("a channel")),
+        (Kind::Table, size_of::<TableBody>() as u64, Some("a table")),
         (Kind::Memory, 100, None),
         (Kind::Memory, 9000, Some("a value")),
         (Kind::Memory, 200 << 10, None),
@@ -76,6 +83,11 @@ fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
                 assert_eq!(put.expect("no error"), Some(Put::Done));
             }
             put_block(arena, channel).expect("no error");
+        }
+        if kind == Kind::Table {
+            for key in 0..100 {
+                use_table(arena, &handle, key).expect("no error");
+            }
         }
         if size == holds::BODY {
             semaphore(arena, &handle).recovers.store(1, Ordering::Relaxed);
@@ -99,6 +111,49 @@ fn put_block(arena: &Arena, channel: Channel<'_>) -> crate::arena::Result<()> {
     let mut wait = PutWait::new(channel, 1, SHORT);
     until_done(|| wait.step(Message::Block(0, &block)))?;
     arena.release(&block, &mut go_on)
+}
+
+/// Set, get, delete and go through; some of the values in blocks.
+fn use_table(arena: &Arena, handle: &Handle, key: u64) -> crate::arena::Result<()> {
+    let table = Table {
+        arena,
+        body: arena.body_of(handle)?,
+        offset: handle.offset,
+    };
+    let lock = || {
+        let mut patience = Patience::with_owner(SHORT);
+        until_done(|| Held::lock(arena, table.lock_word(), &mut patience))
+    };
+    let bytes = key.to_ne_bytes();
+    let (key_of, original) = (Key::of(arena.session(), 1, &bytes), Original::default());
+    if let Some(held) = lock()? {
+        let mut section = Section::enter(table, held)?;
+        let length = [8, 100, 900][key as usize % 3];
+        section.set(key_of, original, Value::Bytes(1, &[1; 900][..length]))?;
+        if key % 7 == 0 {
+            let block = arena.make(Kind::Memory, 20 << 10, None, &mut go_on)?;
+            let set = section.set(key_of, original, Value::Block(2, &block));
+            arena.release(&block, &mut go_on)?;
+            set?;
+        }
+        section.commit()?;
+    }
+    let (mut bytes, mut items) = (Vec::new(), Vec::new());
+    let found = table.try_get(key_of, &mut bytes);
+    let scanned = table.try_scan(&Cursor::default(), 300, true, (&mut bytes, &mut items));
+    if let Some(held) = lock()? {
+        let mut section = Section::enter(table, held)?;
+        if key % 4 == 0 {
+            section.remove(key_of)?;
+        }
+        if key % 1000 == 999 {
+            section.clear()?;
+        }
+        section.commit()?;
+    }
+    found?;
+    scanned?;
+    Ok(())
 }
 
 fn semaphore(arena: &Arena, handle: &Handle) -> &'static SemaphoreBody {
@@ -165,11 +220,16 @@ fn corrupt(arena: &Arena, objects: &[(Kind, Handle)], random: &mut Random) {
         if start == FIRST_SLAB * SLAB {
             // Mostly where something is: an object, or what lies near the beginning of a slab.
             let (kind, object) = &objects[random.below(objects.len() as u64) as usize];
-            let words = if *kind == Kind::Channel { 40 } else { 8 };
+            let words = match kind {
+                Kind::Channel => 40,
+                Kind::Table => 256,
+                _ => 8,
+            };
             offset = match random.below(8) {
                 0 => offset,
                 1..3 => start + offset / SLAB % slabs * SLAB + random.below(2048 / 8) * 8,
                 3 => start_of_a_segment(arena, object, *kind) + random.below(60) * 8,
+                4 => start_of_a_page(arena, &objects[TABLE].1) + random.below(200) * 8,
                 _ => object.offset + random.below(words) * 8,
             };
         }
@@ -202,6 +262,19 @@ fn start_of_a_segment(arena: &Arena, object: &Handle, kind: Kind) -> u64 {
         read
     } else {
         object.offset
+    }
+}
+
+/// A page of the table, if that is within the arena; else the table itself.
+fn start_of_a_page(arena: &Arena, table: &Handle) -> u64 {
+    let first = match arena.body_of::<TableBody>(table) {
+        Ok(body) => body.pages.load(Ordering::Relaxed),
+        Err(_) => 0,
+    };
+    if arena.tag_of(first).is_some() && first % 512 == 0 {
+        first
+    } else {
+        table.offset
     }
 }
 
@@ -304,6 +377,11 @@ fn use_object(arena: &Arena, kind: Kind, handle: &Handle) -> crate::arena::Resul
                 }
             }
             let _ = channel.task_done();
+        }
+        Kind::Table => {
+            for key in [3, 4, 7, 40, 500, 999] {
+                use_table(arena, handle, key)?;
+            }
         }
         _ => drop(arena.bytes_of(handle, true)?),
     }

@@ -30,4 +30,5 @@ mod py;
 pub mod registry;
 pub mod sync;
 pub mod sys;
+pub mod table;
 pub mod wire;

@@ -3,7 +3,7 @@
     python tests/soak.py [--seconds 30] [--rows 200]
 
 `make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200; five times as
-often a child multiplies matrices, fifty times as often one is killed among locks, among queues, among pipes and in a
+often a child multiplies matrices, fifty times as often one is killed among locks, queues, pipes and dicts, and in a
 pool, by each start method that is fast; half as often each row of the crash table of pools and of executors
 (`test_pool_deaths.py`, `test_executor_deaths.py`). Prints what was done; ends with what went wrong otherwise.
 """
@@ -198,7 +198,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows(Path(folder), arguments.rows)
         matrices(Path(folder), 5 * arguments.rows)
-        for program in ("lock_soak.py", "channel_soak.py", "pipe_soak.py", "pool_soak.py"):
+        for program in ("lock_soak.py", "channel_soak.py", "pipe_soak.py", "dict_soak.py", "pool_soak.py"):
             under_fire(program, 50 * arguments.rows)
         starts_under_fire(Path(folder), arguments.seconds)
         pool_rows(arguments.rows // 2)

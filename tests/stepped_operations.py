@@ -10,10 +10,12 @@ import pickle
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
 import survivors
+from allcores._manager.shared_dict import SharedDict
 from allcores.connection import Pipe
 from allcores.sharedctypes import Value
 
@@ -123,9 +125,18 @@ def come_to_the_end(ends: tuple[Any, Any]) -> None:
         other.close()
 
 
+def _few_keys(_context: Any) -> SharedDict:
+    """Return a dict that a victim leaves with as many blocks as it had: with all the pages it needs."""
+    shared = SharedDict()
+    shared["large"] = survivors.LARGE
+    survivors.have_few_keys(shared)
+    return shared
+
+
 _LARGE = ctypes.c_char * 100_000
 _PUT = frozenset({"put", "not put"})
 _GOT = frozenset({"got", "not got"})
+_DONE = frozenset({"done", "not done"})
 
 OPERATIONS = {
     "Lock is acquired and released": Operation(
@@ -346,7 +357,7 @@ OPERATIONS = {
         waits=survivors.join,
         waiters=survivors.waiters_of,
         checks=survivors.done_or_not,
-        outcomes=frozenset({"done", "not done"}),
+        outcomes=_DONE,
     ),
     "Pipe: send": Operation(
         makes=lambda context: _worn_in(context.Pipe(duplex=False)),
@@ -390,5 +401,75 @@ OPERATIONS = {
         does=survivors.claim_and_reply,
         checks=survivors.left_lost_or_replied,
         outcomes=frozenset({"left", "lost", "replied"}),
+    ),
+    "SharedDict: a key is set anew": Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=lambda shared: shared.__setitem__("new", survivors.MESSAGE),
+        checks=partial(survivors.dict_as_before_or, {"new": survivors.MESSAGE}),
+        outcomes=_DONE,
+    ),
+    "SharedDict: a key is set to a longer value": Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=lambda shared: shared.__setitem__("a", "v" * 100),
+        checks=partial(survivors.dict_as_before_or, {"a": "v" * 100}),
+        outcomes=_DONE,
+    ),
+    "SharedDict: a key is set to a large value": Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=lambda shared: shared.__setitem__("a", survivors.LARGE),
+        checks=partial(survivors.dict_as_before_or, {"a": survivors.LARGE}),
+        outcomes=_DONE,
+    ),
+    "SharedDict: a key is popped": Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=lambda shared: shared.pop("a"),
+        checks=partial(survivors.dict_as_before_or, {"a": None}),
+        outcomes=_DONE,
+    ),
+    "SharedDict: a large value is popped": Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=lambda shared: shared.pop("large"),
+        checks=partial(survivors.dict_as_before_or, {"large": None}),
+        outcomes=_DONE,
+    ),
+    "SharedDict: several keys are updated": Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=lambda shared: shared.update(survivors.UPDATE),
+        checks=partial(survivors.dict_as_before_or, survivors.UPDATE),
+        outcomes=_DONE,
+    ),
+    "SharedDict: a number is added to": Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=lambda shared: shared.add("count", 5),
+        checks=partial(survivors.dict_as_before_or, {"count": 5}),
+        outcomes=_DONE,
+    ),
+    "SharedDict: all keys go": Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=lambda shared: shared.clear(),
+        checks=survivors.dict_as_before_or_empty,
+        outcomes=_DONE,
+    ),
+    "SharedDict is read while it is written to": Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=lambda shared: (shared["a"], shared["large"], shared.items()),
+        checks=partial(survivors.dict_as_before_or, {}),
+        outcomes=frozenset({"done"}),
+    ),
+    "SharedDict is made and dropped": Operation(
+        makes=lambda context: context.Event(),
+        prepares=lambda _: type(SharedDict(a=1)),  # whatever is loaded for the first one is there now
+        does=lambda kind: kind(a=1),
+        checks=survivors.as_before,
+        outcomes=frozenset({"swept"}),
     ),
 }

@@ -459,3 +459,31 @@ def left_lost_or_replied(place: Place, _answer: Answer) -> str:
     lost = [noted[0]] if noted is not None and is_taken and noted[0] not in replied else []
     assert replied + lost + left == [1, 2], (replied, lost, left)
     return "replied" if replied else "lost" if lost else "left"
+
+
+FEW_KEYS: dict[Any, Any] = {"a": 1, "b": "text", 3: (1, 2), "count": 0}
+UPDATE: dict[Any, Any] = {"a": 2, "c": "v" * 200, "d": b"w" * 20}
+
+
+def have_few_keys(shared: Any) -> None:
+    """Have a dict be as it was made, pages and all: without keys first, since what comes later may move."""
+    shared.clear()
+    shared.update(FEW_KEYS, large=LARGE)
+
+
+def dict_as_before_or(changes: dict[Any, Any], shared: Any, _answer: Answer | None = None) -> str:
+    """It has what it had, or that with all the changes (None: it is gone); and goes on."""
+    before = FEW_KEYS | {"large": LARGE}
+    after = {key: value for key, value in (before | changes).items() if value is not None}
+    found = shared.copy()
+    assert found in (before, after), found.keys()
+    assert list(found) in (list(before), list(after)), "in order"
+    assert all(shared[key] == value for key, value in found.items())
+    is_done = found == after
+    have_few_keys(shared)
+    return "done" if is_done else "not done"
+
+
+def dict_as_before_or_empty(shared: Any, answer: Answer | None = None) -> str:
+    """It has what it had, or nothing."""
+    return dict_as_before_or(dict.fromkeys([*FEW_KEYS, "large"]), shared, answer)

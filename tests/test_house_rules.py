@@ -73,7 +73,7 @@ def test_rust_floors_go_one_way_down(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", [p for p in MODULES if p.parts[1] in ("_zygote", "_pickle", "_pool", "_segments")], ids=str
+    "path", [p for p in MODULES if p.parts[1] in ("_zygote", "_pickle", "_pool", "_segments", "_manager")], ids=str
 )
 def test_private_rooms_do_not_import_the_floors_above(path: Path) -> None:
     # The one way up is deliberate: children carry install() on, and it is what they are told to do, not their own idea.

@@ -23,6 +23,8 @@ __all__ = [
     "Offer",
     "RLock",
     "Semaphore",
+    "Table",
+    "TableScan",
     "Way",
     "Work",
     "__version__",
@@ -461,6 +463,60 @@ class Channel:
     def _address(self) -> _Address: ...
     def _name(self) -> str | None: ...
     def _waiters(self) -> int: ...
+
+@disjoint_base
+class Table:
+    """A dict in shared memory."""
+
+    def __new__(cls, name: str | None = None, address: _Address | None = None) -> Self: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, key: Any, /) -> bool: ...
+    def __getitem__(self, key: Any, /) -> Any: ...
+    def __setitem__(self, key: Any, value: Any, /) -> None: ...
+    def __delitem__(self, key: Any, /) -> None: ...
+    def get(self, key: Any, default: Any = None, /) -> Any:
+        """Return a key's value, or ``default``."""
+
+    def pop(self, key: Any, /, *default: Any) -> Any:
+        """Delete a key and return its value; without one ``default``, or KeyError."""
+
+    def popitem(self) -> tuple[Any, Any]:
+        """Delete the key that was inserted last; return it and its value. KeyError when there is none."""
+
+    def setdefault(self, key: Any, default: Any = None, /) -> Any:
+        """Return a key's value; without one insert ``default``, and return that."""
+
+    def compare_and_set(self, key: Any, old: Any, new: Any, /) -> bool:
+        """Set a key to ``new`` if its value equals ``old``; whether it did. A key that is not there has no value."""
+
+    def clear(self) -> None:
+        """Delete all keys."""
+
+    def keys(self) -> list[Any]:
+        """Return a list of the keys."""
+
+    def values(self) -> list[Any]:
+        """Return a list of the values."""
+
+    def items(self) -> list[tuple[Any, Any]]:
+        """Return a list of the keys with their values."""
+
+    def _add(self, key: Any, number: int, /) -> int | None:
+        """Add to the int that a key has, 0 without one, and return the sum; None when that is not done here."""
+
+    def _apply(self, changes: Sequence[tuple[Any, ...]], /) -> None:
+        """Set keys (tuples of key and value) and delete others (tuples of a key), all or none."""
+
+    def _scan(self) -> TableScan: ...
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
+
+@final
+class TableScan:
+    """Reads the keys of a table a part at a time."""
+
+    def next_part(self) -> list[Any] | None:
+        """Return what comes next; None when that is nothing."""
 
 @disjoint_base
 class Claim:

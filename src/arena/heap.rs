@@ -54,7 +54,7 @@ impl Arena {
     }
 
     /// The size class of a slab.
-    pub(super) fn class_of(&self, slab: u64) -> Result<Option<usize>> {
+    pub(crate) fn class_of(&self, slab: u64) -> Result<Option<usize>> {
         if slab >= SLABS as u64 {
             return Err(Error::Corrupt("there is no such slab"));
         }
@@ -98,7 +98,7 @@ impl Heap<'_> {
 
     fn allocate_once(&self, kind: Kind, size: u64, content: Content) -> Result<u64> {
         let small = size.checked_add(BLOCK_HEADER).ok_or_else(|| self.over_limit(size))?;
-        let classes = if kind == Kind::Segment {
+        let classes = if matches!(kind, Kind::Segment | Kind::Page) {
             CLASSES.len()
         } else {
             LARGEST_CLASS
@@ -152,6 +152,13 @@ impl Heap<'_> {
                 self.free_segments(offset)?;
                 let body: &ChannelBody = self.arena.body(offset)?;
                 self.clear_chain(&body.references)?;
+                if self.arena.is_name_of(link, offset) {
+                    self.free(link)?;
+                }
+                Ok(())
+            }
+            Some(Kind::Table) => {
+                self.free_table(offset)?;
                 if self.arena.is_name_of(link, offset) {
                     self.free(link)?;
                 }

@@ -23,6 +23,11 @@ pub enum Holder {
         /// The one that it was given.
         name: Option<String>,
     },
+    /// A shared dict, which has keys.
+    Table {
+        /// The one that it was given.
+        name: Option<String>,
+    },
 }
 
 /// What somebody has.
@@ -30,7 +35,7 @@ pub enum Holder {
 pub struct Holding {
     /// Who it is.
     pub holder: Holder,
-    /// How many objects or messages there are.
+    /// How many objects, messages or keys there are.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -51,12 +56,19 @@ impl fmt::Display for Holding {
                 }
                 write!(text, " has {objects} messages of {bytes} bytes")
             }
+            Holder::Table { name } => {
+                match name {
+                    Some(name) => write!(text, "the shared dict '{name}'")?,
+                    None => write!(text, "a shared dict")?,
+                }
+                write!(text, " has {objects} keys with {bytes} bytes")
+            }
         }
     }
 }
 
 impl Arena {
-    /// What each process has, and each channel that has messages, the one with the most first.
+    /// What each process has, each channel that has messages, and each table that has keys, the one with the most first.
     ///
     /// # Errors
     /// What the heap says.
@@ -81,13 +93,22 @@ impl Arena {
             }
         }
         self.each_block(|arena, offset, _| {
-            if Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind() == Some(Kind::Channel) {
-                let (objects, bytes) = arena.messages_of_channel(offset)?;
-                if objects > 0 {
-                    let name = arena.name_of(offset)?;
-                    let holder = Holder::Channel { name };
-                    holdings.push(Holding { holder, objects, bytes });
+            let of: fn(Option<String>) -> Holder;
+            let (objects, bytes);
+            match Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind() {
+                Some(Kind::Channel) => {
+                    of = |name| Holder::Channel { name };
+                    (objects, bytes) = arena.messages_of_channel(offset)?;
                 }
+                Some(Kind::Table) => {
+                    of = |name| Holder::Table { name };
+                    (objects, bytes) = arena.keys_of_table(offset)?;
+                }
+                _ => return Ok(()),
+            }
+            if objects > 0 {
+                let holder = of(arena.name_of(offset)?);
+                holdings.push(Holding { holder, objects, bytes });
             }
             Ok(())
         })?;

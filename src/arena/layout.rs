@@ -10,11 +10,11 @@ use crate::sys::shared::{shared_struct, WINDOWS_END};
 /// "allcores", as a number that tells byte order too.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"allcores");
 /// Of this layout; processes of one session have the same allcores, unless it was updated while they ran.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The unit of memory that a class of blocks, or a large block, gets.
 pub const SLAB: u64 = 64 << 10;
-/// Sizes of blocks, their headers included. The last one is for segments of channels only.
+/// Sizes of blocks, their headers included. The last one is for segments of channels and pages of tables only.
 pub const CLASSES: [u64; 10] = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, SLAB];
 
 pub const MUTEXES_AT: u64 = 4 << 10;

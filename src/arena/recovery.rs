@@ -7,6 +7,7 @@ use super::session::Arena;
 use super::tag::{of_entry, Kind, Tag};
 use crate::atomics::{AtomicU64, Ordering};
 use crate::channel::layout::ChannelBody;
+use crate::table::layout::TableBody;
 
 impl Arena {
     /// Make counts, lists and bits anew. Only under the heap's mutex.
@@ -20,6 +21,7 @@ impl Arena {
             Ok(())
         })?;
         self.each_block(|arena, offset, _| arena.refer_from_channel(offset))?;
+        self.each_block(|arena, offset, _| arena.refer_from_table(offset))?;
         self.each_block(|arena, offset, _| arena.free_if_unreferenced(offset))?;
         self.clear_spans()?;
         for free in self.header.free.iter().chain(&self.header.fresh) {
@@ -64,6 +66,23 @@ impl Arena {
             let body: &ChannelBody = self.body(offset)?;
             for segment in self.put_segments_right(body)? {
                 self.block(segment)?.references.store(1, Ordering::Relaxed);
+            }
+            self.each_reference_in(&body.references, |arena, offset| {
+                arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The same for a table: its pages, and the blocks of its large values.
+    fn refer_from_table(&self, offset: u64) -> Result<()> {
+        let block = self.block(offset)?;
+        let is_table = Tag(block.tag.load(Ordering::Relaxed)).kind() == Some(Kind::Table);
+        if is_table && block.references.load(Ordering::Relaxed) > 0 {
+            let body: &TableBody = self.body(offset)?;
+            for page in self.put_pages_right(body)? {
+                self.block(page)?.references.store(1, Ordering::Relaxed);
             }
             self.each_reference_in(&body.references, |arena, offset| {
                 arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);

@@ -103,9 +103,17 @@ impl Heap<'_> {
 
     /// A place without an entry in a chain that is no process's; the arena's offset of it.
     pub(crate) fn vacant_entry(&self, first: &AtomicU64) -> Result<u64> {
-        let mut link = first;
+        let found = self.vacant_entry_from(first, true)?;
+        Ok(found.ok_or(Error::Corrupt("a chain of references does not grow"))?.0)
+    }
+
+    /// The same from a link of the chain on, which gets a further block if need be and it `grows`; and the block before the
+    /// one where the place is, 0 for the first one.
+    pub(crate) fn vacant_entry_from(&self, first: &AtomicU64, grows: bool) -> Result<Option<(u64, u64)>> {
+        let (mut link, mut before) = (first, 0);
         for _ in 0..=self.arena.slabs().saturating_mul(64) {
             let offset = match link.load(Ordering::Acquire) {
+                0 if !grows => return Ok(None),
                 0 => {
                     let offset = self.allocate(Kind::References, size_of::<References>() as u64, Content::Zeroes)?;
                     link.store(offset, Ordering::Release);
@@ -116,9 +124,9 @@ impl Heap<'_> {
             };
             let body = self.arena.references(offset)?;
             if let Some(index) = body.entries.iter().position(|entry| entry.load(Ordering::Relaxed) == 0) {
-                return Ok(offset + BLOCK_HEADER + 8 * (index as u64 + 1));
+                return Ok(Some((offset + BLOCK_HEADER + 8 * (index as u64 + 1), before)));
             }
-            link = &body.next;
+            (link, before) = (&body.next, offset);
         }
         Err(Error::Corrupt("a chain of references runs in a circle"))
     }
@@ -200,7 +208,7 @@ impl Heap<'_> {
 
 impl Arena {
     /// The body of a block of references, checked.
-    pub(super) fn references(&self, offset: u64) -> Result<&'static References> {
+    pub(crate) fn references(&self, offset: u64) -> Result<&'static References> {
         self.class_at(offset)?;
         let tag = Tag(self.block(offset)?.tag.load(Ordering::Acquire));
         if tag.kind() != Some(Kind::References) {

@@ -28,10 +28,14 @@ pub enum Kind {
     Segment = 11,
     /// Which task a worker has: `channel::claims`.
     Claim = 12,
+    /// `table`.
+    Table = 13,
+    /// Where a table's keys and values are.
+    Page = 14,
 }
 
 impl Kind {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 14] = [
         Self::References,
         Self::Name,
         Self::Memory,
@@ -44,6 +48,8 @@ impl Kind {
         Self::Channel,
         Self::Segment,
         Self::Claim,
+        Self::Table,
+        Self::Page,
     ];
 
     fn of(number: u8) -> Option<Self> {

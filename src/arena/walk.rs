@@ -8,6 +8,7 @@ use super::session::{Arena, Pause};
 use super::tag::{Kind, Tag};
 use crate::atomics::Ordering;
 use crate::channel::layout::ChannelBody;
+use crate::table::layout::TableBody;
 
 /// What a walk found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,6 +35,7 @@ impl Arena {
         let mut found = Account::default();
         let (mut free_blocks, mut counted) = (0u64, 0u64);
         let (mut segments, mut of_channels, mut by_channels) = (0u64, 0u64, 0u64);
+        let (mut pages, mut of_tables, mut by_tables) = (0u64, 0u64, 0u64);
         self.each_block(|arena, offset, class| {
             let block = arena.block(offset)?;
             let tag = Tag(block.tag.load(Ordering::Relaxed));
@@ -58,7 +60,20 @@ impl Arena {
                     Ok(())
                 })?;
             }
-            if !matches!(tag.kind(), Some(Kind::Name | Kind::References | Kind::Segment)) {
+            pages += u64::from(tag.kind() == Some(Kind::Page));
+            if tag.kind() == Some(Kind::Table) {
+                let body: &TableBody = arena.body(offset)?;
+                of_tables += arena.pages_of(body)?.len() as u64;
+                arena.each_reference_in(&body.references, |arena, offset| {
+                    let kind = Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind();
+                    by_tables += u64::from(kind != Some(Kind::References));
+                    Ok(())
+                })?;
+            }
+            if !matches!(
+                tag.kind(),
+                Some(Kind::Name | Kind::References | Kind::Segment | Kind::Page)
+            ) {
                 found.objects += 1;
                 found.object_bytes = found.object_bytes.saturating_add(size);
                 counted += u64::from(block.references.load(Ordering::Relaxed));
@@ -78,10 +93,11 @@ impl Arena {
         let agree = [
             (listed == free_blocks, "the free lists do not have just the free blocks"),
             (
-                counted == found.references + by_channels,
-                "the counts of references are not those of the processes and channels",
+                counted == found.references + by_channels + by_tables,
+                "the counts of references are not those of the processes, channels and tables",
             ),
             (segments == of_channels, "the segments are not those of the channels"),
+            (pages == of_tables, "the pages are not those of the tables"),
             (heap.kept_runs_are_free()?, "memory is kept as free that is in use"),
             (bits == found.spans, "the span bits are not those of the large blocks"),
             (

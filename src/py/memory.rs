@@ -23,6 +23,8 @@ pub struct Memory {
     mapping: Option<Mapping>,
     /// Whether the arena has the mapping instead: of a large message that was received.
     is_received: bool,
+    /// Whether what is written there stays in this process.
+    is_private: bool,
 }
 
 impl Drop for Memory {
@@ -30,7 +32,7 @@ impl Drop for Memory {
         if self.is_received {
             self.object.arena.end_received(self.address);
         }
-        if let Some(mapping) = self.mapping.take() {
+        if let Some(mapping) = self.mapping.take().filter(|_| !self.is_private) {
             let arena = self.object.arena;
             arena.keep_mapping(self.position, self.size as usize, self.writable, mapping);
         }
@@ -55,6 +57,20 @@ impl Memory {
         Ok(memory)
     }
 
+    /// A value of a table, which others read, too: what is written to it stays in this process. (But for what shares its
+    /// pages with other things, which nobody is to write to.)
+    pub fn private(py: Python<'_>, arena: &'static Arena, handle: Handle) -> PyResult<Self> {
+        let mut memory = Self::of(py, arena, handle)?;
+        if let Some(mapping) = &memory.mapping {
+            let file = arena.descriptor().map_err(super::call::Raised::from)?;
+            memory.is_private = true;
+            mapping
+                .make_private(file, memory.position)
+                .map_err(super::call::Raised::from)?;
+        }
+        Ok(memory)
+    }
+
     fn open(py: Python<'_>, object: Object<AtomicU64>, writable: bool) -> PyResult<Self> {
         let found = object.arena.bytes_of(object.handle(), writable);
         let bytes = found.map_err(|error| raise(py, error))?;
@@ -66,6 +82,7 @@ impl Memory {
             writable,
             mapping: bytes.mapping,
             is_received: false,
+            is_private: false,
         })
     }
 

@@ -201,6 +201,38 @@ pub struct Pickling {
     prepare: Py<PyAny>,
 }
 
+impl Pickling {
+    /// A pickle: bytes, or a block if it is longer than that or has large buffers.
+    ///
+    /// # Errors
+    /// Those of pickling.
+    pub fn dumps<'py>(
+        &self,
+        py: Python<'py>,
+        object: &Bound<'py, PyAny>,
+        longest: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.dumps.call1(py, (object, longest))?.into_bound(py))
+    }
+
+    /// The object that bytes are a pickle of.
+    ///
+    /// # Errors
+    /// Those of unpickling.
+    pub fn loads<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.loads.call1(py, (PyBytes::new(py, bytes),))?.into_bound(py))
+    }
+
+    /// The object that a block has the pickle of.
+    ///
+    /// # Errors
+    /// Those of unpickling.
+    pub fn loads_block<'py>(&self, py: Python<'py>, memory: Memory) -> PyResult<Bound<'py, PyAny>> {
+        let memory = Bound::new(py, memory)?;
+        Ok(self.loads_block.call1(py, (memory,))?.into_bound(py))
+    }
+}
+
 static PICKLING: PyOnceLock<Pickling> = PyOnceLock::new();
 /// Whether all is loaded that makes objects of blocks. Set with the GIL.
 static TAKES_BLOCKS: AtomicBool = AtomicBool::new(false);

@@ -6,11 +6,13 @@ mod caller;
 mod channel;
 mod deadlocks;
 mod fast;
+mod keys;
 mod locks;
 mod memory;
 mod messages;
 mod numbers;
 mod pipe;
+mod plain;
 mod pool;
 mod primitives;
 mod process;
@@ -20,6 +22,8 @@ mod seqpacket;
 mod sides;
 mod spare;
 mod state;
+mod table;
+mod values;
 mod waits;
 mod zygote;
 
@@ -43,6 +47,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     seqpacket::add_to(module)?;
     spare::add_to(module)?;
     state::add_to(module)?;
+    table::add_to(module)?;
     waits::add_to(module)?;
     zygote::add_to(module)?;
     Ok(())

@@ -7,6 +7,8 @@ use pyo3::prelude::*;
 use super::arena::raise;
 use super::locks::until_done;
 use super::messages::{prepare_for_blocks, takes_blocks};
+use crate::arena::Arena;
+use crate::atomics::AtomicU32;
 use crate::channel::claims::ClaimBody;
 use crate::channel::layout::Label;
 use crate::channel::{Got, A_MOMENT};
@@ -39,14 +41,32 @@ pub fn lock_within(py: Python<'_>, face: &Face, side: Side, timeout: Option<Dura
         Side::Producers => &face.body.put_lock,
         Side::Consumers => &face.body.get_lock,
     };
-    let mut patience = Patience::with_owner(timeout.map(|timeout| timeout.max(A_MOMENT)));
+    lock_word_within(py, face.arena, word, timeout.map(|timeout| timeout.max(A_MOMENT)))
+}
+
+/// A lock of the same kind, however long that takes.
+pub fn lock_word(py: Python<'_>, arena: &'static Arena, word: &'static AtomicU32) -> PyResult<Held> {
     loop {
-        if let Some(held) = Held::try_lock(face.arena, word) {
+        if let Some(held) = lock_word_within(py, arena, word, None)? {
+            return Ok(held);
+        }
+    }
+}
+
+fn lock_word_within(
+    py: Python<'_>,
+    arena: &'static Arena,
+    word: &'static AtomicU32,
+    timeout: Option<Duration>,
+) -> PyResult<Option<Held>> {
+    let mut patience = Patience::with_owner(timeout);
+    loop {
+        if let Some(held) = Held::try_lock(arena, word) {
             return Ok(Some(held));
         }
         let freed = until_done(py, || {
             // Given up at once, without the GIL: it is free, or was taken over from a dead owner.
-            Ok(match Held::lock(face.arena, word, &mut patience)? {
+            Ok(match Held::lock(arena, word, &mut patience)? {
                 Step::Done(held) => {
                     drop(held);
                     Step::Done(())

@@ -182,11 +182,26 @@ pub fn limit_address_space(bytes: u64) {
     assert_eq!(status, 0, "{}", io::Error::last_os_error());
 }
 
+/// Kill at each instruction, however many there are, where `kill_at_instructions` would at some.
+const EVERY_INSTRUCTION: &str = "EVERY_INSTRUCTION";
+
 /// Let a process do something, and kill it before each of its instructions in turn.
 ///
 /// Each time: `sets_up` in this process, `prepares` in the victim, `does` in it, and `checks` in this one, which is told
 /// the victim's pid. Returns how many instructions there were.
 pub fn kill_at_each_instruction<S, T>(
+    sets_up: impl FnMut() -> S,
+    prepares: impl Fn(&S) -> T,
+    does: impl Fn(T),
+    checks: impl FnMut(S, u32),
+) -> usize {
+    kill_at_instructions(usize::MAX, sets_up, prepares, does, checks)
+}
+
+/// The same at about so many of them, evenly spread and beginning elsewhere each time; at all of them where the environment
+/// has `EVERY_INSTRUCTION`.
+pub fn kill_at_instructions<S, T>(
+    most: usize,
     mut sets_up: impl FnMut() -> S,
     prepares: impl Fn(&S) -> T,
     does: impl Fn(T),
@@ -206,10 +221,18 @@ pub fn kill_at_each_instruction<S, T>(
             break;
         }
     });
+    let stride = match std::env::var_os(EVERY_INSTRUCTION) {
+        Some(_) => 1,
+        None => path.len().div_ceil(most),
+    };
+    let start = std::process::id() as usize % stride;
     let mut times = HashMap::new();
-    for address in &path {
+    for (index, address) in path.iter().enumerate() {
         let times = times.entry(address).or_insert(0);
         *times += 1;
+        if index % stride != start {
+            continue;
+        }
         // Another path than the scout's ends, or leads past: then it is killed at its end.
         attempt(&mut |victim| {
             victim.run_to(*address, *times);

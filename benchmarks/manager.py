@@ -1,0 +1,162 @@
+"""Dicts in shared memory, against the standard library's Manager().dict().
+
+    python benchmarks/manager.py            seven rounds of a third of a second for each figure and contestant
+    python benchmarks/manager.py --quick    three short rounds: whether it works, not how fast it is
+
+Each ratio is theirs / ours: above 1, ours is faster; beside it stands what we owe. Where UltraDict is installed
+(``pip install UltraDict``; it is no dependency) it takes part. Figures of ours alone: what two processes get at once
+against one, what memory a dict of many keys has, and how long the longest set takes while it grows.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import allcores
+from allcores._manager.shared_dict import SharedDict
+from harness import calibrated, machine, measure, together
+
+try:
+    UltraDict: Any = importlib.import_module("UltraDict").UltraDict
+except ImportError:
+    UltraDict = None
+
+QUICK = "--quick" in sys.argv
+ROUNDS = 3 if QUICK else 7
+ROUND_SECONDS = 0.03 if QUICK else 0.3
+MANY_KEYS = 20_000 if QUICK else 1_000_000
+FORK: Any = multiprocessing.get_context("fork")
+
+PAYLOADS: dict[str, tuple[Any, float]] = {
+    "int": (7, 100),
+    "str": ("some text", 100),
+    "bytes": (b"some bytes", 100),
+    "pickled": ({"key": [1, 2.5]}, 30),
+}
+"""What is stored, and how many times the standard dict's speed we owe."""
+
+Make = Callable[[], Any]
+"""Makes a dict."""
+
+
+def set_all(shared: Any, value: Any, times: int) -> None:
+    """Set a key so many times."""
+    for _ in range(times):
+        shared["key"] = value
+
+
+def get_all(shared: Any, times: int) -> None:
+    """Get a key so many times."""
+    for _ in range(times):
+        shared["key"]
+
+
+def sets(value: Any, make: Make, times: int) -> float:
+    """Return the seconds that so many sets take."""
+    shared = make()
+    began = time.perf_counter()
+    set_all(shared, value, times)
+    return time.perf_counter() - began
+
+
+def gets(value: Any, make: Make, times: int) -> float:
+    """Return the seconds that so many gets take."""
+    shared = make()
+    shared["key"] = value
+    began = time.perf_counter()
+    get_all(shared, times)
+    return time.perf_counter() - began
+
+
+def at_once(loop: Callable[[Any, int], None], processes: int, value: Any, make: Make, times: int) -> float:
+    """Return the seconds in which each of some processes does so many."""
+    shared = make()
+    shared["key"] = value
+    return together(FORK, lambda: None, *[partial(loop, shared, times)] * processes)
+
+
+def report_payload(title: str, value: Any, owed: float, makers: dict[str, Make]) -> None:
+    """Measure and print sets and gets of a value, from one process and from two."""
+    loops: dict[str, Callable[[Make, int], float]] = {
+        "set": partial(sets, value),
+        "get": partial(gets, value),
+        "set, two": partial(at_once, partial(_set, value), 2, value),
+        "get, two": partial(at_once, get_all, 2, value),
+        "get, one": partial(at_once, get_all, 1, value),
+    }
+    contestants = {
+        f"{loop} {maker}": calibrated(loops[loop], make, ROUND_SECONDS)
+        for loop in loops
+        for maker, make in makers.items()
+        if maker != "ultra" or loop in ("set", "get")
+    }
+    found = measure(contestants, ROUNDS)
+    for loop in ("set", "get", "set, two", "get, two"):
+        ours, theirs = found.median(f"{loop} ours"), found.median(f"{loop} theirs")
+        line = f"{title + ': ' + loop:24}{ours * 1e6:9.3f}{theirs * 1e6:11.2f}{theirs / ours:9.0f}  (owed {owed:g})"
+        if f"{loop} ultra" in found.seconds:
+            line += f"  UltraDict / ours {found.median(f'{loop} ultra') / ours:.1f}"
+        if loop == "get, two":
+            line += f"  two get {2 * found.median('get, one ours') / ours:.2f} of one's (owed 1.6)"
+        print(line, flush=True)
+
+
+def _set(value: Any, shared: Any, times: int) -> None:
+    set_all(shared, value, times)
+
+
+def report_many() -> None:
+    """Print what a dict of many keys costs, and the longest set on the way there."""
+    gc.collect()
+    allcores._core.sweep_arena()
+    blocks = allcores._core.arena_account()[0]
+    shared, longest = SharedDict(), 0.0
+    gc.disable()
+    for number in range(MANY_KEYS):
+        began = time.perf_counter()
+        shared[number] = number
+        longest = max(longest, time.perf_counter() - began)
+    gc.enable()
+    # Most blocks are pages of 64 KB.
+    bytes_per_key = (allcores._core.arena_account()[0] - blocks) * (64 << 10) / MANY_KEYS
+    print(
+        f"{MANY_KEYS:,} ints by ints: {bytes_per_key:.0f} bytes a key, 18 of them key and value (owed 82); "
+        f"longest set {longest * 1e3:.2f} ms (owed 10)"
+    )
+    longest, began = 0.0, time.perf_counter()
+    scan = shared._scan()
+    while True:
+        part = time.perf_counter()
+        if scan.next_part() is None:
+            break
+        longest = max(longest, time.perf_counter() - part)
+    print(
+        f"iterating over them {time.perf_counter() - began:.2f} s, in parts of {longest * 1e3:.1f} ms at most (owed 10)"
+    )
+
+
+def main() -> int:
+    """Measure and print."""
+    print(machine() + f", {ROUNDS} rounds of {ROUND_SECONDS} s, children of fork on both sides")
+    if UltraDict is None:
+        print("UltraDict is absent: pip install UltraDict has it take part")
+    print(f"\n{'us for each':24}{'ours':>9}{'theirs':>11}{'ratio':>9}")
+    with FORK.Manager() as manager:
+        makers: dict[str, Make] = {"ours": SharedDict, "theirs": manager.dict}
+        if UltraDict is not None:
+            makers["ultra"] = UltraDict
+        for title, (value, owed) in PAYLOADS.items():
+            report_payload(title, value, owed, makers)
+    report_many()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+//! Values of a shared dict: plain ones in the slot, pickles there or in a block.
+
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
+
+use super::keys::PAIR;
+use super::memory::Memory;
+use super::messages::pickling;
+use super::plain::{decode_plain, encode_plain, PICKLED};
+use crate::arena::heap::go_on;
+use crate::arena::tag::Kind;
+use crate::arena::{Arena, Error, Handle};
+use crate::table::layout::{IN_BLOCK, LONGEST_VALUE};
+use crate::table::{block_of, Value};
+
+/// A value that is about to be stored.
+pub enum ValueBytes {
+    /// Bytes of a kind.
+    Plain(u8, Vec<u8>),
+    Pickled(u8, Py<PyBytes>),
+    Block(u8, Py<Memory>),
+}
+
+impl ValueBytes {
+    /// Make one; as a pair with its key, if one is given.
+    ///
+    /// # Errors
+    /// Those of pickling.
+    pub fn of(object: &Bound<'_, PyAny>, key: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        let py = object.py();
+        if let Some(key) = key {
+            let pair = PyTuple::new(py, [key, object])?;
+            return Self::pickled(pair.as_any(), PICKLED | PAIR);
+        }
+        let mut bytes = Vec::with_capacity(64);
+        match encode_plain(object, &mut bytes, LONGEST_VALUE) {
+            Some(kind) => Ok(Self::Plain(kind, bytes)),
+            None => Self::pickled(object, PICKLED),
+        }
+    }
+
+    fn pickled(object: &Bound<'_, PyAny>, kind: u8) -> PyResult<Self> {
+        let py = object.py();
+        let pickle = pickling(py)?.dumps(py, object, LONGEST_VALUE)?;
+        match pickle.cast_into::<PyBytes>() {
+            Ok(bytes) => Ok(Self::Pickled(kind, bytes.unbind())),
+            Err(other) => Ok(Self::Block(kind, other.into_inner().cast_into::<Memory>()?.unbind())),
+        }
+    }
+
+    /// As the floor below has it.
+    pub fn value<'a>(&'a self, py: Python<'a>) -> Value<'a> {
+        match self {
+            Self::Plain(kind, bytes) => Value::Bytes(*kind, bytes),
+            Self::Pickled(kind, bytes) => Value::Bytes(*kind, bytes.as_bytes(py)),
+            Self::Block(kind, memory) => Value::Block(*kind, memory.get().handle()),
+        }
+    }
+}
+
+/// Have a reference to the block that a value lies in, if it does. With the GIL.
+///
+/// # Errors
+/// `Freed`, when it was replaced meanwhile.
+pub fn attach(arena: &Arena, kind: u8, bytes: &[u8]) -> crate::arena::Result<Option<Handle>> {
+    if kind & IN_BLOCK == 0 {
+        return Ok(None);
+    }
+    let (offset, generation) =
+        block_of(bytes).ok_or(Error::Corrupt("a value lies in a block, and does not say where"))?;
+    arena.attach(offset, generation, Kind::Memory, &mut go_on).map(Some)
+}
+
+/// The object that was stored, and its key if they were a pair.
+///
+/// # Errors
+/// Those of unpickling; MemoryError.
+pub fn decode_value<'py>(
+    py: Python<'py>,
+    arena: &'static Arena,
+    kind: u8,
+    bytes: &[u8],
+    block: Option<Handle>,
+) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
+    let object = match block {
+        Some(block) => pickling(py)?.loads_block(py, Memory::private(py, arena, block)?)?,
+        None if kind & !PAIR == PICKLED => pickling(py)?.loads(py, bytes)?,
+        None => decode_plain(py, kind, bytes)?,
+    };
+    if kind & PAIR == 0 {
+        return Ok((object, None));
+    }
+    let (key, value) = object.extract()?;
+    Ok((value, Some(key)))
+}

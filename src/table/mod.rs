@@ -1,0 +1,22 @@
+//! The shared dict: see the README in this folder.
+
+mod blocks;
+mod buckets;
+#[cfg(all(test, not(loom), target_arch = "x86_64"))]
+mod crash;
+pub mod layout;
+mod log;
+mod pages;
+mod read;
+mod scan;
+mod section;
+mod slots;
+#[cfg(all(test, not(loom), target_arch = "x86_64"))]
+mod tests;
+mod write;
+
+pub use blocks::block_of;
+pub use read::{Found, Key, Original};
+pub use scan::{Cursor, Item};
+pub use section::{Section, Table};
+pub use write::{Added, Put, Value};
