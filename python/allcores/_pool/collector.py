@@ -67,7 +67,7 @@ class Collector(Waiter):
             self._engine.wait(self)
             self._waits = self._steps_aside = False
             while self._due:
-                self._settle(*self._due[0])
+                self.settle_now(*self._due[0])
                 self._due.popleft()
         self._engine.finish()
 
@@ -92,7 +92,8 @@ class Collector(Waiter):
     def _must_hurry(self) -> bool:
         return self._is_eager or bool(self._due) or self._engine.is_closed
 
-    def _settle(self, future: Future, success: bool, value: Any) -> None:
+    def settle_now(self, future: Future, success: bool, value: Any) -> None:
+        """Resolve a future, in this thread."""
         try:
             future._settle(success, value)
         except BaseException as error:  # a callback's; the standard executor's thread ends by that, and it hangs

@@ -105,8 +105,11 @@ class Crew:
         with self._lock:
             size, self.size = self.size, workers_needed(self.size, most, pending)
             if self.size > size:
-                self.hire()
-                self.look()  # so that these are watched, too
+                try:
+                    self.hire()
+                finally:
+                    self.size = max(size, len(self.processes))  # as far as that went
+                    self.look()  # so that these are watched, too
 
     def _start_one(self) -> None:
         claim = Claim()
@@ -114,9 +117,14 @@ class Crew:
         process.name = process.name.replace("Process", POOL_WORKER)
         if self._are_daemons:
             process.daemon = True
-        process.start()
-        self._claims[id(process)] = claim
-        self.processes.append(process)
+        try:
+            process.start()
+            self._claims[id(process)] = claim
+            self.processes.append(process)
+        except BaseException:  # a signal handler's, too
+            if process not in self.processes and getattr(process, "_popen", None) is not None:
+                process.kill()
+            raise
 
     def _watch(self) -> None:
         """Do the thread's work. Should that go wrong, nobody waits for ever."""

@@ -138,7 +138,7 @@ class FuturesEngine(Engine):
         if size:
             future._call = call[0], None  # they are large: not kept for the text of an error
         if self._wants_more:
-            self._hire()
+            self._hire_for(number)
         if self._sleeper.is_asleep:
             self._sleeper.wake()
         if self.error is not None:
@@ -163,6 +163,16 @@ class FuturesEngine(Engine):
         if broken is not None:
             raise broken
         raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def _hire_for(self, number: int) -> None:
+        """Start workers, if there are too few for what is pending. When there is none, the task is not to be done."""
+        try:
+            self._hire()
+        except BaseException as error:
+            if isinstance(error, Exception) and self.crew.processes:
+                return  # they do it; the next task has it tried again
+            self.withdraw(number)
+            raise
 
     def _hire(self) -> None:
         if len(self.pending) > self.crew.size:
@@ -193,8 +203,10 @@ class FuturesEngine(Engine):
 
     def settle(self, future: Future, success: bool, value: Any) -> None:
         """Resolve a future that somebody has asked for its condition."""
-        if self._collector is None or threading.current_thread() is self._collector.thread:
+        if self._collector is None:
             future._settle(success, value)
+        elif threading.current_thread() is self._collector.thread:
+            self._collector.settle_now(future, success, value)
         else:
             self._collector.settle(future, success, value)
 
