@@ -15,6 +15,7 @@ from typing import Any
 import allcores as mp
 import pytest
 from allcores import _core
+from allcores._pool.marks import WAKE
 from allcores._pool.waiting import Latch
 from allcores.futures import Future, ProcessPoolExecutor
 from running import guarded, program, run
@@ -236,3 +237,30 @@ def test_a_signal_handler_may_raise_while_tasks_are_taken_out(
         assert not concurrent.futures.wait(futures, timeout=HANG_LIMIT_SECONDS).not_done
         errors = [future.exception() for future in futures]
         assert sum(error is not None for error in errors) == (when != "drained")
+
+
+# ---- stopped workers
+
+
+def reply_without_end(path: Path, size: int) -> None:
+    """Put replies that are nobody's, as a worker puts its own, so that it is in the middle of that most of the time."""
+    frame: Any = sys._getframe()
+    while "results" not in frame.f_locals:
+        frame = frame.f_back
+    results, reply = frame.f_locals["results"], bytes(size)
+    path.touch()
+    while True:
+        _core.put_labelled(results, reply, 0, WAKE, False)
+        end = time.perf_counter() + 0.00005  # so that who collects is as fast
+        while time.perf_counter() < end:
+            pass
+
+
+@pytest.mark.parametrize("size", [16_000, 20_000], ids=["short", "long"])
+def test_who_is_stopped_in_the_middle_of_a_reply_holds_up_nobody(tmp_path: Path, size: int) -> None:
+    with ProcessPoolExecutor(1, "fork") as executor:
+        for number in range(60):
+            future = executor.submit(reply_without_end, tmp_path / str(number), size)
+            until_there(tmp_path / str(number))
+            assert future.cancel(running=True)
+        assert executor.submit(square, 3).result(HANG_LIMIT_SECONDS) == 9

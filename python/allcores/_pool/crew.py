@@ -273,24 +273,36 @@ class Crew:
 
     def signal(self, process: Any, number: int, *, dismissed: bool = False) -> bool:
         """Send a worker a signal; False when it has ended. If that is its end, nothing is told of it when dismissed."""
+
+        def send(descriptor: int) -> bool:
+            if dismissed:
+                self._dismissed.add(process.pid)
+            signal.pidfd_send_signal(descriptor, number)
+            return True
+
+        return self._with_pidfd(process, send) is not None
+
+    def stop(self, process: Any) -> bool | None:
+        """Stop a worker, where it has no lock that is needed to see what it has replied; None when it has ended.
+
+        False when it does not stop at once: then it goes on, and is to be stopped again.
+        """
+        return self._with_pidfd(process, lambda own: _core.stop_process(self._channels[1], own, process.pid))
+
+    def _with_pidfd(self, process: Any, act: Callable[[int], bool]) -> bool | None:
         with self._lock:  # nobody else learns of its end meanwhile
             if process not in self.processes:
-                return False
+                return None
             try:
                 descriptor = os.pidfd_open(process.pid)
             except ProcessLookupError:
-                return False
+                return None
             try:
-                if process.exitcode is not None:
-                    return False  # else the pid was its own when that was opened
-                if dismissed:
-                    self._dismissed.add(process.pid)
-                signal.pidfd_send_signal(descriptor, number)
+                return act(descriptor) if process.exitcode is None else None  # if so, the pid was its own before
             except ProcessLookupError:
-                return False
+                return None
             finally:
                 os.close(descriptor)
-        return True
 
     def join(self, timeout_seconds: float | None = None) -> None:
         """Wait until there are no workers any more, after the tasks were shut or this was ended."""

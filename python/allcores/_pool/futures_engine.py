@@ -16,7 +16,6 @@ from allcores._pool.crew import Crew
 from allcores._pool.engine import Engine
 from allcores._pool.future import Future
 from allcores._pool.marks import BREAKING, HEALING, RESULT
-from allcores._pool.overdue import has_stopped
 from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
@@ -288,15 +287,18 @@ class FuturesEngine(Engine):
         """Do that in steps, between which the worker needs a moment."""
         for process, claim in self.crew.at_work():
             noted = claim._noted()
-            if noted is None or noted[0] != number or not self.crew.signal(process, signal.SIGSTOP):
+            if noted is None or noted[0] != number:
                 continue
             is_killed = False
             try:
-                while not has_stopped(process.pid) and number in self.pending:
-                    yield
-                self._fence()
-                if claim._noted() == noted and number in self.pending and _core.has_given(self.tasks, noted[1]):
-                    is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)
+                while number in self.pending and (has_stopped := self.crew.stop(process)) is not None:
+                    if not has_stopped:
+                        yield
+                        continue
+                    self._fence()
+                    if claim._noted() == noted and number in self.pending and _core.has_given(self.tasks, noted[1]):
+                        is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)
+                    break
             finally:
                 if not is_killed:
                     self.crew.signal(process, signal.SIGCONT)
