@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import allcores as mp
 import pytest
 from allcores import _core
+from allcores._pool.crew import Crew
 from allcores._pool.marks import WAKE
 from allcores._pool.waiting import Latch
 from allcores.futures import Future, ProcessPoolExecutor
@@ -106,6 +108,24 @@ def test_a_signal_handler_may_raise_while_the_first_worker_is_started() -> None:
     for process in left:
         process.join(HANG_LIMIT_SECONDS)
         assert process.exitcode == -signal.SIGKILL
+
+
+def test_no_worker_stays_when_no_descriptor_is_left_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    start_one = Crew._start_one
+
+    def start(crew: Crew) -> None:
+        start_one(crew)
+        made.append(crew.processes[-1])
+
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(Crew, "_start_one", start)
+    monkeypatch.setattr(os, "eventfd", refuse)
+    with pytest.raises(OSError, match="Too many"):
+        mp.get_context("fork").Pool(2)
+    assert [process.is_alive() for process in made] == [False, False]
 
 
 # ---- callbacks and pickles

@@ -77,10 +77,10 @@ class Crew:
         self._descriptors: dict[int, int] = {}
         try:
             self.hire()
+            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         except BaseException:
             self._end_all()
             raise
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.thread: threading.Thread | None = None
         if has_thread:
             self.thread = threading.Thread(target=self._watch, name="allcores-pool", daemon=True)
