@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable
@@ -126,6 +127,40 @@ def test_no_worker_stays_when_no_descriptor_is_left_for_the_rest(monkeypatch: py
     with pytest.raises(OSError, match="Too many"):
         mp.get_context("fork").Pool(2)
     assert [process.is_alive() for process in made] == [False, False]
+
+
+def test_a_call_that_is_sent_while_the_executor_shuts_down_is_answered_or_refused() -> None:
+    executor = ProcessPoolExecutor(1, "fork")
+    executor.submit(square, 1).result(HANG_LIMIT_SECONDS)
+    engine: Any = executor._engine
+    numbers, shut = engine.numbers, engine.shut
+    is_let_in, is_ending, is_sent = threading.Event(), threading.Event(), threading.Event()
+
+    def number_late(count: int) -> int:
+        is_let_in.set()
+        is_ending.wait(HANG_LIMIT_SECONDS)
+        number: int = numbers(count)
+        return number
+
+    def shut_late() -> None:
+        is_ending.set()
+        is_sent.wait(HANG_LIMIT_SECONDS)
+        shut()
+
+    futures: list[Future] = []
+
+    def submit() -> None:
+        futures.append(executor.submit(square, 3))
+        is_sent.set()
+
+    engine.numbers, engine.shut = number_late, shut_late
+    thread = threading.Thread(target=submit)
+    thread.start()
+    assert is_let_in.wait(HANG_LIMIT_SECONDS)
+    executor.shutdown(wait=False)
+    thread.join(HANG_LIMIT_SECONDS)
+    assert concurrent.futures.wait(futures, timeout=HANG_LIMIT_SECONDS).done == set(futures) != set()
+    assert futures[0].result() == 9
 
 
 # ---- callbacks and pickles

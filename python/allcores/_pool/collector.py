@@ -62,6 +62,13 @@ class Collector(Waiter):
         self._wake()
 
     def _run(self) -> None:
+        self._collect_all()
+        self._engine.shut()
+        self._collect_all()  # whoever was let in just before that has sent a task by now, or cannot
+        self._engine.finish()
+
+    def _collect_all(self) -> None:
+        """Collect until the executor was shut down, and nothing is pending."""
         while self._rest():
             self._waits = True
             self._engine.wait(self)
@@ -69,7 +76,6 @@ class Collector(Waiter):
             while self._due:
                 self.settle_now(*self._due[0])
                 self._due.popleft()
-        self._engine.finish()
 
     def _rest(self) -> bool:
         """Sleep until there is something to collect; False when there will be nothing."""
