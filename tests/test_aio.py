@@ -295,3 +295,17 @@ async def _typed(pool: aio.Pool) -> AsyncIterator[str]:
     number: int = await pool.run(square, 3)
     async for text in pool.map(str, [number]):
         yield text
+
+
+def test_a_loop_that_is_closed_with_calls_on_their_way_is_no_trouble_at_the_end(tmp_path: Path) -> None:
+    definitions = "import asyncio, time\nfrom allcores import aio"
+    main = """
+loop = asyncio.new_event_loop()
+task = loop.create_task(aio.run(time.sleep, 60))
+loop.run_until_complete(asyncio.sleep(0.5))
+loop.close()
+print("closed")
+"""
+    done = run([sys.executable, program(tmp_path, guarded(definitions, main))])
+    assert (done.out, done.status) == ("closed\n", 0)
+    assert "Traceback" not in done.err, done.err

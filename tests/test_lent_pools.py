@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import errno
 import os
 import pickle
 import signal
@@ -168,6 +169,29 @@ def test_a_helper_that_is_killed_costs_the_task_that_it_had(pool: Any, tmp_path:
     assert lost.startswith("die_unless(")
     assert rest == [number * number for number in range(10)]
     assert pool.map_async(square, range(10)).get(HANG_LIMIT_SECONDS) == rest
+
+
+def stay_longer(pid: int, folder: str, number: int) -> int:
+    """Meet, and have the helper be the one that is waited for."""
+    met = meet(folder, number)
+    if met != pid:
+        time.sleep(0.5)
+    return met
+
+
+def have_a_helper_without_descriptors(pool: Any, folder: str) -> int:
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    pidfd_open, os.pidfd_open = os.pidfd_open, refuse
+    try:
+        return len(set(pool.starmap(stay_longer, [(os.getpid(), folder, number) for number in range(2)], chunksize=1)))
+    finally:
+        os.pidfd_open = pidfd_open
+
+
+def test_a_helper_that_cannot_be_looked_at_is_not_taken_for_dead(pool: Any, tmp_path: Path) -> None:
+    assert pool.apply_async(have_a_helper_without_descriptors, (pool, str(tmp_path))).get(HANG_LIMIT_SECONDS) == 2
 
 
 def die_while_helped(pool: Any, folder: str) -> None:

@@ -435,7 +435,9 @@ def test_who_is_late_is_killed_if_he_still_is_when_he_has_stopped(
         sent.append(number)
         return not ended
 
-    crew = types.SimpleNamespace(at_work=lambda: [(worker, worker)], signal=send)
+    crew = types.SimpleNamespace(
+        at_work=lambda: [(worker, worker)], signal=send, stop=lambda process: send(process, STOP) or None
+    )
     monkeypatch.setattr("allcores._core.has_given", lambda tasks, message: taken)
     keeper: Any = Timekeeper(types.SimpleNamespace(crew=crew, tasks=None), 0.001, collect, running)  # type: ignore[arg-type]
     keeper.look()

@@ -256,6 +256,13 @@ def test_an_item_that_takes_too_long_is_killed(folder: Path) -> None:
     assert lines(outcome)[1]["error"]["type"] == "allcores.errors.TaskTimeoutError"
 
 
+def test_an_item_that_is_too_deep_for_json_fails_alone(folder: Path) -> None:
+    (folder / "items").write_text("1\n" + "[" * 100_000 + "\n2\n")
+    outcome = call(folder, "--json", "--lines", str(folder / "items"), "operator:neg")
+    assert outcome.status == 1
+    assert [line.get("result") for line in lines(outcome)] == [-1, None, -2]
+
+
 def test_a_result_without_a_form_in_json_fails_and_is_not_tried_again(folder: Path) -> None:
     outcome = call(folder, "--retries", "3", "builtins:set", "a")
     error = lines(outcome)[0]["error"]

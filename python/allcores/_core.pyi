@@ -66,6 +66,7 @@ __all__ = [
     "set_process_name",
     "signals_of_state",
     "socket_pair",
+    "stop_process",
     "sweep_arena",
     "take_back",
     "take_over_state",
@@ -546,6 +547,9 @@ def put_labelled(channel: Channel, obj: Any, number: int, mark: int, by_name: bo
 
     With a mark above 127 it is a pickle as `collect` has given it, and is put as it is.
     """
+
+def stop_process(channel: Channel, pidfd: int, pid: int, /) -> bool:
+    """Stop a process where it has no lock that others need who look at the channel; False: it goes on, try again."""
 
 def put_parts(
     channel: Channel, head: bytes, items: list[Any], start: int, lengths: Sequence[int], number: int, mark: int, /

@@ -1,23 +1,33 @@
 //! Tasks and results of a pool: messages with labels, and claims (README of `channel`: claims).
 
+use std::os::fd::RawFd;
+use std::time::Duration;
+
 use pyo3::exceptions::PyBlockingIOError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use super::arena::{raise, Address, Object};
+use super::call::Outcome;
 use super::channel::{Channel, Taken};
 use super::messages::{buffer, keep, object_of, object_or_pickle, takes_blocks, Outgoing};
 use super::primitives::encode_pair;
 use super::sides::Side;
+use crate::arena::heap::go_on;
 use crate::arena::tag::Kind;
 use crate::atomics::AtomicU32;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::claims::{Claim as Says, ClaimBody};
 use crate::channel::layout::{Label, LONGEST};
 use crate::channel::{Got, Put, A_MOMENT};
+use crate::sys::descriptor::borrow;
+use crate::sys::signal::stop;
 
 /// How many results are collected at once at most: whoever waits for one of them should not wait for all.
 const COLLECTED: usize = 256;
+
+/// How long others wait at most until a process has stopped.
+const UNTIL_STOPPED: Duration = Duration::from_millis(20);
 
 /// In a mark that `collect` returns: the object is a pickle still.
 const IS_PICKLE: u8 = 0x80;
@@ -258,6 +268,24 @@ fn collect(
     outcome.map(|()| true).map_err(|error| raise(py, error))
 }
 
+/// Stop a process (SIGSTOP), by pidfd and pid, at an instruction where it has neither the producers' lock of a channel nor the
+/// heap's mutex: whoever looks what it has done would wait for those. False when it still runs after a moment: it goes on.
+#[pyfunction]
+#[pyo3(signature = (channel, pidfd, pid, /))]
+fn stop_process(py: Python<'_>, channel: &Bound<'_, Channel>, pidfd: RawFd, pid: u32) -> Outcome<bool> {
+    let (channel, process) = (channel.get(), borrow(pidfd)?);
+    let producers = channel.lock(py, Side::Producers)?;
+    // Second, as who puts takes it; and with the GIL, so no other thread of this process waits for it here.
+    let heap = channel.arena().heap(&mut go_on);
+    let stopped = heap.map(|heap| {
+        let stopped = stop(process, pid, UNTIL_STOPPED);
+        drop(heap);
+        stopped
+    });
+    drop(producers); // to raise runs Python
+    Ok(stopped.map_err(|error| raise(py, error))??)
+}
+
 /// Whether somebody has taken the message of this number, of those that were put into the channel.
 #[pyfunction]
 #[pyo3(signature = (channel, number, /))]
@@ -272,6 +300,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(put_parts, module)?)?;
     module.add_function(wrap_pyfunction!(claim_task, module)?)?;
     module.add_function(wrap_pyfunction!(collect, module)?)?;
+    module.add_function(wrap_pyfunction!(stop_process, module)?)?;
     module.add_function(wrap_pyfunction!(has_given, module)?)?;
     Ok(())
 }

@@ -1,8 +1,10 @@
 //! Signals: blocked, sent to this process itself, and waited for like anything else (`signalfd(2)`).
 
+use std::fs;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -74,6 +76,39 @@ pub fn send(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
         _ if status == 0 => Ok(()),
         error if error.raw_os_error() == Some(libc::ESRCH) => Ok(()),
         error => Err(error),
+    }
+}
+
+/// Stop the process behind a pidfd, whose pid that is; false when it still runs after a moment: then it goes on.
+///
+/// # Errors
+/// The kernel's, also when it cannot be seen whether it has stopped: no descriptor is left, for instance.
+pub fn stop(pidfd: BorrowedFd<'_>, pid: u32, moment: Duration) -> io::Result<bool> {
+    send(pidfd, libc::SIGSTOP)?;
+    let stops = stops_within(pid, moment);
+    if !matches!(stops, Ok(true)) {
+        send(pidfd, libc::SIGCONT)?;
+    }
+    stops
+}
+
+/// Whether a process does nothing any more, since it was stopped or has ended, before a moment is over.
+fn stops_within(pid: u32, moment: Duration) -> io::Result<bool> {
+    let since = Instant::now();
+    loop {
+        match fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(stat) => match stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next()) {
+                Some('R' | 'S' | 'D' | 'I') => {}
+                _ => return Ok(true),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(true), // it ended meanwhile
+            Err(error) => return Err(error),
+        }
+        if since.elapsed() > moment {
+            return Ok(false);
+        }
+        rustix::thread::sched_yield();
     }
 }
 

@@ -42,9 +42,15 @@ class Backlog:
         with self._moving:
             if number not in self._tasks:
                 self._drain()
-            found = self._tasks.pop(number, None) is not None
-            self.feed()
-        return found
+            taken = self._tasks.pop(number, None)
+            try:
+                self.feed()
+            except BaseException:
+                if taken is not None:  # a signal handler's: then it is not withdrawn
+                    self._tasks[number] = taken
+                    self.is_used = True
+                raise
+        return taken is not None
 
     def withdraw_all(self, spared: int) -> list[int]:
         """Have no task be run that no worker has taken, but for the first ones; return their numbers."""
@@ -58,11 +64,15 @@ class Backlog:
 
     def _drain(self) -> None:
         """Take all tasks out of the channel. They were there before those that lie here."""
+        self.is_used = True  # before: what a signal handler leaves in the list is fed by who collects next
         while _core.collect(self._engine.tasks, self._drained, 0.0):
             pass
+        self._keep_drained()
+        self.is_used = bool(self._tasks)
+
+    def _keep_drained(self) -> None:
         self._tasks = {number: (mark, task) for number, mark, task in self._drained} | self._tasks
         self._drained.clear()
-        self.is_used = bool(self._tasks)
 
     def add(self, tasks: Channel, task: Any, number: int, mark: int, by_name: bool) -> int:
         """Have one more task, pickled now: called as `_core.put_labelled` is, and returns the same."""
@@ -82,19 +92,22 @@ class Backlog:
         """Put as many into the channel as workers need soon."""
         engine = self._engine
         with self._moving:
+            if self._drained:
+                self._keep_drained()
             while self._tasks and engine.tasks._length() < _AHEAD_PER_WORKER * max(engine.crew.size, 1):
-                number = next(iter(self._tasks))
-                mark, task = self._tasks.pop(number)
-                if number in engine.pending:
-                    self._put(number, mark, task)
+                self._feed_one(next(iter(self._tasks)))
             self.is_used = bool(self._tasks)
 
-    def _put(self, number: int, mark: int, task: Any) -> None:
+    def _feed_one(self, number: int) -> None:
+        pending = self._engine.pending
         try:
-            _core.put_labelled(self._engine.tasks, task, number, mark, False)
+            mark, task = self._tasks.pop(number)
+            if number in pending:
+                _core.put_labelled(self._engine.tasks, task, number, mark, False)
         except BaseException as error:
             # A signal handler's may have come when it was put already: it is not put once more.
-            self._engine.pending[number]._arrive(number, False, error)
-            self._engine.pending.pop(number, None)
+            if number not in self._tasks and (future := pending.get(number)) is not None:
+                future._arrive(number, False, error)
+                pending.pop(number, None)
             if not isinstance(error, Exception):
                 raise

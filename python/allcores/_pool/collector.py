@@ -62,14 +62,20 @@ class Collector(Waiter):
         self._wake()
 
     def _run(self) -> None:
+        self._collect_all()
+        self._engine.shut()
+        self._collect_all()  # whoever was let in just before that has sent a task by now, or cannot
+        self._engine.finish()
+
+    def _collect_all(self) -> None:
+        """Collect until the executor was shut down, and nothing is pending."""
         while self._rest():
             self._waits = True
             self._engine.wait(self)
             self._waits = self._steps_aside = False
             while self._due:
-                self._settle(*self._due[0])
+                self.settle_now(*self._due[0])
                 self._due.popleft()
-        self._engine.finish()
 
     def _rest(self) -> bool:
         """Sleep until there is something to collect; False when there will be nothing."""
@@ -92,7 +98,8 @@ class Collector(Waiter):
     def _must_hurry(self) -> bool:
         return self._is_eager or bool(self._due) or self._engine.is_closed
 
-    def _settle(self, future: Future, success: bool, value: Any) -> None:
+    def settle_now(self, future: Future, success: bool, value: Any) -> None:
+        """Resolve a future, in this thread."""
         try:
             future._settle(success, value)
         except BaseException as error:  # a callback's; the standard executor's thread ends by that, and it hangs

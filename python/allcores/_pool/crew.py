@@ -77,10 +77,10 @@ class Crew:
         self._descriptors: dict[int, int] = {}
         try:
             self.hire()
+            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         except BaseException:
             self._end_all()
             raise
-        self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.thread: threading.Thread | None = None
         if has_thread:
             self.thread = threading.Thread(target=self._watch, name="allcores-pool", daemon=True)
@@ -105,8 +105,11 @@ class Crew:
         with self._lock:
             size, self.size = self.size, workers_needed(self.size, most, pending)
             if self.size > size:
-                self.hire()
-                self.look()  # so that these are watched, too
+                try:
+                    self.hire()
+                finally:
+                    self.size = max(size, len(self.processes))  # as far as that went
+                    self.look()  # so that these are watched, too
 
     def _start_one(self) -> None:
         claim = Claim()
@@ -114,9 +117,14 @@ class Crew:
         process.name = process.name.replace("Process", POOL_WORKER)
         if self._are_daemons:
             process.daemon = True
-        process.start()
-        self._claims[id(process)] = claim
-        self.processes.append(process)
+        try:
+            process.start()
+            self._claims[id(process)] = claim
+            self.processes.append(process)
+        except BaseException:  # a signal handler's, too
+            if process not in self.processes and getattr(process, "_popen", None) is not None:
+                process.kill()
+            raise
 
     def _watch(self) -> None:
         """Do the thread's work. Should that go wrong, nobody waits for ever."""
@@ -265,24 +273,36 @@ class Crew:
 
     def signal(self, process: Any, number: int, *, dismissed: bool = False) -> bool:
         """Send a worker a signal; False when it has ended. If that is its end, nothing is told of it when dismissed."""
+
+        def send(descriptor: int) -> bool:
+            if dismissed:
+                self._dismissed.add(process.pid)
+            signal.pidfd_send_signal(descriptor, number)
+            return True
+
+        return self._with_pidfd(process, send) is not None
+
+    def stop(self, process: Any) -> bool | None:
+        """Stop a worker, where it has no lock that is needed to see what it has replied; None when it has ended.
+
+        False when it does not stop at once: then it goes on, and is to be stopped again.
+        """
+        return self._with_pidfd(process, lambda own: _core.stop_process(self._channels[1], own, process.pid))
+
+    def _with_pidfd(self, process: Any, act: Callable[[int], bool]) -> bool | None:
         with self._lock:  # nobody else learns of its end meanwhile
             if process not in self.processes:
-                return False
+                return None
             try:
                 descriptor = os.pidfd_open(process.pid)
             except ProcessLookupError:
-                return False
+                return None
             try:
-                if process.exitcode is not None:
-                    return False  # else the pid was its own when that was opened
-                if dismissed:
-                    self._dismissed.add(process.pid)
-                signal.pidfd_send_signal(descriptor, number)
+                return act(descriptor) if process.exitcode is None else None  # if so, the pid was its own before
             except ProcessLookupError:
-                return False
+                return None
             finally:
                 os.close(descriptor)
-        return True
 
     def join(self, timeout_seconds: float | None = None) -> None:
         """Wait until there are no workers any more, after the tasks were shut or this was ended."""

@@ -60,6 +60,8 @@ class Engine:
         self._ending = threading.RLock()
         self._is_ended = False
         self._deaths: dict[int, tuple[Any, ...]] = {}
+        self._suspect: Any = None
+        """The last pickle while whose unpickling something was raised that may have come from a signal handler."""
         self.crew: Any = self._crew(size, make, orders)
 
     def _crew(self, size: int, make: Callable[..., Any], orders: tuple[Any, ...]) -> Any:
@@ -176,14 +178,30 @@ class Engine:
     def _unpickled(self, value: Any, success: bool) -> tuple[bool, Any]:
         try:
             return success, _object_of(value)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            if not self._is_of_pickle(error, value):
+                raise
             error.add_note("raised by unpickling what the task returned, in the process that waits for it")
             return False, error
+
+    def _is_of_pickle(self, error: BaseException, value: Any) -> bool:
+        """Whether unpickling has raised this itself, and no signal handler, which raises in the main thread, once."""
+        if isinstance(error, (Exception, SystemExit)) or threading.current_thread() is not threading.main_thread():
+            return True
+        is_again, self._suspect = self._suspect is value, value
+        return is_again
 
     def _error_of(self, number: int, mark: int, value: Any) -> BaseException:
         if mark == DIED:
             return self._died(number, *self._deaths[number])
-        return value if isinstance(value, BaseException) else failure.revive(value, self._cause)
+        if isinstance(value, BaseException):
+            return value
+        try:
+            return failure.revive(value, self._cause)
+        except BaseException as error:
+            if not self._is_of_pickle(error, value):
+                raise
+            return error
 
     # ---- deaths
 

@@ -32,7 +32,7 @@ def describe(error: BaseException, skipped_frames: int = 0) -> Failure:
     try:
         pickled = bytes(ForkingPickler.dumps(error))
     except Exception as why:
-        pickled = bytes(ForkingPickler.dumps(_standard_pool().MaybeEncodingError(why, error)))
+        pickled = bytes(ForkingPickler.dumps(_not_encoded(why, error)))
     kind = type(error)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     return pickled, name, _text_of(error), text
@@ -40,7 +40,17 @@ def describe(error: BaseException, skipped_frames: int = 0) -> Failure:
 
 def encoding_error(why: Exception, result: object) -> Failure:
     """Return the failure of a task whose result cannot be pickled."""
-    return describe(_standard_pool().MaybeEncodingError(why, result))
+    return describe(_not_encoded(why, result))
+
+
+def _not_encoded(why: Exception, value: object) -> BaseException:
+    """Return the standard pool's error, which shows both; also where they cannot be shown."""
+    make = _standard_pool().MaybeEncodingError
+    try:
+        made: BaseException = make(why, value)
+    except Exception as error:
+        made = make(f"{type(why).__name__}, and {type(error).__name__} when it was to be shown", type(value))
+    return made
 
 
 def log_as_executor() -> None:
@@ -55,7 +65,7 @@ def revive(failure: Failure, cause: Callable[[str], BaseException] | None = None
     pickled, name, text, trace = failure
     try:
         revived: object = pickle.loads(pickled)
-    except Exception as why:
+    except (Exception, SystemExit) as why:
         revived = RemoteError(name, text, trace, f"{type(why).__name__}: {why}")
     if isinstance(revived, BaseException):
         error = revived

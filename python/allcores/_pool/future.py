@@ -141,10 +141,17 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
         return self._state in _CANCELLED
 
     def _be_cancelled(self) -> None:
-        if super().cancel() and self._state == _base.CANCELLED:
-            self.set_running_or_notify_cancel()
-            self._call = None
-            self._wake()
+        try:
+            super().cancel()
+        finally:
+            if self._state == _base.CANCELLED:
+                self.set_running_or_notify_cancel()
+                self._be_told()
+
+    def _be_told(self) -> None:
+        """Wake who waits; also when a callback has raised what the standard future lets through."""
+        self._call = None
+        self._wake()
 
     def _be_copied(self, error: BaseException) -> None:
         """In a child that was forked: fail, whatever other threads of the parent had of it."""
@@ -156,15 +163,17 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
 
     def set_result(self, result: Any) -> None:
         """Have a result; for who makes futures himself."""
-        super().set_result(result)
-        self._call = None
-        self._wake()
+        try:
+            super().set_result(result)
+        finally:
+            self._be_told()
 
     def set_exception(self, exception: BaseException | None) -> None:
         """Have an error; for who makes futures himself."""
-        super().set_exception(exception)
-        self._call = None
-        self._wake()
+        try:
+            super().set_exception(exception)
+        finally:
+            self._be_told()
 
     def _arrive(self, number: int, success: bool, value: Any) -> None:
         """Take a reply. The engine may say so twice."""
@@ -177,8 +186,8 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
                         self._exception = value
                     self._call = None
                     self._state = _FINISHED
-                    if self._latches:
-                        self._wake()
+                if self._latches:  # also when it is told again: the first time may have been interrupted just here
+                    self._wake()
                 return
         if not self._ready:
             self._engine.settle(self, success, value)

@@ -16,7 +16,6 @@ from allcores._pool.crew import Crew
 from allcores._pool.engine import Engine
 from allcores._pool.future import Future
 from allcores._pool.marks import BREAKING, HEALING, RESULT
-from allcores._pool.overdue import has_stopped
 from allcores._pool.waiting import Waiter
 
 TYPE_CHECKING = False
@@ -138,7 +137,7 @@ class FuturesEngine(Engine):
         if size:
             future._call = call[0], None  # they are large: not kept for the text of an error
         if self._wants_more:
-            self._hire()
+            self._hire_for(number)
         if self._sleeper.is_asleep:
             self._sleeper.wake()
         if self.error is not None:
@@ -163,6 +162,16 @@ class FuturesEngine(Engine):
         if broken is not None:
             raise broken
         raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def _hire_for(self, number: int) -> None:
+        """Start workers, if there are too few for what is pending. When there is none, the task is not to be done."""
+        try:
+            self._hire()
+        except BaseException as error:
+            if isinstance(error, Exception) and self.crew.processes:
+                return  # they do it; the next task has it tried again
+            self.withdraw(number)
+            raise
 
     def _hire(self) -> None:
         if len(self.pending) > self.crew.size:
@@ -193,8 +202,10 @@ class FuturesEngine(Engine):
 
     def settle(self, future: Future, success: bool, value: Any) -> None:
         """Resolve a future that somebody has asked for its condition."""
-        if self._collector is None or threading.current_thread() is self._collector.thread:
+        if self._collector is None:
             future._settle(success, value)
+        elif threading.current_thread() is self._collector.thread:
+            self._collector.settle_now(future, success, value)
         else:
             self._collector.settle(future, success, value)
 
@@ -276,15 +287,18 @@ class FuturesEngine(Engine):
         """Do that in steps, between which the worker needs a moment."""
         for process, claim in self.crew.at_work():
             noted = claim._noted()
-            if noted is None or noted[0] != number or not self.crew.signal(process, signal.SIGSTOP):
+            if noted is None or noted[0] != number:
                 continue
             is_killed = False
             try:
-                while not has_stopped(process.pid) and number in self.pending:
-                    yield
-                self._fence()
-                if claim._noted() == noted and number in self.pending and _core.has_given(self.tasks, noted[1]):
-                    is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)
+                while number in self.pending and (has_stopped := self.crew.stop(process)) is not None:
+                    if not has_stopped:
+                        yield
+                        continue
+                    self._fence()
+                    if claim._noted() == noted and number in self.pending and _core.has_given(self.tasks, noted[1]):
+                        is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)
+                    break
             finally:
                 if not is_killed:
                     self.crew.signal(process, signal.SIGCONT)

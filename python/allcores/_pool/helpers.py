@@ -54,8 +54,8 @@ class Helpers:
         self.processes: list[Any] = []
         self._asked: dict[int, Claim] = {}
         """Number of a request -> the claim that whoever follows it has; until it has said that it is done."""
-        self._working: dict[int, tuple[int, int | None]] = {}
-        """Number of a request -> pid and pidfd of who follows it."""
+        self._working: dict[int, tuple[int, int | None, int | None]] = {}
+        """Number of a request -> pid, start and pidfd of who follows it; None where no descriptor is left for that."""
         self._free: list[Claim] = []
         self._own: list[Claim] = []
         """Claims of tasks that this process does itself."""
@@ -80,11 +80,12 @@ class Helpers:
         self._news_at = time.monotonic()
         if mark == HELPING:
             number, pid, began = value
-            self._working[number] = pid, _open(pid, began)
+            self._working[number] = pid, began, None
+            self._has_ended(number)  # at once, while it surely has this pid
             return
         helper = self._working.pop(value, None)
-        if helper is not None and helper[1] is not None:
-            os.close(helper[1])
+        if helper is not None and helper[2] is not None:
+            os.close(helper[2])
         claim = self._asked.pop(value, None)
         if claim is not None:
             self._free.append(claim)
@@ -117,9 +118,9 @@ class Helpers:
 
     def bury(self) -> bool:
         """Tell of the tasks of helpers that have died; return whether there was one."""
-        dead = [number for number, (_, pidfd) in self._working.items() if pidfd is None or _has_ended(pidfd)]
+        dead = [number for number in list(self._working) if self._has_ended(number)]
         for number in dead:
-            pid, pidfd = self._working.pop(number)
+            pid, _, pidfd = self._working.pop(number)
             if pidfd is not None:
                 os.close(pidfd)
             noted = self._asked.pop(number)._noted()
@@ -132,6 +133,20 @@ class Helpers:
         if dead:
             self.ask()
         return bool(dead)
+
+    def _has_ended(self, number: int) -> bool:
+        pid, began, pidfd = self._working[number]
+        if pidfd is None:
+            try:
+                pidfd = _open(pid, began)
+            except ProcessLookupError:
+                return True
+            except OSError:  # no descriptor is left: then it is not known, and looked for again
+                return False
+            self._working[number] = pid, began, pidfd
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        return bool(poll.poll(0))
 
     # ---- what a crew has
 
@@ -149,7 +164,10 @@ class Helpers:
 
 
 def started_at(pid: int) -> int | None:
-    """Return when a process began, in the kernel's ticks, by which it is told from a later one with its pid."""
+    """Return when a process began, in the kernel's ticks, by which it is told from a later one with its pid.
+
+    None when it is no more, or no descriptor is left.
+    """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
             return int(file.read().rpartition(b") ")[2].split()[19])
@@ -157,19 +175,10 @@ def started_at(pid: int) -> int | None:
         return None
 
 
-def _open(pid: int, began: int | None) -> int | None:
-    """Return a pidfd of a process that began then; None when it is no more."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except OSError:
-        return None
-    if started_at(pid) == began:
+def _open(pid: int, began: int | None) -> int:
+    """Return a pidfd of a process that began then, if that is known; ProcessLookupError when it is no more."""
+    pidfd = os.pidfd_open(pid)
+    if None in (began, now := started_at(pid)) or now == began:
         return pidfd
     os.close(pidfd)
-    return None
-
-
-def _has_ended(pidfd: int) -> bool:
-    poll = select.poll()
-    poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+    raise ProcessLookupError

@@ -24,13 +24,15 @@ _GRACE_SECONDS = 5.0
 class LoopFuture(Future):
     """One that calls something, in the loop, when it is there."""
 
+    _engine: LoopEngine
     notify: Callable[[LoopFuture], object] | None = None
 
     def _arrive(self, number: int, success: bool, value: Any) -> None:
         super()._arrive(number, success, value)
         if self.notify is not None:
             notify, self.notify = self.notify, None
-            notify(self)
+            if not self._engine._loop.is_closed():  # else nobody can be told any more
+                notify(self)
 
 
 class LoopEngine(FuturesEngine):

@@ -7,7 +7,6 @@ more, and all that it has replied is there to be read. If it still has the task,
 
 from __future__ import annotations
 
-import os
 import signal
 import time
 
@@ -21,10 +20,8 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from allcores._pool.claim import Claim
     from allcores._pool.engine import Engine
 
-__all__ = ["Timekeeper", "has_stopped", "overdue"]
+__all__ = ["Timekeeper", "overdue"]
 
-_YIELDS = 100
-"""How often to let others run until a worker has stopped, before something else is done meanwhile."""
 _UNTIL_STOPPED_SECONDS = 0.001
 _LONGEST_WAIT_SECONDS = 3600.0
 
@@ -58,7 +55,7 @@ class Timekeeper:
         self._most_ns = int(seconds * 1e9)
         self._next_look_ns = 0
         self._stopping: list[tuple[Any, Claim, int, int]] = []
-        """Worker, claim, and numbers of task and message, of who was told to stop."""
+        """Worker, claim, and numbers of task and message, of who is to be stopped."""
         self._killed: dict[int, int] = {}
         """Number of the task -> pid of the worker that was killed for it."""
 
@@ -87,15 +84,16 @@ class Timekeeper:
             if number not in self._running or number in self._killed or any(s[2] == number for s in self._stopping):
                 continue
             self._stopping.append((process, claim, number, message))
-            if not self._engine.crew.signal(process, signal.SIGSTOP):
-                self._stopping.pop()  # it has ended, which the crew tells
         self._decide()
 
     def _decide(self) -> None:
-        """Kill those that have stopped and still have the task; let the others go on."""
+        """Stop them, one after the other: kill those that still have the task then, and let the others go on."""
         for stopping in list(self._stopping):
             process, claim, number, message = stopping
-            if not has_stopped(process.pid):
+            has_stopped = self._engine.crew.stop(process)
+            if has_stopped is None:  # it has ended, which the crew tells
+                self._stopping.remove(stopping)
+            if not has_stopped:
                 continue
             self._collect()
             noted = claim._noted_since()
@@ -128,17 +126,3 @@ class Timekeeper:
 
 def _now_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)  # as workers note it
-
-
-def has_stopped(pid: int) -> bool:
-    """Return whether a process that was told to stop does nothing more; the kernel may need a moment for that."""
-    for _ in range(_YIELDS):
-        try:
-            with open(f"/proc/{pid}/stat") as file:
-                state = file.read().rpartition(") ")[2][:1]
-        except OSError:
-            return True  # it is no more
-        if state not in "RSDI":
-            return True
-        os.sched_yield()
-    return False

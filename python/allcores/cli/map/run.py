@@ -140,7 +140,7 @@ class Run:
             self._read += 1
             try:
                 value = json.loads(decoded) if self._options.json else decoded
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 self._note(_Item(index, json.dumps(decoded)), ValueError(f"it is no JSON: {error}"))
                 self._write_waiting()
                 continue
