@@ -145,7 +145,7 @@ def pool_rows(times: int) -> None:
             outcome = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
             if outcome.returncode:
                 sys.exit(f"rows of the crash table, {kind}, round {number}:\n{outcome.stdout}{outcome.stderr}")
-        print(f"rows of the crash table, {kind}, {times} times: all as they must be")
+        print(f"rows of the crash table, {kind}, {times} times more: all as they must be")
 
 
 def starts_under_fire(folder: Path, seconds: float) -> None:
@@ -201,7 +201,7 @@ def main() -> int:
         for program in ("lock_soak.py", "channel_soak.py", "pipe_soak.py", "dict_soak.py", "pool_soak.py"):
             under_fire(program, 50 * arguments.rows)
         starts_under_fire(Path(folder), arguments.seconds)
-        pool_rows(arguments.rows // 2)
+        pool_rows(arguments.rows // 2 - 1)  # `make test` has run them once as tests
     left = {name for name in set(os.listdir("/dev/shm")) - before if "allcores" in name}
     assert not left, f"left in /dev/shm: {left}"
     return 0
