@@ -163,7 +163,7 @@ class Engine:
             if mark & IS_PICKLE:
                 success, value = self._unpickled(value, success)
             if not success:
-                value = self._error_of(number, mark & ~IS_PICKLE, value)
+                value = self._error_of(handle, number, mark & ~IS_PICKLE, value)
             handle._arrive(number, success, value)
             pending.pop(number, None)
         arrived.clear()
@@ -191,9 +191,9 @@ class Engine:
         is_again, self._suspect = self._suspect is value, value
         return is_again
 
-    def _error_of(self, number: int, mark: int, value: Any) -> BaseException:
+    def _error_of(self, handle: Any, number: int, mark: int, value: Any) -> BaseException:
         if mark == DIED:
-            return self._died(number, *self._deaths[number])
+            return self._died(handle._describe(number), *self._deaths[number])
         if isinstance(value, BaseException):
             return value
         try:
@@ -214,10 +214,10 @@ class Engine:
         self._deaths[number] = death
         _core.put_labelled(self.results, None, number, DIED, False)
 
-    def _died(self, number: int, name: str, pid: int, exit_code: int, reason: str, stack: str | None) -> BaseException:
+    def _died(self, task: str, name: str, pid: int, exit_code: int, reason: str, stack: str | None) -> BaseException:
         from allcores._pool.died import WorkerDiedError
 
-        return WorkerDiedError(name, pid, exit_code, reason, self.pending[number]._describe(number), stack)
+        return WorkerDiedError(name, pid, exit_code, reason, task, stack)
 
     def _give_up(self, error: Callable[[], BaseException]) -> None:
         self._verdict = error
