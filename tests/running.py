@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 PYTHON = [sys.executable]
 ALLCORES = [sys.executable, "-m", "allcores", "run"]
 HANG_LIMIT_SECONDS = 60
+END_LIMIT_SECONDS = 30
 BUSY_ASLEEP_OR_STOPPED = """
 def work(connection, depth, how):
     if depth:
@@ -88,6 +90,20 @@ def started(command: Sequence[str | Path]) -> Iterator[subprocess.Popen[str]]:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def ends_with_its_program(command: Sequence[str | Path], workers: int, *, whole_group: bool) -> None:
+    """Kill a program whose workers have printed their pids, alone or with its group; they end, too."""
+    with started(command) as root:
+        assert root.stdout is not None
+        pidfds = [os.pidfd_open(int(root.stdout.readline())) for _ in range(workers)]
+        if whole_group:
+            os.killpg(root.pid, signal.SIGKILL)
+        else:
+            root.kill()
+        for pidfd in pidfds:
+            assert select.select([pidfd], [], [], END_LIMIT_SECONDS)[0], "a worker lives on"
+            os.close(pidfd)
 
 
 def program(folder: Path, source: str, name: str = "program.py") -> Path:

@@ -138,6 +138,18 @@ _PUT = frozenset({"put", "not put"})
 _GOT = frozenset({"got", "not got"})
 _DONE = frozenset({"done", "not done"})
 
+
+def _on_few_keys(does: Callable[[Any], object], changes: dict[Any, Any]) -> Operation:
+    """Return an operation on a shared dict that has all of these changes (None: a key goes) or none."""
+    return Operation(
+        makes=_few_keys,
+        sets_up=survivors.have_few_keys,
+        does=does,
+        checks=partial(survivors.dict_as_before_or, changes),
+        outcomes=_DONE,
+    )
+
+
 OPERATIONS = {
     "Lock is acquired and released": Operation(
         makes=lambda context: context.Lock(),
@@ -402,61 +414,23 @@ OPERATIONS = {
         checks=survivors.left_lost_or_replied,
         outcomes=frozenset({"left", "lost", "replied"}),
     ),
-    "SharedDict: a key is set anew": Operation(
-        makes=_few_keys,
-        sets_up=survivors.have_few_keys,
-        does=lambda shared: shared.__setitem__("new", survivors.MESSAGE),
-        checks=partial(survivors.dict_as_before_or, {"new": survivors.MESSAGE}),
-        outcomes=_DONE,
+    "SharedDict: a key is set anew": _on_few_keys(
+        lambda shared: shared.__setitem__("new", survivors.MESSAGE), {"new": survivors.MESSAGE}
     ),
-    "SharedDict: a key is set to a longer value": Operation(
-        makes=_few_keys,
-        sets_up=survivors.have_few_keys,
-        does=lambda shared: shared.__setitem__("a", "v" * 100),
-        checks=partial(survivors.dict_as_before_or, {"a": "v" * 100}),
-        outcomes=_DONE,
+    "SharedDict: a key is set to a longer value": _on_few_keys(
+        lambda shared: shared.__setitem__("a", "v" * 100), {"a": "v" * 100}
     ),
-    "SharedDict: a key is set to a large value": Operation(
-        makes=_few_keys,
-        sets_up=survivors.have_few_keys,
-        does=lambda shared: shared.__setitem__("a", survivors.LARGE),
-        checks=partial(survivors.dict_as_before_or, {"a": survivors.LARGE}),
-        outcomes=_DONE,
+    "SharedDict: a key is set to a large value": _on_few_keys(
+        lambda shared: shared.__setitem__("a", survivors.LARGE), {"a": survivors.LARGE}
     ),
-    "SharedDict: a key is popped": Operation(
-        makes=_few_keys,
-        sets_up=survivors.have_few_keys,
-        does=lambda shared: shared.pop("a"),
-        checks=partial(survivors.dict_as_before_or, {"a": None}),
-        outcomes=_DONE,
+    "SharedDict: a key is popped": _on_few_keys(lambda shared: shared.pop("a"), {"a": None}),
+    "SharedDict: a large value is popped": _on_few_keys(lambda shared: shared.pop("large"), {"large": None}),
+    "SharedDict: several keys are updated": _on_few_keys(
+        lambda shared: shared.update(survivors.UPDATE), survivors.UPDATE
     ),
-    "SharedDict: a large value is popped": Operation(
-        makes=_few_keys,
-        sets_up=survivors.have_few_keys,
-        does=lambda shared: shared.pop("large"),
-        checks=partial(survivors.dict_as_before_or, {"large": None}),
-        outcomes=_DONE,
-    ),
-    "SharedDict: several keys are updated": Operation(
-        makes=_few_keys,
-        sets_up=survivors.have_few_keys,
-        does=lambda shared: shared.update(survivors.UPDATE),
-        checks=partial(survivors.dict_as_before_or, survivors.UPDATE),
-        outcomes=_DONE,
-    ),
-    "SharedDict: a number is added to": Operation(
-        makes=_few_keys,
-        sets_up=survivors.have_few_keys,
-        does=lambda shared: shared.add("count", 5),
-        checks=partial(survivors.dict_as_before_or, {"count": 5}),
-        outcomes=_DONE,
-    ),
-    "SharedDict: all keys go": Operation(
-        makes=_few_keys,
-        sets_up=survivors.have_few_keys,
-        does=lambda shared: shared.clear(),
-        checks=survivors.dict_as_before_or_empty,
-        outcomes=_DONE,
+    "SharedDict: a number is added to": _on_few_keys(lambda shared: shared.add("count", 5), {"count": 5}),
+    "SharedDict: all keys go": _on_few_keys(
+        lambda shared: shared.clear(), dict.fromkeys([*survivors.FEW_KEYS, "large"])
     ),
     "SharedDict is read while it is written to": Operation(
         makes=_few_keys,

@@ -482,8 +482,3 @@ def dict_as_before_or(changes: dict[Any, Any], shared: Any, _answer: Answer | No
     is_done = found == after
     have_few_keys(shared)
     return "done" if is_done else "not done"
-
-
-def dict_as_before_or_empty(shared: Any, answer: Answer | None = None) -> str:
-    """It has what it had, or nothing."""
-    return dict_as_before_or(dict.fromkeys([*FEW_KEYS, "large"]), shared, answer)

@@ -16,6 +16,7 @@ from typing import Any
 
 import allcores as mp
 import pytest
+from allcores._pool import lent
 from allcores.pool import Pool
 from running import METHODS, Outcome, guarded, program, run
 
@@ -43,6 +44,13 @@ def fibonacci(pool: Any, number: int) -> int:
         return number
     first, second = (pool.apply_async(fibonacci, (pool, number - less)) for less in (1, 2))
     return int(first.get() + second.get())
+
+
+def many_pools(questions: Any, answers: Any) -> None:
+    """Use one pool of another process after the other."""
+    while (pool := questions.get()) is not None:
+        answers.put((pool.map(square, range(5)), len(os.listdir("/proc/self/fd"))))
+    answers.put(len(lent._engines))
 
 
 def squares(pool: Any, count: int) -> list[Any]:
@@ -336,3 +344,22 @@ def test_a_class_of_the_program_s_own_stays_what_it_is_after_a_fork(tmp_path: Pa
     process.join()
     pool.terminate()
     pool.join()
+
+
+@pytest.mark.parametrize("method", ["fork", "warm"])
+def test_a_process_that_uses_many_pools_keeps_little_of_those_that_are_over(method: str) -> None:
+    context = mp.get_context(method)
+    questions, answers = context.Queue(), context.Queue()
+    user = context.Process(target=many_pools, args=(questions, answers))
+    user.start()
+    descriptors = []
+    for _ in range(lent._MOST_ENGINES + 10):
+        with context.Pool(1) as pool:
+            questions.put(pool)
+            squared, number = answers.get(timeout=HANG_LIMIT_SECONDS)
+            assert squared == [0, 1, 4, 9, 16]
+            descriptors.append(number)
+    questions.put(None)
+    assert answers.get(timeout=HANG_LIMIT_SECONDS) <= lent._MOST_ENGINES
+    user.join(HANG_LIMIT_SECONDS)
+    assert max(descriptors[20:]) <= max(descriptors[:20]) + 1

@@ -7,7 +7,6 @@ import ctypes
 import os
 import pickle
 import re
-import select
 import signal
 import sys
 import threading
@@ -18,7 +17,7 @@ from typing import Any
 
 import allcores as mp
 import pytest
-from running import guarded, program, run, started
+from running import ends_with_its_program, guarded, program, run
 
 HANG_LIMIT_SECONDS = 30
 
@@ -330,16 +329,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("whole_group", [False, True])
 def test_workers_end_with_a_program_that_is_killed(method: str, whole_group: bool, tmp_path: Path) -> None:
-    with started([sys.executable, program(tmp_path, BUSY), method]) as root:
-        assert root.stdout is not None
-        pidfds = [os.pidfd_open(int(root.stdout.readline())) for _ in range(2)]
-        if whole_group:
-            os.killpg(root.pid, signal.SIGKILL)
-        else:
-            root.kill()
-        for pidfd in pidfds:
-            assert select.select([pidfd], [], [], HANG_LIMIT_SECONDS)[0], "a worker lives on"
-            os.close(pidfd)
+    ends_with_its_program([sys.executable, program(tmp_path, BUSY), method], 2, whole_group=whole_group)
 
 
 def test_importing_allcores_does_not_load_the_heavy_base_of_an_error() -> None:

@@ -26,14 +26,13 @@ from typing import Any, ParamSpec, TypeVar
 
 from allcores import context as _context
 from allcores._cpus import usable_cpus
+from allcores._pool.chunks import tasks_ahead
 from allcores._pool.in_loop import LoopEngine
 
 __all__ = ["Pool", "map", "run"]
 
 _R = TypeVar("_R")
 _P = ParamSpec("_P")
-_LEAST_AHEAD, _AHEAD_PER_WORKER = 64, 16
-"""How many calls are sent before their results are taken, by default."""
 
 
 class Pool:
@@ -108,7 +107,7 @@ class Pool:
         if not iterables:
             raise TypeError("map needs something to iterate over: map(function, items)")
         if window is None:
-            window = max(_LEAST_AHEAD, _AHEAD_PER_WORKER * self._size)
+            window = tasks_ahead(self._size)
         if window < 1:
             raise ValueError(f"window is a whole number, 1 or more, not {window!r}")
         items = zip(*iterables, strict=False)

@@ -14,6 +14,7 @@ from typing import Any, Generic, Literal, TypeVar, overload
 
 from allcores import context as _context
 from allcores._cpus import usable_cpus
+from allcores._pool.chunks import tasks_ahead
 from allcores._pool.descriptions import in_short, name_of
 from allcores._pool.job import Job, Rules
 from allcores._pool.progress import find_bar
@@ -24,8 +25,6 @@ from allcores.pool import Pool
 __all__ = ["LimitedPool", "MapIterator", "limits_of_workers", "map"]
 
 _R = TypeVar("_R")
-_LEAST_AHEAD, _AHEAD_PER_WORKER = 64, 16
-"""How many tasks are sent before their results are taken, by default."""
 
 
 class LimitedPool(Pool):
@@ -233,15 +232,12 @@ def map(
             "with chunksize above 1 several calls are one task, and timeout, retries and on_error are about one call. "
             "Leave chunksize out, or those three"
         )
-    if window is None:
-        tasks_ahead = max(_LEAST_AHEAD, _AHEAD_PER_WORKER * size)
-    else:
-        tasks_ahead = max(1, _whole("window", window, 1) // chunksize)
+    ahead = tasks_ahead(size) if window is None else max(1, _whole("window", window, 1) // chunksize)
     limits = limits_of_workers(max_memory_per_worker, affinity, niceness, threads_per_worker)
     context = _context._default_context.get_context(start_method)
     total = min(len(each) for each in iterables) if all(hasattr(each, "__len__") for each in iterables) else None  # type: ignore[arg-type]
     make_bar = find_bar() if progress else None
-    rules = Rules(ordered, on_error, retries, timeout, chunksize, tasks_ahead)
+    rules = Rules(ordered, on_error, retries, timeout, chunksize, ahead)
     items = zip(*iterables, strict=False)
 
     def start() -> tuple[Job, Any]:

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 
 use super::arena::{raise, thread, Address, Object};
 use super::locks::{timeout_of, until_done};
-use super::messages::{buffer, keep, object_of, pickling, prepare_for_blocks, takes_blocks, Outgoing};
+use super::messages::{buffer, keep, object_of, pickling, Outgoing};
 use super::sides::{is_at_once, lock, lock_within, try_get_labelled, Face, Side};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
@@ -77,7 +77,7 @@ impl Channel {
     }
 
     /// The same for room.
-    fn silence_departures(&self) {
+    pub fn silence_departures(&self) {
         let face = self.face(None);
         if let Some(listener) = self.listener(Side::Consumers).as_ref().filter(|_| face.is_full()) {
             if let Some(consumers) = face.try_consumers() {
@@ -139,8 +139,21 @@ impl Channel {
         }
     }
 
+    /// Get an object; queue.Empty when there was none in time.
+    pub fn get_one<'py>(&self, py: Python<'py>, seconds: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+        let (got, buffer) = self.take(py, seconds)?;
+        let object = match got {
+            Some(Got::Bytes(kind)) => object_of(py, self.object.arena, kind, &buffer, None),
+            Some(Got::Block(kind, block)) => object_of(py, self.object.arena, kind, &[], Some(block)),
+            Some(Got::Shut) => Err(of_queue(py, "ShutDown")),
+            Some(Got::Empty | Got::BlockAhead) | None => Err(of_queue(py, "Empty")),
+        };
+        keep(buffer);
+        object
+    }
+
     #[cold]
-    fn wait_and_put(&self, py: Python<'_>, message: Message<'_>, timeout: Option<Duration>) -> PyResult<Put> {
+    pub fn wait_and_put(&self, py: Python<'_>, message: Message<'_>, timeout: Option<Duration>) -> PyResult<Put> {
         let mut wait = PutWait::new(self.face(None), thread(), timeout);
         Ok(until_done(py, || wait.step(message))?.unwrap_or(Put::Full))
     }
@@ -207,15 +220,7 @@ impl Channel {
     /// Get an object; queue.Empty when there was none in `timeout` seconds, or at once unless `block`.
     #[pyo3(signature = (block=true, timeout=None))]
     fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
-        let (got, buffer) = self.take(py, if block { timeout } else { Some(0.0) })?;
-        let object = match got {
-            Some(Got::Bytes(kind)) => object_of(py, self.object.arena, kind, &buffer, None),
-            Some(Got::Block(kind, block)) => object_of(py, self.object.arena, kind, &[], Some(block)),
-            Some(Got::Shut) => Err(of_queue(py, "ShutDown")),
-            Some(Got::Empty | Got::BlockAhead) | None => Err(of_queue(py, "Empty")),
-        };
-        keep(buffer);
-        object
+        self.get_one(py, if block { timeout } else { Some(0.0) })
     }
 
     /// Put objects, in their order and with one lock as far as there is room; the number of those that were put, which
@@ -228,55 +233,7 @@ impl Channel {
         block: bool,
         timeout: Option<f64>,
     ) -> PyResult<usize> {
-        let seconds = if block { timeout } else { Some(0.0) };
-        let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
-        // All of them first: what cannot be pickled is an error before anything is put.
-        let mut bytes = Vec::new();
-        let mut parts = Vec::new();
-        for object in objects.try_iter()? {
-            parts.push(Outgoing::of(&object?, &mut bytes)?);
-        }
-        let messages: PyResult<Vec<Message<'_>>> = parts.iter().map(|part| part.message(py, &bytes)).collect();
-        let (messages, face, mut put) = (messages?, self.face(None), 0);
-        while put < messages.len() {
-            let before = put;
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let Some(producers) = self.lock_within(py, Side::Producers, left)? else {
-                break;
-            };
-            let mut outcome = Put::Done;
-            while put < messages.len() && outcome == Put::Done {
-                outcome = match face.put(&producers, messages[put]) {
-                    Ok(outcome) => outcome,
-                    Err(error) => {
-                        drop(producers);
-                        face.announce_arrival();
-                        return Err(raise(py, error));
-                    }
-                };
-                put += usize::from(outcome == Put::Done);
-            }
-            drop(producers);
-            if put > before {
-                face.announce_arrival();
-            }
-            if outcome == Put::Full {
-                let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                if left.is_some_and(|left| left.is_zero()) {
-                    break;
-                }
-                outcome = self.wait_and_put(py, messages[put], left)?;
-                put += usize::from(outcome == Put::Done);
-                if outcome == Put::Full {
-                    break;
-                }
-            }
-            if outcome == Put::Shut {
-                return Err(of_queue(py, "ShutDown"));
-            }
-        }
-        self.silence_departures();
-        Ok(put)
+        self.put_batch(py, objects, if block { timeout } else { Some(0.0) })
     }
 
     /// Get what there is, `most` objects at most and with one lock, when there is something; queue.Empty as for `get`.
@@ -290,64 +247,7 @@ impl Channel {
         block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let most = most.unwrap_or(usize::MAX);
-        if most == 0 {
-            return Ok(Vec::new());
-        }
-        let mut objects = vec![self.get(py, block, timeout)?];
-        let face = self.face(None);
-        if objects.len() == most || face.is_empty() {
-            return Ok(objects);
-        }
-        let (mut bytes, mut got, mut error) = (Vec::new(), Vec::new(), None);
-        loop {
-            let consumers = match self.lock_within(py, Side::Consumers, Some(A_MOMENT)) {
-                Ok(Some(consumers)) => consumers,
-                Ok(None) => break, // some are better than none
-                Err(wrong) => {
-                    error = Some(wrong);
-                    break;
-                }
-            };
-            let is_block_ahead = loop {
-                if objects.len() + got.len() == most {
-                    break Ok(false);
-                }
-                let start = bytes.len();
-                match face.get_labelled(&consumers, &mut bytes, takes_blocks(), None) {
-                    Ok((Got::Bytes(kind), _)) => got.push((kind, start..bytes.len(), None)),
-                    Ok((Got::Block(kind, block), _)) => got.push((kind, 0..0, Some(block))),
-                    Ok((Got::BlockAhead, _)) => break Ok(true),
-                    Ok((Got::Empty | Got::Shut, _)) => break Ok(false),
-                    Err(wrong) => break Err(wrong),
-                }
-            };
-            drop(consumers); // what follows runs Python
-            match is_block_ahead {
-                // When it cannot be loaded, who gets this message next is told.
-                Ok(true) if prepare_for_blocks(py).is_ok() => {}
-                Ok(_) => break,
-                Err(wrong) => {
-                    error = Some(raise(py, wrong));
-                    break;
-                }
-            }
-        }
-        face.announce_departure();
-        self.silence_arrivals();
-        for (kind, range, block) in got {
-            match object_of(py, self.object.arena, kind, &bytes[range], block) {
-                Ok(object) => objects.push(object),
-                Err(wrong) => error = error.or(Some(wrong)),
-            }
-        }
-        match error {
-            None => Ok(objects),
-            Some(error) => {
-                error.value(py).setattr("got", objects)?;
-                Err(error)
-            }
-        }
+        self.get_batch(py, most.unwrap_or(usize::MAX), if block { timeout } else { Some(0.0) })
     }
 
     /// Wait until there is something to get, or never will be; False when that took longer than `timeout` seconds.
@@ -463,7 +363,7 @@ impl Channel {
 }
 
 /// An exception of `allcores.queues`.
-fn of_queue(py: Python<'_>, class: &str) -> PyErr {
+pub fn of_queue(py: Python<'_>, class: &str) -> PyErr {
     let made = py
         .import("allcores.queues")
         .and_then(|module| module.getattr(class)?.call0());

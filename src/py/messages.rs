@@ -123,22 +123,19 @@ pub fn object_of<'py>(
     bytes: &[u8],
     block: Option<Handle>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let made = match block {
+    match block {
         Some(block) => {
-            let memory = Bound::new(py, Memory::received(py, arena, block)?)?;
-            if kind == RAW {
-                pickling(py)?
-                    .loads
-                    .call1(py, (pickling(py)?.given.call1(py, (memory,))?,))?
-            } else {
-                pickling(py)?.loads_block.call1(py, (memory,))?
+            let (memory, pickling) = (Memory::received(py, arena, block)?, pickling(py)?);
+            if kind != RAW {
+                return pickling.loads_block(py, memory);
             }
+            let bytes = pickling.given.call1(py, (memory,))?;
+            Ok(pickling.loads.call1(py, (bytes,))?.into_bound(py))
         }
-        None if kind == ENCODED => return decode(py, bytes),
-        None if kind == BYTES => return Ok(PyBytes::new(py, bytes).into_any()),
-        None => pickling(py)?.loads.call1(py, (PyBytes::new(py, bytes),))?,
-    };
-    Ok(made.into_bound(py))
+        None if kind == ENCODED => decode(py, bytes),
+        None if kind == BYTES => Ok(PyBytes::new(py, bytes).into_any()),
+        None => pickling(py)?.loads(py, bytes),
+    }
 }
 
 /// The object that a message says, or its pickle if decoding it would run Python: then true, and it is what a pickle lies
@@ -242,14 +239,15 @@ pub fn takes_blocks() -> bool {
     TAKES_BLOCKS.load(Ordering::Relaxed)
 }
 
-/// Load what makes objects of blocks.
+/// Load what makes objects of blocks, unless it is loaded.
 ///
 /// # Errors
 /// Those of the import.
-#[cold]
 pub fn prepare_for_blocks(py: Python<'_>) -> PyResult<()> {
-    pickling(py)?.prepare.call0(py)?;
-    TAKES_BLOCKS.store(true, Ordering::Relaxed);
+    if !takes_blocks() {
+        pickling(py)?.prepare.call0(py)?;
+        TAKES_BLOCKS.store(true, Ordering::Relaxed);
+    }
     Ok(())
 }
 

@@ -1,12 +1,15 @@
 //! The door to Python: thin functions over the floors below. Nothing else in the crate knows PyO3.
 
 mod arena;
+mod batches;
 mod call;
 mod caller;
 mod channel;
 mod deadlocks;
+mod entries;
 mod fast;
 mod keys;
+mod listing;
 mod locks;
 mod memory;
 mod messages;

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["MOST_BYTES_AHEAD", "adapted", "fixed"]
+__all__ = ["MOST_BYTES_AHEAD", "adapted", "fixed", "tasks_ahead"]
 
 MOST_BYTES_AHEAD = 48 << 20
 """How many bytes large arguments may have that are on their way."""
 
+_LEAST_AHEAD, _AHEAD_PER_WORKER = 64, 16
 _PARTS_PER_WORKER = 4
 """The first part is as long as the standard library's are."""
 _LONGEST = 512
@@ -33,3 +34,8 @@ def adapted(length: int, workers: int) -> list[int]:
         lengths.append(size)
         length -= size
     return lengths
+
+
+def tasks_ahead(workers: int) -> int:
+    """Return how many tasks of a map are sent before their results are taken, unless the user says."""
+    return max(_LEAST_AHEAD, _AHEAD_PER_WORKER * workers)

@@ -75,6 +75,10 @@ class Helpers:
             self._asked[number] = claim
             self._news_at = time.monotonic()
 
+    def is_helped(self) -> bool:
+        """Return whether somebody works, and has not said yet that there is nothing left."""
+        return bool(self._working)
+
     def hear(self, mark: int, value: Any) -> None:
         """Take what a helper says of itself."""
         self._news_at = time.monotonic()

@@ -89,7 +89,17 @@ _local = threading.local()
 _engines: dict[tuple[Any, int], LentEngine] = {}
 """Address of the lender's channel, and how many tasks of lent pools this thread is in -> the engine."""
 _making = threading.Lock()
-_pid = 0
+_MOST_ENGINES = 32
+"""From this number on, those that have nothing to do are forgotten."""
+
+
+def _forget_parent_s() -> None:
+    global _making
+    _making = threading.Lock()
+    _engines.clear()
+
+
+os.register_at_fork(after_in_child=_forget_parent_s)
 
 
 def lent_engine(lender: Channel, size: int, start_method: object) -> LentEngine:
@@ -98,18 +108,23 @@ def lent_engine(lender: Channel, size: int, start_method: object) -> LentEngine:
     A task that is done while another one is waited for has an engine of its own: it does its own tasks alone when it
     waits, so tasks are in one another as deep as the program says, and no deeper.
     """
-    global _pid
     key = lender._address(), getattr(_local, "depth", 0)
-    if _pid != os.getpid():
-        _pid = os.getpid()
-        _engines.clear()  # they were copied by a fork
     engine = _engines.get(key)
     if engine is None:
         with _making:
             engine = _engines.get(key)
             if engine is None:
+                if len(_engines) >= _MOST_ENGINES:
+                    _forget_idle()
                 engine = _engines[key] = LentEngine(lender, size, start_method)
     return engine
+
+
+def _forget_idle() -> None:
+    for key, engine in list(_engines.items()):
+        engine.look()  # what helpers have said at last
+        if engine.idle._ready and not engine.crew.is_helped():
+            del _engines[key]
 
 
 def _one_level_down(do: Any) -> bool:

@@ -148,11 +148,9 @@ class MapResult(ApplyResult):
                     self._value[start:stop] = value
             elif not success and self._success:
                 self._success, self._value = False, value  # the first one that fails
-            if self._room is not None:
-                self._room.arrived(number)
             self._left.discard(number)
-            if self._room is not None:
-                self._room.arrived(number)  # again: only now another thread may have told it of the task
+        if self._room is not None:
+            self._room.arrived(number)  # only now: who has sent a task tells the room of it, unless it is not left
         if not self._left:  # also when it was the last one whose reply comes again: see above
             if not self._ready:
                 self._settle()

@@ -75,6 +75,8 @@ class NumberOfThreads:
             from threadpoolctl import ThreadpoolController
 
             self._libraries = ThreadpoolController().lib_controllers
+        global _seen
+        _seen = _carriers_loaded(), self._libraries
 
     def set_usual(self) -> None:
         """Set what each library would have chosen by itself: its variables, else the CPUs this process may use.
@@ -102,7 +104,7 @@ def set_threads(count: int) -> None:
     for names in _VARIABLES.values():
         for name in names:
             os.environ[name] = str(count)
-    for library in NumberOfThreads()._libraries:
+    for library in NumberOfThreads()._libraries:  # whatever has brought them: this was asked for
         library.set_num_threads(count)
 
 
@@ -112,15 +114,28 @@ def limit_threads(most: int) -> None:
     for library in free:
         os.environ[_VARIABLES[library][0]] = str(most)
     if _may_be_loaded():
-        for controller in NumberOfThreads()._libraries:
+        for controller in _libraries():
             if controller.internal_api in free and (controller.num_threads or most) > most:
                 controller.set_num_threads(most)
 
 
 def load_ahead() -> None:
-    """Load what `limit_threads` needs, if it will be needed: for children that are forked, once for all of them."""
+    """Find what `limit_threads` needs, if it will be needed: for children that are forked, once for all of them."""
     if _may_be_loaded():
-        import threadpoolctl  # noqa: F401
+        _libraries()
+
+
+_seen: tuple[int, list[Any]] = -1, []
+"""How many modules there were that may bring one when the libraries were looked for last, and the libraries."""
+
+
+def _libraries() -> list[Any]:
+    """Return those that are here. They may have been found before a fork; to look for them takes milliseconds."""
+    return _seen[1] if _seen[0] == _carriers_loaded() else NumberOfThreads()._libraries
+
+
+def _carriers_loaded() -> int:
+    return sum(name.partition(".")[0] in _CARRIERS for name in list(sys.modules))
 
 
 def _may_be_loaded() -> bool:

@@ -1,0 +1,368 @@
+//! The entries of a shared dict: how a key is looked for and changed. Keys and values are encoded before the lock is taken,
+//! and decoded after it was given back.
+
+use pyo3::prelude::*;
+
+use super::arena::raise;
+use super::keys::{decode_key, encode_key, KeyBytes, PAIR};
+use super::sides::lock_word;
+use super::table::Table;
+use super::values::{attach, decode_value, ValueBytes};
+use crate::arena::heap::go_on;
+use crate::arena::{Arena, Error, Handle};
+use crate::sync::side::Held;
+use crate::table::{Key, Put, Section};
+
+type Face = crate::table::Table<'static>;
+
+/// A value as it lies there, and this process's reference to its block.
+pub struct Raw {
+    pub kind: u8,
+    pub bytes: Vec<u8>,
+    pub block: Option<Handle>,
+}
+
+impl Raw {
+    pub fn object<'py>(self, py: Python<'py>, face: &Face) -> PyResult<Bound<'py, PyAny>> {
+        Ok(decode_value(py, face.arena, self.kind, &self.bytes, self.block)?.0)
+    }
+
+    /// Give the reference back.
+    pub fn drop_block(&mut self, face: &Face) {
+        if let Some(block) = self.block.take() {
+            let _ = face.arena.release(&block, &mut go_on);
+        }
+    }
+}
+
+/// A key, and for one without a canonical form how often such came and went when it was looked for.
+pub struct Sought {
+    pub key: KeyBytes,
+    pub others: Option<u64>,
+    /// Such a key is not there.
+    pub is_absent: bool,
+    /// What there is in its place has been looked at: whether that is a pair of key and value; `None` before.
+    replaces_pair: Option<bool>,
+}
+
+impl Sought {
+    fn new(key: KeyBytes, others: Option<u64>, is_absent: bool) -> Self {
+        Self {
+            key,
+            others,
+            is_absent,
+            replaces_pair: None,
+        }
+    }
+
+    /// As the floor below has it.
+    pub fn key(&self, arena: &Arena) -> Key<'_> {
+        self.key.key(arena.session())
+    }
+
+    /// Whether keys without a canonical form came or went since it was looked for.
+    fn is_stale(&self, section: &Section<'static>) -> bool {
+        self.others.is_some_and(|seen| seen != section.others())
+    }
+
+    /// Whether a value of this kind can be replaced by the one that was made for this key.
+    fn replaces(&self, kind: u8) -> bool {
+        match self.replaces_pair {
+            Some(is_pair) => is_pair == (kind & PAIR != 0),
+            None => !self.key.is_long && kind & PAIR == 0,
+        }
+    }
+}
+
+/// What is to be done to a key.
+pub enum Change {
+    Set(Sought, ValueBytes),
+    Delete(Sought),
+}
+
+/// What came of an attempt with the lock.
+pub enum Attempt<T> {
+    Done(T),
+    /// Something has changed since the key was looked for.
+    Again,
+}
+
+impl Table {
+    pub fn face(&self) -> Face {
+        crate::table::Table {
+            arena: self.object.arena,
+            body: self.object.body,
+            offset: self.object.offset(),
+        }
+    }
+
+    pub fn lock(&self, py: Python<'_>) -> PyResult<Held> {
+        let face = self.face();
+        lock_word(py, face.arena, face.lock_word())
+    }
+
+    /// Change something, whole or not at all. No Python runs meanwhile.
+    pub fn change<T>(
+        &self,
+        py: Python<'_>,
+        does: impl FnOnce(&mut Section<'static>) -> crate::arena::Result<T>,
+    ) -> PyResult<T> {
+        self.in_section(py, does, |_| true)
+    }
+
+    /// The same, or nothing, if something else is to be looked at again first.
+    pub fn attempt<T>(
+        &self,
+        py: Python<'_>,
+        does: impl FnOnce(&mut Section<'static>) -> crate::arena::Result<Attempt<T>>,
+    ) -> PyResult<Attempt<T>> {
+        self.in_section(py, does, |attempt| matches!(attempt, Attempt::Done(_)))
+    }
+
+    fn in_section<T>(
+        &self,
+        py: Python<'_>,
+        does: impl FnOnce(&mut Section<'static>) -> crate::arena::Result<T>,
+        is_done: fn(&T) -> bool,
+    ) -> PyResult<T> {
+        let held = self.lock(py)?;
+        let done = move || {
+            let mut section = Section::enter(self.face(), held)?;
+            let done = does(&mut section)?;
+            if is_done(&done) {
+                section.commit()?;
+            }
+            Ok(done)
+        };
+        done().map_err(|error| raise(py, error))
+    }
+
+    /// Do something to a key that is there; `None` when it is not.
+    pub fn change_key<T>(
+        &self,
+        object: &Bound<'_, PyAny>,
+        does: impl Fn(&mut Section<'static>, Key<'_>) -> crate::arena::Result<Option<T>>,
+    ) -> PyResult<Option<T>> {
+        loop {
+            let sought = self.seek(object, false)?;
+            if sought.is_absent {
+                return Ok(None);
+            }
+            let attempt = self.attempt(object.py(), |section| {
+                if sought.is_stale(section) {
+                    return Ok(Attempt::Again);
+                }
+                let key = sought.key(section.table.arena);
+                does(section, key).map(Attempt::Done)
+            })?;
+            if let Attempt::Done(done) = attempt {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Encode a key; look for it, if it has no canonical form.
+    pub fn seek(&self, object: &Bound<'_, PyAny>, stores: bool) -> PyResult<Sought> {
+        let key = encode_key(object, stores)?;
+        if key.is_other() {
+            return self.seek_other(object, key);
+        }
+        Ok(Sought::new(key, None, false))
+    }
+
+    #[cold]
+    fn seek_other(&self, object: &Bound<'_, PyAny>, mut key: KeyBytes) -> PyResult<Sought> {
+        let (py, face) = (object.py(), self.face());
+        let (mut bytes, mut items) = (Vec::new(), Vec::new());
+        let found = face
+            .try_others((&mut bytes, &mut items))
+            .map_err(|error| raise(py, error))?;
+        let others = match found {
+            Some(others) => others,
+            None => {
+                bytes.clear();
+                items.clear();
+                let held = self.lock(py)?;
+                let found = face.others(&held, (&mut bytes, &mut items));
+                drop(held);
+                found.map_err(|error| raise(py, error))?
+            }
+        };
+        for item in items {
+            let candidate = match decode_key(py, &item, &bytes)? {
+                Some(candidate) => candidate,
+                None => {
+                    let value = &bytes[item.value.clone()];
+                    let block = match attach(face.arena, item.value_kind, value) {
+                        Ok(block) => block,
+                        Err(Error::Freed) => continue, // it is no more, or has another value: looked for again if need be
+                        Err(error) => return Err(raise(py, error)),
+                    };
+                    let (_, candidate) = decode_value(py, face.arena, item.value_kind, value, block)?;
+                    match candidate {
+                        Some(candidate) => candidate,
+                        None => continue,
+                    }
+                }
+            };
+            if candidate.hash()? == object.hash()? && candidate.eq(object)? {
+                key.set_number(&bytes[item.key.clone()]);
+                key.is_long = item.value_kind & PAIR != 0;
+                return Ok(Sought::new(key, Some(others), false));
+            }
+        }
+        Ok(Sought::new(key, Some(others), true))
+    }
+
+    /// The value of a key, with a reference to its block.
+    pub fn find(&self, py: Python<'_>, object: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
+        let sought = self.seek(object, false)?;
+        if sought.is_absent {
+            return Ok(None);
+        }
+        self.find_sought(py, &sought)
+    }
+
+    fn find_sought(&self, py: Python<'_>, sought: &Sought) -> PyResult<Option<Raw>> {
+        let face = self.face();
+        let key = sought.key(face.arena);
+        let mut bytes = Vec::new();
+        loop {
+            let found = face.try_get(key, &mut bytes).map_err(|error| raise(py, error))?;
+            let found = match found {
+                Some(found) => found,
+                None => {
+                    bytes.clear();
+                    let held = self.lock(py)?;
+                    let found = face.get(&held, key, &mut bytes);
+                    drop(held);
+                    found.map_err(|error| raise(py, error))?
+                }
+            };
+            let Some(found) = found else { return Ok(None) };
+            match attach(face.arena, found.kind, &bytes) {
+                Ok(block) => {
+                    return Ok(Some(Raw {
+                        kind: found.kind,
+                        bytes,
+                        block,
+                    }))
+                }
+                Err(Error::Freed) => bytes.clear(), // replaced since
+                Err(error) => return Err(raise(py, error)),
+            }
+        }
+    }
+
+    /// Have a key with a value.
+    pub fn set(&self, object: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = object.py();
+        let mut is_first = true;
+        loop {
+            let mut change = self.change_to_set(object, value, &mut is_first)?;
+            if let Attempt::Done(()) =
+                self.attempt(py, |section| apply(py, section, std::slice::from_mut(&mut change)))?
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is to be done to have a key with a value, at the first attempt.
+    pub fn change_to_set(
+        &self,
+        object: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+        is_first: &mut bool,
+    ) -> PyResult<Change> {
+        if !std::mem::take(is_first) {
+            return self.change_to_replace(object, value);
+        }
+        let sought = self.seek(object, true)?;
+        let value = ValueBytes::of(value, sought.key.is_long.then_some(object))?;
+        Ok(Change::Set(sought, value))
+    }
+
+    /// The same when a key that is too long for a slot is there already, or this one is and the other is not: the key that
+    /// is there stays.
+    #[cold]
+    fn change_to_replace(&self, object: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<Change> {
+        let (py, face) = (object.py(), self.face());
+        let mut sought = self.seek(object, true)?;
+        let there = if sought.is_absent {
+            None
+        } else {
+            self.find_sought(py, &sought)?
+        };
+        let key = match there {
+            None => sought.key.is_long.then(|| object.clone()),
+            Some(raw) => {
+                let (_, key) = decode_value(py, face.arena, raw.kind, &raw.bytes, raw.block)?;
+                sought.replaces_pair = Some(key.is_some());
+                key
+            }
+        };
+        let value = ValueBytes::of(value, key.as_ref())?;
+        Ok(Change::Set(sought, value))
+    }
+}
+
+/// Do what is to be done, or nothing if something has changed since a key was looked for.
+pub fn apply(
+    py: Python<'_>,
+    section: &mut Section<'static>,
+    changes: &mut [Change],
+) -> crate::arena::Result<Attempt<()>> {
+    let is_stale = |change: &Change| {
+        let (Change::Set(sought, _) | Change::Delete(sought)) = change;
+        sought.is_stale(section)
+    };
+    if changes.iter().any(is_stale) {
+        return Ok(Attempt::Again);
+    }
+    let arena = section.table.arena;
+    for change in changes {
+        match change {
+            Change::Set(sought, value) => {
+                if sought.is_absent {
+                    sought.key.set_number(&section.next_other().to_ne_bytes());
+                }
+                let (key, original) = (sought.key(arena), sought.key.original());
+                let put = section.set_if(key, original, value.value(py), |kind| sought.replaces(kind))?;
+                if put == Put::OfOtherKind {
+                    return Ok(Attempt::Again);
+                }
+            }
+            Change::Delete(sought) => {
+                section.remove(sought.key(arena))?;
+            }
+        }
+    }
+    Ok(Attempt::Done(()))
+}
+
+/// A key's value, with a reference to its block.
+pub fn read(section: &Section<'static>, key: Key<'_>) -> crate::arena::Result<Option<Raw>> {
+    let mut bytes = Vec::new();
+    let Some(found) = section.get(key, &mut bytes)? else {
+        return Ok(None);
+    };
+    let block = attach(section.table.arena, found.kind, &bytes)?;
+    Ok(Some(Raw {
+        kind: found.kind,
+        bytes,
+        block,
+    }))
+}
+
+/// The same, and delete the key.
+pub fn take(section: &mut Section<'static>, key: Key<'_>) -> crate::arena::Result<Option<Raw>> {
+    let Some(mut raw) = read(section, key)? else {
+        return Ok(None);
+    };
+    if let Err(error) = section.remove(key) {
+        raw.drop_block(&section.table);
+        return Err(error);
+    }
+    Ok(Some(raw))
+}
