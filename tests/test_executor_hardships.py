@@ -319,3 +319,15 @@ def test_who_is_stopped_in_the_middle_of_a_reply_holds_up_nobody(tmp_path: Path,
             until_there(tmp_path / str(number))
             assert future.cancel(running=True)
         assert executor.submit(square, 3).result(HANG_LIMIT_SECONDS) == 9
+
+
+def test_a_call_whose_worker_is_about_to_take_it_is_cancelled_when_it_has(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with ProcessPoolExecutor(1, "fork") as executor:
+        future = executor.submit(touch_and_wait, tmp_path / "there")
+        until_there(tmp_path / "there")
+        real, not_yet = _core.has_given, iter([False] * 3)
+        monkeypatch.setattr(_core, "has_given", lambda *of: next(not_yet, True) and real(*of))
+        assert future.cancel(running=True)
+        assert executor.submit(square, 3).result(HANG_LIMIT_SECONDS) == 9

@@ -292,13 +292,15 @@ class FuturesEngine(Engine):
             is_killed = False
             try:
                 while number in self.pending and (has_stopped := self.crew.stop(process)) is not None:
-                    if not has_stopped:
-                        yield
-                        continue
-                    self._fence()
-                    if claim._noted() == noted and number in self.pending and _core.has_given(self.tasks, noted[1]):
-                        is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)
-                    break
+                    if has_stopped:
+                        self._fence()
+                        if claim._noted() != noted or number not in self.pending:
+                            break
+                        if _core.has_given(self.tasks, noted[1]):
+                            is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)
+                            break
+                        self.crew.signal(process, signal.SIGCONT)  # it is about to take it
+                    yield
             finally:
                 if not is_killed:
                     self.crew.signal(process, signal.SIGCONT)
