@@ -7,6 +7,9 @@ Places are those of the extension module and of what it calls (libc, the kernel'
 The interpreter's own instructions do not touch the session's shared memory, nor does what it calls by itself: a kill at
 one of them leaves there what a kill at the next of our places would, or at the marker.
 
+A copy by `rep movsb` is one instruction and a step for each byte, and libc has two of it, for addresses that are far
+from each other or not, which differs between processes. So it counts as one visit, with places in the midst of it.
+
 The process that is traced says where its operation begins and ends by calling `mark`.
 """
 
@@ -41,11 +44,15 @@ mark = os.getpgrp
 
 
 class Place(NamedTuple):
-    """An instruction, the same in every process, and which visit of it since the first marker is meant (from 1 on)."""
+    """An instruction, the same in every process, and which visit of it since the first marker is meant (from 1 on).
+
+    `repeats` is how often it has repeated itself by then, as those with a `rep` do; 0: it has not begun.
+    """
 
     file: str
     offset: int
     visit: int
+    repeats: int = 0
 
 
 class _Mapping(NamedTuple):
@@ -146,8 +153,10 @@ class Traced:
         visits: Counter[tuple[str, int]] = Counter()
         places: list[Place] = []
         is_inside = False
+        address = repeats = 0
         while True:
-            address = self._address()
+            before, address = address, self._address()
+            repeats = repeats + 1 if address == before else 0
             page = address >> 12
             if page not in pages:
                 self._mappings = _mappings(self.pid)
@@ -158,19 +167,26 @@ class Traced:
                 is_inside = False
             else:
                 here = file, address + difference
-                visits[here] += 1
+                visits[here] += repeats == 0
                 if here == _MARKER and visits[here] == 2:
                     return places
                 is_inside |= file == _EXTENSION
-                if is_inside:
-                    places.append(Place(*here, visits[here]))
+                if is_inside and repeats & (repeats - 1) == 0:  # 0, and powers of two
+                    places.append(Place(*here, visits[here], repeats))
             self._go_on(_SINGLESTEP)
 
     def run_to(self, place: Place) -> bool:
         """Go on from the first marker until it is about to execute an instruction; False: the second one came first."""
         address = _address_of(place.file, place.offset, self._mappings)
         self._arm(address)
-        return all(self._run() == address for _ in range(place.visit))
+        if not all(self._run() == address for _ in range(place.visit)):
+            return False
+        self._disarm(address)
+        for _ in range(place.repeats):
+            self._go_on(_SINGLESTEP)
+            if self._address() != address:
+                return False
+        return True
 
     def run_to_end(self) -> None:
         """Go on from the first marker to the second."""
@@ -191,7 +207,8 @@ class Traced:
         if self._address() in self._armed:
             here = self._address()
             os.pwrite(self._memory, self._armed[here], here)
-            self._go_on(_SINGLESTEP)
+            while self._address() == here:  # more than once where it repeats itself
+                self._go_on(_SINGLESTEP)
             os.pwrite(self._memory, _BREAKPOINT, here)
             if self._address() in self._armed:
                 return self._address()
