@@ -71,6 +71,22 @@ with allcores.get_context("fork").Pool(2) as pool:
     assert printed(tmp_path, "import numpy\n" + NUMBERS, main) == "[1]\n"
 
 
+@pytest.mark.parametrize("method", ["fork", "warm"])
+def test_no_threads_are_started_before_somebody_computes(method: str, tmp_path: Path) -> None:
+    definitions = """
+def alive():
+    import os
+    return len(os.listdir("/proc/self/task"))
+
+"""
+    main = f"""
+with allcores.get_context({method!r}).Pool(2) as pool:
+    print(pool.apply(alive), pool.apply(numbers))
+"""
+    half = max(1, CPUS // 2)
+    assert printed(tmp_path, "import numpy\n" + NUMBERS + definitions, main) == f"1 [{half}]\n"
+
+
 def test_an_initializer_has_the_last_word(tmp_path: Path) -> None:
     definitions = """
 def begin():

@@ -76,7 +76,7 @@ class NumberOfThreads:
 
             self._libraries = ThreadpoolController().lib_controllers
         global _seen
-        _seen = _carriers_loaded(), self._libraries
+        _seen = len(sys.modules), _carriers_loaded(), self._libraries
 
     def set_usual(self) -> None:
         """Set what each library would have chosen by itself: its variables, else the CPUs this process may use.
@@ -116,7 +116,7 @@ def limit_threads(most: int) -> None:
     if _may_be_loaded():
         for controller in _libraries():
             if controller.internal_api in free and (controller.num_threads or most) > most:
-                controller.set_num_threads(most)
+                _lower(controller, most)
 
 
 def load_ahead() -> None:
@@ -125,13 +125,37 @@ def load_ahead() -> None:
         _libraries()
 
 
-_seen: tuple[int, list[Any]] = -1, []
-"""How many modules there were that may bring one when the libraries were looked for last, and the libraries."""
+def _lower(library: Any, most: int) -> None:
+    """Set a library's number of threads to a smaller one.
+
+    OpenBLAS has no threads after a fork until somebody computes, but its function starts all of them first, as many as
+    it had: then they spin, 25 ms each, while the worker begins. So its numbers are set where it keeps them.
+    """
+    if library.internal_api == "openblas":
+        from ctypes import c_int
+
+        with contextlib.suppress(ValueError, AttributeError):  # a build that keeps them to itself
+            runs, *numbers = (
+                c_int.in_dll(library.dynlib, f"blas_{name}") for name in ("server_avail", "num_threads", "cpu_number")
+            )
+            if not runs.value and numbers[1].value == library.num_threads:
+                for number in numbers:
+                    number.value = most
+                return
+    library.set_num_threads(most)
+
+
+_seen: tuple[int, int, list[Any]] = -1, -1, []
+"""How many modules there were when the libraries were looked for last, how many of them may bring one; the libraries.
+"""
 
 
 def _libraries() -> list[Any]:
     """Return those that are here. They may have been found before a fork; to look for them takes milliseconds."""
-    return _seen[1] if _seen[0] == _carriers_loaded() else NumberOfThreads()._libraries
+    modules, carriers, libraries = _seen
+    if modules == len(sys.modules) or carriers == _carriers_loaded():  # the second looks at each, costly after a fork
+        return libraries
+    return NumberOfThreads()._libraries
 
 
 def _carriers_loaded() -> int:
@@ -140,7 +164,7 @@ def _carriers_loaded() -> int:
 
 def _may_be_loaded() -> bool:
     """Whether one of the libraries can be here; at no cost."""
-    return not _CARRIERS.isdisjoint(sys.modules)
+    return any(name in sys.modules for name in _CARRIERS)  # the other way round each module is touched
 
 
 def threads_alive() -> int:
