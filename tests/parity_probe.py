@@ -19,6 +19,7 @@ OURS = {
     "ArenaFullError",
     "ExitReason",
     "HandleError",
+    "ManagerEndedError",
     "InitializerError",
     "OwnerDiedError",
     "PoolTerminatedError",
@@ -54,8 +55,12 @@ def shape(function):
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
         return None
-    # `self` of a method written in C or Rust is positional only; nobody calls it by keyword.
-    return [(p.name, "" if p.name == "self" else p.kind.name, repr(p.default)) for p in parameters]
+    # `self` of a method written in C or Rust is positional only; nobody calls it by keyword. What begins with `_` is
+    # the function's own, a cache that fills.
+    return [
+        (p.name, "" if p.name == "self" else p.kind.name, "" if p.name.startswith("_") else repr(p.default))
+        for p in parameters
+    ]
 
 
 def fits(standard, ours):

@@ -12,6 +12,7 @@ still catches it::
     ├── InitializerError           (RuntimeError)                              a pool's workers could not begin
     ├── PoolTerminatedError        (RuntimeError)                              a pool ended before the task was done
     ├── RemoteError                (RuntimeError)                              an exception that could not be unpickled
+    ├── ManagerEndedError          (ConnectionError, EOFError …)               the server of a manager is gone
     ├── HandleError                (ValueError)                                a pickle of something that is not there
     ├── ArenaFullError             (MemoryError)                               no room in the session's shared memory
     └── ArenaCorruptError          (RuntimeError)                              somebody has overwritten it
@@ -35,6 +36,7 @@ __all__ = [
     "ArenaFullError",
     "HandleError",
     "InitializerError",
+    "ManagerEndedError",
     "OwnerDiedError",
     "PoolTerminatedError",
     "RemoteError",
@@ -158,6 +160,15 @@ class HandleError(AllcoresError, ValueError):
     """A pickled lock, value or array means nothing here: it was made in another session, or it is no more.
 
     An object lives as long as a process of its session has it, or a process that has sent it runs.
+    """
+
+
+class ManagerEndedError(
+    AllcoresError, ConnectionResetError, ConnectionRefusedError, BrokenPipeError, FileNotFoundError, EOFError
+):
+    """An object of a manager was used when the manager had been shut down, or its server process had died.
+
+    It is each of the errors that the standard library raises then, one or the other, as it happens.
     """
 
 

@@ -1,15 +1,28 @@
 """``allcores.managers``: objects that live in a server process, and their proxies.
 
 The standard library's managers, started through our contexts: without ``ctx=`` they use the start method in force
-*here*, where the standard classes would ask their own package.
+*here*, where the standard classes would ask their own package. Servers and proxies talk to any program's in the
+standard library's protocol, and to one another, in one program, through its shared memory (`_manager/lanes.py`).
+
+>>> class Counter:
+...     def __init__(self): self.count = 0
+...     def add(self, number): self.count += number; return self.count
+>>> class MyManager(BaseManager): pass
+>>> MyManager.register("Counter", Counter)
+>>> with MyManager() as manager:
+...     manager.Counter().add(3)
+3
 """
 
 from __future__ import annotations
 
+import contextlib as _contextlib
 from multiprocessing import managers as _std
-from multiprocessing.managers import BaseProxy, Namespace, RemoteError, Token
+from multiprocessing.managers import Namespace, RemoteError, Token
 
-from allcores import _standard, context as _context, shared_memory as _shared_memory
+from allcores import _arena, _standard, context as _context, shared_memory as _shared_memory
+from allcores._manager import lanes as _lanes, proxies as _proxies
+from allcores._manager.proxies import AutoProxy, BaseProxy, MakeProxyType
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -17,16 +30,18 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
         BaseListProxy as BaseListProxy,
         DictProxy as DictProxy,
         ListProxy as ListProxy,
-        Server as Server,
         ValueProxy as ValueProxy,
     )
     from typing import Any
 
 __all__ = [
+    "AutoProxy",
     "BaseManager",
     "BaseProxy",
+    "MakeProxyType",
     "Namespace",
     "RemoteError",
+    "Server",
     "SharedMemoryManager",
     "SharedMemoryServer",
     "SyncManager",
@@ -34,8 +49,16 @@ __all__ = [
 ]
 
 
+class Server(_lanes.ServesLanes, _std.Server):
+    """What runs in a manager's process, and what `BaseManager.get_server` returns."""
+
+    public = _lanes.with_request(_std.Server.public)
+
+
 class BaseManager(_std.BaseManager):
     """The base of managers with registered types of their own."""
+
+    _Server: type[_std.Server] = Server
 
     def __init__(
         self,
@@ -50,9 +73,47 @@ class BaseManager(_std.BaseManager):
         ctx = ctx or _context._default_context.get_context()
         super().__init__(address, authkey, serializer, ctx, shutdown_timeout=shutdown_timeout)
 
+    def start(self, initializer: Any = None, initargs: Any = ()) -> None:
+        """Start the server's process, which calls ``initializer(*initargs)`` first."""
+        with _contextlib.suppress(OSError):  # without it, as in a program that may have no long files, by the socket
+            _arena.descriptor()  # so that the server is in this session
+        super().start(initializer, initargs)
+
+    get_server = _standard.with_other_names(_std.BaseManager.get_server, Server=Server)
+
+    @classmethod
+    def register(
+        cls,
+        typeid: str,
+        callable: Any = None,
+        proxytype: Any = None,
+        exposed: Any = None,
+        method_to_typeid: Any = None,
+        create_method: bool = True,
+    ) -> None:
+        """Register a type: ``manager.typeid(...)`` calls ``callable`` in the server and returns a proxy of the result.
+
+        ``exposed`` names the methods of the proxy (default: the public ones), ``method_to_typeid`` those whose results
+        stay in the server, too, with the type that their proxies have. Without ``create_method`` there is no
+        ``manager.typeid``.
+        """
+        super().register(typeid, callable, _proxies.ours(proxytype), exposed, method_to_typeid, create_method)
+
+    def _create(self, typeid: str, /, *args: Any, **kwds: Any) -> Any:
+        with _proxies.reached("the server of this manager", self.address, self):
+            return super()._create(typeid, *args, **kwds)  # type: ignore[misc]
+
 
 class SyncManager(BaseManager, _std.SyncManager):
     """A manager of the usual types: dict, list, Namespace, Lock ... Queue; what ``Manager()`` returns."""
+
+
+def _register_usual() -> None:
+    for typeid, (make, exposed, types, proxytype) in vars(_std.SyncManager)["_registry"].items():
+        SyncManager.register(typeid, make, proxytype, exposed, types, hasattr(_std.SyncManager, typeid))
+
+
+_register_usual()
 
 
 def _make_pool(*args: Any, **kwargs: Any) -> Any:
@@ -79,8 +140,10 @@ class _SharedMemoryTracker(_StandardTracker):  # type: ignore[misc]
     destroy_segment = _with_ours(_StandardTracker.destroy_segment)
 
 
-class SharedMemoryServer(_std.SharedMemoryServer):
+class SharedMemoryServer(_lanes.ServesLanes, _std.SharedMemoryServer):
     """The server of a SharedMemoryManager."""
+
+    public = _lanes.with_request(_std.SharedMemoryServer.public)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what the standard library's takes."""
@@ -103,5 +166,6 @@ class SharedMemoryManager(BaseManager, _std.SharedMemoryManager):
 
 
 def __getattr__(name: str) -> Any:
-    """Everything else, private names included, is the standard module's."""
-    return getattr(_std, name)
+    """Everything else, private names included, is the standard module's; proxy types are ours."""
+    standard = getattr(_std, name)
+    return _proxies.ours(standard) if isinstance(standard, type) else standard

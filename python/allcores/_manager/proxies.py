@@ -1,0 +1,133 @@
+"""Proxies: the standard library's, that call by a lane, and say clearly when their server is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from multiprocessing import managers as _std, process
+
+from allcores import _standard
+from allcores._manager import lanes
+from allcores.errors import ManagerEndedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+__all__ = ["PROXIES", "AutoProxy", "BaseProxy", "MakeProxyType", "ours", "reached"]
+
+_S: dict[str, Any] = vars(_std)
+_GONE = (EOFError, ConnectionError, FileNotFoundError)
+"""What tells that nobody is at the other end."""
+
+
+class BaseProxy(_std.BaseProxy):
+    """What stands for an object in a manager's server; a call of a method is done there, on the object.
+
+    Calls from a process of the same program go through the session's shared memory. `errors.ManagerEndedError` when
+    the server has ended. A call that a signal handler's exception interrupts leaves nothing behind; whether it was done
+    is not known.
+    """
+
+    if TYPE_CHECKING:
+        _token: Any
+        _authkey: bytes
+        _id: str
+        _manager: Any
+        _serializer: str
+        _tls: Any
+        _Client: Any
+
+    def _connect(self) -> None:
+        name = process.current_process().name
+        if threading.current_thread() is not threading.main_thread():
+            name += "|" + threading.current_thread().name
+        with self._reached():
+            self._tls.connection = lanes.connect(self._Client, self._token.address, self._authkey, name)
+
+    def _incref(self) -> None:
+        with self._reached():
+            super()._incref()  # type: ignore[misc]
+
+    def _reached(self) -> Any:
+        return reached(f"the server of this {self._token.typeid} object", self._token.address, self._manager)
+
+    def _callmethod(self, methodname: str, args: Sequence[Any] = (), kwds: Mapping[str, Any] = {}) -> Any:
+        if not hasattr(self._tls, "connection"):
+            self._connect()
+        connection = self._tls.connection
+        with self._reached():
+            try:
+                connection.send((self._id, methodname, args, kwds))
+                kind, result = connection.recv()
+            except BaseException:  # an answer that comes yet would be taken for that of the next call
+                with contextlib.suppress(AttributeError):
+                    del self._tls.connection
+                connection.close()
+                raise
+        if kind == "#RETURN":
+            return result
+        if kind == "#PROXY":
+            return self._proxy_of(*result)
+        raise _S["convert_to_error"](kind, result)
+
+    def _proxy_of(self, exposed: Any, token: Any) -> Any:
+        """Return a proxy of what a method has returned, which the server keeps until there is one."""
+        registry = getattr(self._manager or _std.SyncManager, "_registry")  # noqa: B009  (type checkers do not know it)
+        make = registry[token.typeid][-1] if token.typeid in registry else AutoProxy
+        token.address = self._token.address
+        proxy = make(token, self._serializer, manager=self._manager, authkey=self._authkey, exposed=exposed)
+        connection = self._Client(token.address, authkey=self._authkey)
+        _S["dispatch"](connection, None, "decref", (token.id,))
+        return proxy
+
+    def __reduce__(self) -> Any:
+        rebuild, (make, *rest) = super().__reduce__()
+        return rebuild, (AutoProxy if make is _S["AutoProxy"] else make, *rest)
+
+
+@contextlib.contextmanager
+def reached(what: str, address: Any, manager: Any) -> Iterator[None]:
+    """A block that talks to a server: when nobody is there, `ManagerEndedError` says so, and why if that is known."""
+    try:
+        yield
+    except ManagerEndedError:
+        raise
+    except _GONE as error:
+        owner = getattr(manager, "_process", None)
+        if getattr(getattr(manager, "_state", None), "value", None) == _S["State"].SHUTDOWN:
+            why = "its manager was shut down. Use it before that, inside the manager's `with` block"
+        elif owner is not None and owner.exitcode is not None:
+            why = f"{getattr(owner, 'exit_reason', None) or f'exit code {owner.exitcode}'}. What was in it is lost"
+        else:
+            why = "its manager was shut down, or died. Keep the manager for as long as its objects are used"
+        raise ManagerEndedError(f"{what}, at {address!r}, is gone: {why}") from error
+
+
+MakeProxyType: Callable[..., Any] = _standard.with_other_names(
+    _S["MakeProxyType"], BaseProxy=BaseProxy, __name__="allcores.managers"
+)
+MakeProxyType.__defaults__ = ({},)  # what it has made: not what the standard one has
+AutoProxy: Callable[..., Any] = _standard.with_other_names(
+    _S["AutoProxy"], MakeProxyType=MakeProxyType, __name__="allcores.managers"
+)
+
+
+def _types() -> dict[Any, Any]:
+    """Return the standard library's proxy types, each with ours, which is a subclass of it."""
+    types: dict[Any, Any] = {_std.BaseProxy: BaseProxy, _S["AutoProxy"]: AutoProxy}
+    for standard in list(_S.values()):
+        if isinstance(standard, type) and issubclass(standard, _std.BaseProxy) and standard not in types:
+            bases = tuple(types.get(base, base) for base in standard.__bases__)
+            names = {"__module__": "allcores.managers", "__doc__": standard.__doc__}
+            types[standard] = type(standard.__name__, (*bases, standard), names)
+    return types
+
+
+PROXIES: dict[Any, Any] = _types()
+
+
+def ours(proxytype: Any) -> Any:
+    """Return our own in the place of a proxy type of the standard library, others as they are."""
+    return AutoProxy if proxytype is None else PROXIES.get(proxytype, proxytype)
