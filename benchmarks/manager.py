@@ -1,4 +1,4 @@
-"""Dicts in shared memory, against the standard library's Manager().dict().
+"""What managers give: dicts in shared memory, and classes in a server, against the standard library's.
 
     python benchmarks/manager.py            seven rounds of a third of a second for each figure and contestant
     python benchmarks/manager.py --quick    three short rounds: whether it works, not how fast it is
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import gc
 import importlib
-import multiprocessing
+import multiprocessing.managers
 import sys
 import time
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from functools import partial
 from typing import Any
 
 import allcores
+from allcores import managers
 from allcores._manager.shared_dict import SharedDict
 from harness import calibrated, machine, measure, together
 
@@ -44,6 +45,47 @@ PAYLOADS: dict[str, tuple[Any, float]] = {
 
 Make = Callable[[], Any]
 """Makes a dict."""
+
+
+class Counter:
+    """A class to register."""
+
+    def __init__(self) -> None:
+        """Begin at 0."""
+        self.number = 0
+
+    def add(self, number: int) -> int:
+        """Add a number."""
+        self.number += number
+        return self.number
+
+
+class OurManager(managers.BaseManager):
+    """One of ours that has it."""
+
+
+class TheirManager(multiprocessing.managers.BaseManager):
+    """One of the standard library's that has it."""
+
+
+for _manager in (OurManager, TheirManager):
+    _manager.register("Counter", Counter)
+
+
+def report_calls() -> None:
+    """Measure and print calls of a registered class."""
+
+    def calls(counter: Any, times: int) -> float:
+        began = time.perf_counter()
+        for _ in range(times):
+            counter.add(1)
+        return time.perf_counter() - began
+
+    with OurManager(ctx=FORK) as ours, TheirManager(ctx=FORK) as theirs:
+        counters = {"ours": ours.Counter(), "theirs": theirs.Counter()}  # type: ignore[attr-defined]
+        found = measure({name: calibrated(calls, counter, ROUND_SECONDS) for name, counter in counters.items()}, ROUNDS)
+    us, them = found.median("ours"), found.median("theirs")
+    print(f"{'registered class: call':24}{us * 1e6:9.3f}{them * 1e6:11.2f}{them / us:9.1f}  (owed 2)", flush=True)
 
 
 def set_all(shared: Any, value: Any, times: int) -> None:
@@ -154,6 +196,7 @@ def main() -> int:
             makers["ultra"] = UltraDict
         for title, (value, owed) in PAYLOADS.items():
             report_payload(title, value, owed, makers)
+    report_calls()
     report_many()
     return 0
 

@@ -67,7 +67,7 @@ def test_a_proxy_whose_server_is_gone_says_so_and_why(tmp_path: Path) -> None:
 def tried(call):
     try: call()
     except (EOFError, ConnectionError, FileNotFoundError) as error:
-        print(type(error).__name__, str(error).partition(" is gone: ")[2])
+        sys.stdout.write(f"{type(error).__name__} {str(error).partition(' is gone: ')[2]}\\n")
 
 with Own() as manager:
     counter = manager.Counter()

@@ -26,13 +26,15 @@ from allcores._manager.proxies import AutoProxy, BaseProxy, MakeProxyType
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from multiprocessing.managers import (  # by __getattr__
+    from multiprocessing.managers import (  # below
         BaseListProxy as BaseListProxy,
         DictProxy as DictProxy,
         ListProxy as ListProxy,
         ValueProxy as ValueProxy,
     )
     from typing import Any
+
+globals().update(_proxies.PROXIES)
 
 __all__ = [
     "AutoProxy",
@@ -166,6 +168,5 @@ class SharedMemoryManager(BaseManager, _std.SharedMemoryManager):
 
 
 def __getattr__(name: str) -> Any:
-    """Everything else, private names included, is the standard module's; proxy types are ours."""
-    standard = getattr(_std, name)
-    return _proxies.ours(standard) if isinstance(standard, type) else standard
+    """Everything else, private names included, is the standard module's."""
+    return getattr(_std, name)

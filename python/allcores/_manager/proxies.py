@@ -22,6 +22,10 @@ _GONE = (EOFError, ConnectionError, FileNotFoundError)
 """What tells that nobody is at the other end."""
 
 
+_MOMENT_SECONDS = 1.0
+"""For how long a server's end is waited for whose connections have been closed."""
+
+
 class BaseProxy(_std.BaseProxy):
     """What stands for an object in a manager's server; a call of a method is done there, on the object.
 
@@ -95,14 +99,23 @@ def reached(what: str, address: Any, manager: Any) -> Iterator[None]:
     except ManagerEndedError:
         raise
     except _GONE as error:
-        owner = getattr(manager, "_process", None)
+        owner = None if manager is None else _ended_process(manager)
         if getattr(getattr(manager, "_state", None), "value", None) == _S["State"].SHUTDOWN:
             why = "its manager was shut down. Use it before that, inside the manager's `with` block"
-        elif owner is not None and owner.exitcode is not None:
+        elif owner is not None:
             why = f"{getattr(owner, 'exit_reason', None) or f'exit code {owner.exitcode}'}. What was in it is lost"
         else:
             why = "its manager was shut down, or died. Keep the manager for as long as its objects are used"
         raise ManagerEndedError(f"{what}, at {address!r}, is gone: {why}") from error
+
+
+def _ended_process(manager: Any) -> Any:
+    """Return the manager's server process, if that is a child of this one and has ended, or is about to."""
+    server: Any = getattr(manager, "_process", None)
+    with contextlib.suppress(AssertionError, AttributeError):  # another one's child; never started
+        server.join(_MOMENT_SECONDS)
+        return server if server.exitcode is not None else None
+    return None
 
 
 MakeProxyType: Callable[..., Any] = _standard.with_other_names(
@@ -114,20 +127,19 @@ AutoProxy: Callable[..., Any] = _standard.with_other_names(
 )
 
 
-def _types() -> dict[Any, Any]:
-    """Return the standard library's proxy types, each with ours, which is a subclass of it."""
-    types: dict[Any, Any] = {_std.BaseProxy: BaseProxy, _S["AutoProxy"]: AutoProxy}
-    for standard in list(_S.values()):
-        if isinstance(standard, type) and issubclass(standard, _std.BaseProxy) and standard not in types:
-            bases = tuple(types.get(base, base) for base in standard.__bases__)
-            names = {"__module__": "allcores.managers", "__doc__": standard.__doc__}
-            types[standard] = type(standard.__name__, (*bases, standard), names)
-    return types
+_ours: dict[Any, Any] = {_std.BaseProxy: BaseProxy, _S["AutoProxy"]: AutoProxy}
+"""Standard proxy type: ours, which is a subclass of it."""
 
+PROXIES: dict[str, Any] = {}
+"""Ours, by the names that the standard library's have in their module."""
 
-PROXIES: dict[Any, Any] = _types()
+for _name, _standard_type in list(_S.items()):
+    if isinstance(_standard_type, type) and issubclass(_standard_type, _std.BaseProxy) and _standard_type not in _ours:
+        _bases = (*(_ours.get(base, base) for base in _standard_type.__bases__), _standard_type)
+        PROXIES[_name] = type(_name, _bases, {"__module__": "allcores.managers", "__doc__": _standard_type.__doc__})
+        _ours[_standard_type] = PROXIES[_name]
 
 
 def ours(proxytype: Any) -> Any:
     """Return our own in the place of a proxy type of the standard library, others as they are."""
-    return AutoProxy if proxytype is None else PROXIES.get(proxytype, proxytype)
+    return AutoProxy if proxytype is None else _ours.get(proxytype, proxytype)
