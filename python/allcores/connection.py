@@ -19,8 +19,8 @@ import socket
 from multiprocessing import connection as _std
 from multiprocessing.connection import Client, Listener, wait
 
+from allcores import _pipe_connection as _ends  # not from it: it may be the one that imports this, under install()
 from allcores._in_arena import Channel
-from allcores._pipe_connection import MAX_BYTES as _MAX_BYTES, PipeConnection as PipeConnection
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -31,22 +31,24 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     )
     from typing import Any
 
+    from allcores._pipe_connection import PipeConnection as PipeConnection
+
 __all__ = ["Client", "Listener", "Pipe", "wait"]
 
 
 def Pipe(duplex: bool = True) -> tuple[PipeConnection, PipeConnection]:
     """Return the two ends of a pipe; unless ``duplex`` the first can only receive, and the second only send."""
-    there = Channel(max_bytes=_MAX_BYTES)
+    end, there = _ends.PipeConnection, Channel(max_bytes=_ends.MAX_BYTES)
     if not duplex:
         reader, writer = os.pipe()
-        return PipeConnection(reader, there, None), PipeConnection(writer, None, there)
-    back = Channel(max_bytes=_MAX_BYTES)
+        return end(reader, there, None), end(writer, None, there)
+    back = Channel(max_bytes=_ends.MAX_BYTES)
     one, other = socket.socketpair()
-    for end in (one, other):
-        end.setblocking(True)  # whatever socket.setdefaulttimeout() said
-    return PipeConnection(one.detach(), back, there), PipeConnection(other.detach(), there, back)
+    for side in (one, other):
+        side.setblocking(True)  # whatever socket.setdefaulttimeout() said
+    return end(one.detach(), back, there), end(other.detach(), there, back)
 
 
 def __getattr__(name: str) -> Any:
     """Everything else, private names included, is the standard module's."""
-    return getattr(_std, name)
+    return _ends.PipeConnection if name == "PipeConnection" else getattr(_std, name)
