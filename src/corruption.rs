@@ -71,6 +71,7 @@ fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
         (Kind::Memory, 9000, Some("a value")),
         (Kind::Memory, 200 << 10, None),
         (Kind::Memory, 20 << 10, None),
+        (Kind::Bundle, 32, None),
     ];
     let make = |(kind, size, name)| {
         let handle = arena.make(kind, size, name, &mut go_on).expect("an object");

@@ -3,6 +3,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod bundles;
 mod heap;
 mod locks;
 mod waits;

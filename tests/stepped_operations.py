@@ -9,7 +9,7 @@ import ctypes
 import pickle
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
@@ -18,6 +18,7 @@ import survivors
 from allcores._manager.shared_dict import SharedDict
 from allcores.connection import Pipe
 from allcores.sharedctypes import Value
+from allcores.synchronize import Event
 
 GIVES_UP_SECONDS = 0.03
 """Long enough to be asleep when it is over, although every instruction up to there was a step of its own."""
@@ -423,6 +424,11 @@ OPERATIONS = {
     "SharedDict: a key is set to a large value": _on_few_keys(
         lambda shared: shared.__setitem__("a", survivors.LARGE), {"a": survivors.LARGE}
     ),
+    "SharedDict: a key is set to a handle": replace(
+        _on_few_keys(lambda both: both[0].__setitem__("a", [both[1]]), {"a": survivors.EVENT}),
+        prepares=lambda shared: (shared, Event()),
+    ),
+    "SharedDict: a handle is popped": _on_few_keys(lambda shared: shared.pop("event"), {"event": None}),
     "SharedDict: a key is popped": _on_few_keys(lambda shared: shared.pop("a"), {"a": None}),
     "SharedDict: a large value is popped": _on_few_keys(lambda shared: shared.pop("large"), {"large": None}),
     "SharedDict: several keys are updated": _on_few_keys(
@@ -430,7 +436,7 @@ OPERATIONS = {
     ),
     "SharedDict: a number is added to": _on_few_keys(lambda shared: shared.add("count", 5), {"count": 5}),
     "SharedDict: all keys go": _on_few_keys(
-        lambda shared: shared.clear(), dict.fromkeys([*survivors.FEW_KEYS, "large"])
+        lambda shared: shared.clear(), dict.fromkeys([*survivors.FEW_KEYS, "large", "event"])
     ),
     "SharedDict is read while it is written to": Operation(
         makes=_few_keys,

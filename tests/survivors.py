@@ -462,23 +462,32 @@ def left_lost_or_replied(place: Place, _answer: Answer) -> str:
 
 
 FEW_KEYS: dict[Any, Any] = {"a": 1, "b": "text", 3: (1, 2), "count": 0}
+EVENT = "what an event in a dict is compared as"
 UPDATE: dict[Any, Any] = {"a": 2, "c": "v" * 200, "d": b"w" * 20}
 
 
 def have_few_keys(shared: Any) -> None:
     """Have a dict be as it was made, pages and all: without keys first, since what comes later may move."""
     shared.clear()
-    shared.update(FEW_KEYS, large=LARGE)
+    shared.update(FEW_KEYS, large=LARGE, event=[mp.Event()])
+
+
+def _comparable(value: Any) -> Any:
+    """Return an event in a list, which must be one still, as EVENT; all else is compared as it is."""
+    if type(value) is not list:
+        return value
+    assert not value[0].is_set()
+    return EVENT
 
 
 def dict_as_before_or(changes: dict[Any, Any], shared: Any, _answer: Answer | None = None) -> str:
     """It has what it had, or that with all the changes (None: it is gone); and goes on."""
-    before = FEW_KEYS | {"large": LARGE}
+    before = FEW_KEYS | {"large": LARGE, "event": EVENT}
     after = {key: value for key, value in (before | changes).items() if value is not None}
-    found = shared.copy()
+    found = {key: _comparable(value) for key, value in shared.items()}
     assert found in (before, after), found.keys()
     assert list(found) in (list(before), list(after)), "in order"
-    assert all(shared[key] == value for key, value in found.items())
+    assert all(_comparable(shared[key]) == value for key, value in found.items())
     is_done = found == after
     have_few_keys(shared)
     return "done" if is_done else "not done"

@@ -164,3 +164,95 @@ print(shared.keys())
     assert prints(tmp_path, f"os.environ['ALLCORES_ARENA_BYTES'] = str(16 << 20)\n{IMPORT}", main) == (
         "True True\n['again']\n"
     )
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_handles_in_a_dict_are_kept_there_and_had_by_whoever_reads_them(method: str, tmp_path: Path) -> None:
+    definitions = (
+        IMPORT
+        + """
+def use(shared):
+    with shared["lock"], shared["condition"]:
+        shared["queue"].put("put")
+    shared["several"][0].set()
+    shared["value"].value += 1
+    shared["array"][1] = 7
+    shared["dict"]["inner"]["count"] += 1
+    shared["pipe"].send("sent")
+    shared["own"] = [context.Semaphore(5), SharedDict(its="own")]
+
+def store(shared, reader):
+    shared.update(
+        lock=context.Lock(), condition=context.Condition(), queue=context.JoinableQueue(), value=context.Value("i", 3),
+        several=(context.Event(), context.Barrier(2), context.RLock()), array=context.RawArray("d", 3),
+        dict=SharedDict(inner=SharedDict(count=0)),
+    )
+    reader, shared["pipe"] = context.Pipe(False)
+    return reader
+"""
+    )
+    main = """
+keeps = context.Event()  # what is made once only is there from now on
+shared = SharedDict(text="x")
+before = _core.arena_account()
+for _ in range(2):
+    reader = store(shared, None)
+    gc.collect()
+    for _ in range(2):
+        process = context.Process(target=use, args=(shared,))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+    semaphore, own = shared["own"]
+    print(shared["queue"].get(), reader.recv(), reader.recv(), shared["several"][0].is_set(), shared["array"][:])
+    print(shared["value"].value, shared["dict"]["inner"], own, semaphore.acquire(), len(shared))
+    del reader, semaphore, own
+    shared["inner"] = shared.pop("dict")
+    for key in shared.keys():
+        if key != "text":
+            del shared[key]
+del process
+gc.collect()
+_core.sweep_arena()
+after = _core.arena_account()
+print(before[1:] == after[1:], after)
+"""
+    expected = "put sent sent True [0.0, 7.0, 0.0]\n5 {'count': 2} {'its': 'own'} True 10\n" * 2
+    printed = prints(tmp_path, definitions, main, method)
+    assert printed.startswith(expected + "True"), printed
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_killed_process_has_stored_is_there_with_its_handles(method: str, tmp_path: Path) -> None:
+    definitions = (
+        IMPORT
+        + """
+def store(shared):
+    shared["made here"] = SharedDict(lock=context.Lock(), values=[1, 2])
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    )
+    main = """
+shared = SharedDict()
+process = context.Process(target=store, args=(shared,))
+process.start()
+process.join()
+with shared["made here"]["lock"]:
+    print(process.exitcode, shared["made here"]["values"])
+"""
+    assert prints(tmp_path, definitions, main, method) == "-9 [1, 2]\n"
+
+
+def test_a_long_chain_of_dicts_in_dicts_goes_at_once(tmp_path: Path) -> None:
+    main = """
+keeps = context.Event()
+before = _core.arena_account()
+shared = SharedDict(end=True)
+for _ in range(2000):
+    shared = SharedDict(next=shared)
+print(shared["next"]["next"])
+del shared
+gc.collect()
+print(_core.arena_account() == before)
+"""
+    assert prints(tmp_path, IMPORT, main).splitlines()[1:] == ["True"]

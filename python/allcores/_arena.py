@@ -22,7 +22,18 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
 
-__all__ = ["announced", "create", "descriptor", "ended", "join", "received", "reduce", "write"]
+__all__ = [
+    "announced",
+    "create",
+    "descriptor",
+    "ended",
+    "gather",
+    "is_gathering",
+    "join",
+    "received",
+    "reduce",
+    "write",
+]
 
 LIMIT_VARIABLE = "ALLCORES_ARENA_BYTES"
 _TOO_BIG = (
@@ -160,8 +171,13 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
     """Pickle an object of the arena as ``rebuild(*arguments)``, and keep ``itself`` until somebody else has it.
 
     While a process is started that is as long as the Process object lives. Otherwise nobody tells when a pickle has
-    been read for the last time, so this process keeps what it sends, until it says itself that it was `received`.
+    been read for the last time, so this process keeps what it sends, until it says itself that it was `received`. But
+    where the pickle is kept with what it is to (`gather`), nobody else need do so.
     """
+    kept = _gathering.kept
+    if kept is not None:
+        kept[address] = itself
+        return rebuild, arguments
     popen: Any = get_spawning_popen()
     if popen is None:
         _, times = _sent.get(address, (None, 0))
@@ -171,6 +187,31 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
     if popen.method == "warm":
         return rebuild, arguments
     return _rebuild_with, (_ticket, rebuild, arguments)
+
+
+class _Gathering(threading.local):
+    """What a thread pickles that somebody else keeps."""
+
+    kept: dict[_core._Address, Any] | None = None
+
+
+_gathering = _Gathering()
+
+
+def gather(
+    kept: dict[_core._Address, Any] | None,
+) -> tuple[dict[_core._Address, Any] | None, dict[_core._Address, Any] | None]:
+    """Note from now on in ``kept`` what this thread pickles, for who keeps the pickle; None: nobody does.
+
+    Return what was noted in before, and ``kept``.
+    """
+    before, _gathering.kept = _gathering.kept, kept
+    return before, kept
+
+
+def is_gathering() -> bool:
+    """Whether what this thread pickles is for who keeps the pickle, and may be read often."""
+    return _gathering.kept is not None
 
 
 def _rebuild_with(_ticket: None, rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

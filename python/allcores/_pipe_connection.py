@@ -90,7 +90,8 @@ class PipeConnection(_core.Connection, _std.Connection):
         if get_spawning_popen() is not None:
             return _rebuild, (reduction.DupFd(handle), *self._channels())
         channels = self._channels()
-        return _rebuild, (_standard.dup_for_another(handle, partial(_let_go, channels)), *channels)
+        let_go = None if _arena.is_gathering() else partial(_let_go, channels)
+        return _rebuild, (_standard.dup_for_another(handle, let_go), *channels)
 
     def __repr__(self) -> str:
         """Show what can be done with it, and how many messages there are to receive."""

@@ -397,10 +397,11 @@ def set_logging_levels(wanted: tuple[Any, ...] | None) -> None:
         logger.propagate, logger.disabled = propagate, disabled
 
 
-def dup_for_another(descriptor: int, let_go: Callable[[], object]) -> Any:
+def dup_for_another(descriptor: int, let_go: Callable[[], object] | None) -> Any:
     """Return what a descriptor is pickled as for another process, as `reduction.DupFd` does while none is started.
 
-    ``let_go`` is called when that has fetched it, or cannot any more.
+    ``let_go`` is called when that has fetched it, or cannot any more. None: it can be fetched any number of times, as
+    long as this process lives.
     """
     from multiprocessing import reduction, resource_sharer
 
@@ -410,11 +411,15 @@ def dup_for_another(descriptor: int, let_go: Callable[[], object]) -> Any:
         reduction.send_handle(connection, copy, pid)
 
     def close() -> None:
+        if let_go is None:
+            sharer._cache[shared._id[1]] = send, close  # the sharer has taken it out
+            return
         os.close(copy)
         let_go()
 
+    sharer = vars(resource_sharer)["_resource_sharer"]
     shared: Any = resource_sharer.DupFd.__new__(resource_sharer.DupFd)
-    shared._id = vars(resource_sharer)["_resource_sharer"].register(send, close)
+    shared._id = sharer.register(send, close)
     return shared
 
 

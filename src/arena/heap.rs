@@ -1,5 +1,6 @@
 //! Blocks: taking and giving back memory. Everything here happens under the heap's mutex, whose guard a `Heap` is.
 
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
 use super::error::{Error, Result, Shortage};
@@ -14,6 +15,9 @@ use crate::sys::robust_mutex::Guard;
 /// The right to change the heap.
 pub struct Heap<'a> {
     pub(crate) arena: &'a Arena,
+    /// Blocks that nobody refers to since another one was freed, and whether one is being freed.
+    unreferenced: RefCell<Vec<u64>>,
+    is_freeing: Cell<bool>,
     _guard: Guard<'a>,
 }
 
@@ -49,6 +53,8 @@ impl Arena {
         }
         Ok(Heap {
             arena: self,
+            unreferenced: RefCell::default(),
+            is_freeing: Cell::default(),
             _guard: guard,
         })
     }
@@ -131,6 +137,25 @@ impl Heap<'_> {
         Ok(offset)
     }
 
+    /// Free a live block that nobody refers to any more, and what only it referred to: one after another, however long
+    /// the chain of tables in tables is.
+    pub(super) fn free_last(&self, offset: u64) -> Result<()> {
+        if self.is_freeing.replace(true) {
+            self.unreferenced.borrow_mut().push(offset);
+            return Ok(());
+        }
+        let mut freed = self.free(offset);
+        while let (Ok(()), Some(next)) = (&freed, self.next_unreferenced()) {
+            freed = self.free(next);
+        }
+        self.is_freeing.set(false);
+        freed
+    }
+
+    fn next_unreferenced(&self) -> Option<u64> {
+        self.unreferenced.borrow_mut().pop()
+    }
+
     /// Free a live block, with its name.
     pub fn free(&self, offset: u64) -> Result<()> {
         let class = self.arena.class_at(offset)?;
@@ -164,6 +189,7 @@ impl Heap<'_> {
                 }
                 Ok(())
             }
+            Some(Kind::Bundle) => self.clear_bundle(offset, size),
             Some(_) if link >= LARGE_AT => self.give_spans(link, size),
             Some(_) if self.arena.is_name_of(link, offset) => self.free(link),
             Some(_) => Ok(()),

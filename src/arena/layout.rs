@@ -10,7 +10,7 @@ use crate::sys::shared::{shared_struct, WINDOWS_END};
 /// "allcores", as a number that tells byte order too.
 pub const MAGIC: u64 = u64::from_be_bytes(*b"allcores");
 /// Of this layout; processes of one session have the same allcores, unless it was updated while they ran.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The unit of memory that a class of blocks, or a large block, gets.
 pub const SLAB: u64 = 64 << 10;

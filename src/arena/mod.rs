@@ -1,5 +1,6 @@
 //! A session's shared memory: see the README in this folder.
 
+mod bundles;
 pub mod error;
 pub(crate) mod heap;
 mod holdings;

@@ -16,12 +16,12 @@ impl Arena {
             arena.block(offset)?.references.store(0, Ordering::Relaxed);
             Ok(())
         })?;
-        self.each_reference(|arena, offset| {
-            arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
-            Ok(())
-        })?;
-        self.each_block(|arena, offset, _| arena.refer_from_channel(offset))?;
-        self.each_block(|arena, offset, _| arena.refer_from_table(offset))?;
+        let mut reached = Vec::new();
+        self.each_reference(|arena, offset| arena.count(offset, &mut reached))?;
+        while let Some(offset) = reached.pop() {
+            self.put_chains_right(offset)?;
+            self.each_kept_by(offset, |arena, offset| arena.count(offset, &mut reached))?;
+        }
         self.each_block(|arena, offset, _| arena.free_if_unreferenced(offset))?;
         self.clear_spans()?;
         for free in self.header.free.iter().chain(&self.header.fresh) {
@@ -58,38 +58,41 @@ impl Arena {
         })
     }
 
-    /// Have refer, what a channel that somebody refers to has: its segments, and the blocks of its messages.
-    fn refer_from_channel(&self, offset: u64) -> Result<()> {
-        let block = self.block(offset)?;
-        let is_channel = Tag(block.tag.load(Ordering::Relaxed)).kind() == Some(Kind::Channel);
-        if is_channel && block.references.load(Ordering::Relaxed) > 0 {
-            let body: &ChannelBody = self.body(offset)?;
-            for segment in self.put_segments_right(body)? {
-                self.block(segment)?.references.store(1, Ordering::Relaxed);
-            }
-            self.each_reference_in(&body.references, |arena, offset| {
-                arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            })?;
+    /// Count a reference to a block; the first one leads to what it refers to itself.
+    fn count(&self, offset: u64, reached: &mut Vec<u64>) -> Result<()> {
+        if self.block(offset)?.references.fetch_add(1, Ordering::Relaxed) == 0 {
+            reached.push(offset);
         }
         Ok(())
     }
 
-    /// The same for a table: its pages, and the blocks of its large values.
-    fn refer_from_table(&self, offset: u64) -> Result<()> {
-        let block = self.block(offset)?;
-        let is_table = Tag(block.tag.load(Ordering::Relaxed)).kind() == Some(Kind::Table);
-        if is_table && block.references.load(Ordering::Relaxed) > 0 {
-            let body: &TableBody = self.body(offset)?;
-            for page in self.put_pages_right(body)? {
-                self.block(page)?.references.store(1, Ordering::Relaxed);
-            }
-            self.each_reference_in(&body.references, |arena, offset| {
-                arena.block(offset)?.references.fetch_add(1, Ordering::Relaxed);
-                Ok(())
-            })?;
+    fn put_chains_right(&self, offset: u64) -> Result<()> {
+        match self.tag_of(offset).and_then(Tag::kind) {
+            Some(Kind::Channel) => self.put_segments_right(self.body(offset)?).map(drop),
+            Some(Kind::Table) => self.put_pages_right(self.body(offset)?).map(drop),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Call for each block that a live one refers to, once for each reference: a channel's segments, a table's pages, their
+    /// messages and values in blocks of their own, what a bundle has.
+    pub(super) fn each_kept_by(&self, offset: u64, mut call: impl FnMut(&Self, u64) -> Result<()>) -> Result<()> {
+        let (parts, references) = match self.tag_of(offset).and_then(Tag::kind) {
+            Some(Kind::Channel) => {
+                let body: &ChannelBody = self.body(offset)?;
+                (self.segments_of(body)?, &body.references)
+            }
+            Some(Kind::Table) => {
+                let body: &TableBody = self.body(offset)?;
+                (self.pages_of(body)?, &body.references)
+            }
+            Some(Kind::Bundle) => return self.each_reference_of_bundle(offset, call),
+            _ => return Ok(()),
+        };
+        for part in parts {
+            call(self, part)?;
+        }
+        self.each_reference_in(references, call)
     }
 
     /// Store the tag `free` into a live block that nobody refers to.

@@ -161,7 +161,7 @@ impl Heap<'_> {
         Ok(self.arena.file.at(place)?)
     }
 
-    fn drop_reference(&self, entry: u64) -> Result<()> {
+    pub(super) fn drop_reference(&self, entry: u64) -> Result<()> {
         let (offset, generation) = of_entry(entry);
         self.arena.class_at(offset)?;
         let block = self.arena.block(offset)?;
@@ -171,7 +171,7 @@ impl Heap<'_> {
         }
         match block.references.fetch_sub(1, Ordering::Relaxed) {
             0 => Err(Error::Corrupt("a block has less references than are dropped")),
-            1 => self.free(offset),
+            1 => self.free_last(offset),
             _ => Ok(()),
         }
     }

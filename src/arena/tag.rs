@@ -32,10 +32,12 @@ pub enum Kind {
     Table = 13,
     /// Where a table's keys and values are.
     Page = 14,
+    /// References of what is kept together: `arena::bundles`.
+    Bundle = 15,
 }
 
 impl Kind {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::References,
         Self::Name,
         Self::Memory,
@@ -50,6 +52,7 @@ impl Kind {
         Self::Claim,
         Self::Table,
         Self::Page,
+        Self::Bundle,
     ];
 
     fn of(number: u8) -> Option<Self> {

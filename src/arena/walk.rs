@@ -7,8 +7,6 @@ use super::recovery::Circle;
 use super::session::{Arena, Pause};
 use super::tag::{Kind, Tag};
 use crate::atomics::Ordering;
-use crate::channel::layout::ChannelBody;
-use crate::table::layout::TableBody;
 
 /// What a walk found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -34,8 +32,7 @@ impl Arena {
         let heap = self.heap(pause)?;
         let mut found = Account::default();
         let (mut free_blocks, mut counted) = (0u64, 0u64);
-        let (mut segments, mut of_channels, mut by_channels) = (0u64, 0u64, 0u64);
-        let (mut pages, mut of_tables, mut by_tables) = (0u64, 0u64, 0u64);
+        let (mut parts, mut kept_parts, mut kept) = (0u64, 0u64, 0u64);
         self.each_block(|arena, offset, class| {
             let block = arena.block(offset)?;
             let tag = Tag(block.tag.load(Ordering::Relaxed));
@@ -50,26 +47,15 @@ impl Arena {
             }
             found.live_blocks += 1;
             let (link, size) = (block.link.load(Ordering::Relaxed), block.size.load(Ordering::Relaxed));
-            segments += u64::from(tag.kind() == Some(Kind::Segment));
-            if tag.kind() == Some(Kind::Channel) {
-                let body: &ChannelBody = arena.body(offset)?;
-                of_channels += arena.segments_of(body)?.len() as u64;
-                arena.each_reference_in(&body.references, |arena, offset| {
-                    let kind = Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind();
-                    by_channels += u64::from(kind != Some(Kind::References));
-                    Ok(())
-                })?;
-            }
-            pages += u64::from(tag.kind() == Some(Kind::Page));
-            if tag.kind() == Some(Kind::Table) {
-                let body: &TableBody = arena.body(offset)?;
-                of_tables += arena.pages_of(body)?.len() as u64;
-                arena.each_reference_in(&body.references, |arena, offset| {
-                    let kind = Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind();
-                    by_tables += u64::from(kind != Some(Kind::References));
-                    Ok(())
-                })?;
-            }
+            parts += u64::from(matches!(tag.kind(), Some(Kind::Segment | Kind::Page)));
+            arena.each_kept_by(offset, |arena, offset| {
+                match Tag(arena.block(offset)?.tag.load(Ordering::Relaxed)).kind() {
+                    Some(Kind::References) => {}
+                    Some(Kind::Segment | Kind::Page) => kept_parts += 1,
+                    _ => kept += 1,
+                }
+                Ok(())
+            })?;
             if !matches!(
                 tag.kind(),
                 Some(Kind::Name | Kind::References | Kind::Segment | Kind::Page)
@@ -93,11 +79,13 @@ impl Arena {
         let agree = [
             (listed == free_blocks, "the free lists do not have just the free blocks"),
             (
-                counted == found.references + by_channels + by_tables,
-                "the counts of references are not those of the processes, channels and tables",
+                counted == found.references + kept,
+                "the counts of references are not those of the processes, channels, tables and bundles",
             ),
-            (segments == of_channels, "the segments are not those of the channels"),
-            (pages == of_tables, "the pages are not those of the tables"),
+            (
+                parts == kept_parts,
+                "the segments and pages are not those of the channels and tables",
+            ),
             (heap.kept_runs_are_free()?, "memory is kept as free that is in use"),
             (bits == found.spans, "the span bits are not those of the large blocks"),
             (

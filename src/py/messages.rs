@@ -186,6 +186,7 @@ pub fn bytes_of<'py>(
 pub struct Pickling {
     dumps: Py<PyAny>,
     dumps_by_name: Py<PyAny>,
+    dumps_to_keep: Py<PyAny>,
     /// Of what was received as an object, for who wants its bytes.
     repickle: Py<PyAny>,
     /// Bytes into a block, as they are, and back.
@@ -210,6 +211,19 @@ impl Pickling {
         longest: usize,
     ) -> PyResult<Bound<'py, PyAny>> {
         Ok(self.dumps.call1(py, (object, longest))?.into_bound(py))
+    }
+
+    /// A pickle that is kept where anybody reads it: the same; or a block and the handles in it, by their addresses.
+    ///
+    /// # Errors
+    /// Those of pickling.
+    pub fn dumps_to_keep<'py>(
+        &self,
+        py: Python<'py>,
+        object: &Bound<'py, PyAny>,
+        longest: usize,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        Ok(self.dumps_to_keep.call1(py, (object, longest))?.into_bound(py))
     }
 
     /// The object that bytes are a pickle of.
@@ -264,6 +278,7 @@ pub fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
     let found = Pickling {
         dumps: module.getattr("dumps")?.unbind(),
         dumps_by_name: module.getattr("dumps_by_name")?.unbind(),
+        dumps_to_keep: module.getattr("dumps_to_keep")?.unbind(),
         repickle: module.getattr("repickle")?.unbind(),
         keep: module.getattr("keep")?.unbind(),
         given: module.getattr("given")?.unbind(),

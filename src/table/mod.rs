@@ -6,6 +6,8 @@ mod buckets;
 mod crash;
 pub mod layout;
 mod log;
+#[cfg(all(test, not(loom), target_arch = "x86_64"))]
+mod nested;
 mod pages;
 mod read;
 mod scan;

@@ -20,7 +20,7 @@ from multiprocessing import process
 from multiprocessing.reduction import ForkingPickler
 from types import MethodType
 
-from allcores import _core, _standard
+from allcores import _arena, _core, _standard
 from allcores._pickle.dump import PICKLING_ERRORS, Reducers
 from allcores._pickle.main_module import main_is_importable, main_reference
 from allcores._start_method import effective_start_method
@@ -30,7 +30,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["dumps", "dumps_by_name", "given", "keep", "loads", "prepare", "repickle", "whole"]
+__all__ = ["dumps", "dumps_by_name", "dumps_to_keep", "given", "keep", "loads", "prepare", "repickle", "whole"]
 
 _LARGE_BYTES = 1 << 14
 """A buffer of this length goes beside the pickle."""
@@ -112,6 +112,22 @@ def dumps_by_name(obj: Any, longest: int) -> bytes | _core.Memory:
     except AttributeError:
         own = _threads.pickler = _Pickler()
     return (_Pickler() if own.is_busy else own).dump(obj, longest)
+
+
+def dumps_to_keep(obj: Any, longest: int) -> bytes | _core.Memory | tuple[_core.Memory, dict[_core._Address, Any]]:
+    """Pickle an object that is kept where anybody may read it any number of times.
+
+    Handles to objects of the arena are returned with it, by their addresses: whoever keeps the pickle keeps what they
+    are to. Otherwise the process that pickles them would, for ever.
+    """
+    before, handles = _arena.gather({})
+    try:
+        pickled = dumps(obj, longest)
+    finally:
+        _arena.gather(before)
+    if not handles:
+        return pickled
+    return pickled if isinstance(pickled, _core.Memory) else _in_block(memoryview(pickled), []), handles
 
 
 class _NotedReducers(Reducers):
