@@ -171,6 +171,49 @@ def test_one_object_twice_in_a_message_of_two_is_one_object_there() -> None:
     circle.append(circle)
     got = sent(circle)
     assert got[0] is got
+    within: dict[str, Any] = {"list": [({},)]}
+    within["list"][0][0]["again"] = within
+    got = sent(within)
+    assert got["list"][0][0]["again"] is got
+    pair = (shared, 1)
+    one, other = sent({"one": pair, "other": [pair]}).values()
+    assert one[0] is other[0][0]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        [],
+        [[], {}, (), [[]]],
+        {"a": {"b": [1, 2.5, None, True, b"x", "\u00e9", ({},)]}, 1: [-1, 2**63 - 1, -(2**63)]},
+        [1, 2**70],
+        ["\ud800"],
+        {(1, "x"): [1], None: {}},
+        [[number] for number in range(63)],
+        [[number] for number in range(64)],
+        [{"id": number, "tags": ["a", "b"]} for number in range(100)],
+        list(range(5000)),
+        ["x" * 20_000],
+    ],
+    ids=lambda message: repr(message)[:30],
+)
+def test_lists_and_dicts_are_what_they_were(message: Any) -> None:
+    got = sent(message)
+    assert got == message and repr(got) == repr(message)
+
+
+def test_lists_and_dicts_of_ones_own_classes_keep_them() -> None:
+    counted: Any = [
+        collections.Counter("aab"),
+        collections.OrderedDict(b=1, a=2),
+        collections.defaultdict(list, {"x": [1]}),
+    ]
+    got = sent(counted)
+    assert got == counted and [type(thing) for thing in got] == [type(thing) for thing in counted]
+    deep: Any = []
+    for _ in range(100):
+        deep = [deep]
+    assert sent(deep) == deep
 
 
 def test_the_same_object_in_two_messages_is_two() -> None:

@@ -1,35 +1,54 @@
-//! None, bool, int, float, str, bytes and tuples of them as bytes, faster than a pickle: objects of exactly these types; and
-//! a dict of them, which is the whole message: then nobody can tell whether a mutable object was there twice.
+//! None, bool, int, float, str, bytes, and tuples, lists and dicts of them as bytes, faster than a pickle: objects of exactly
+//! these types. A list or dict that is there twice, or in itself, is not encoded: it would become two.
 //!
 //! ```text
 //! N  T  F        None, True, False        s LLLL …   str, as UTF-8, of L bytes
 //! i VVVVVVVV     int                      b LLLL …   bytes
 //! f VVVVVVVV     float                    t LLLL …   a tuple of L of these
-//!                                         d LLLL …   a dict of L keys, each with its value
+//! l LLLL …       a list of L of these     d LLLL …   a dict of L keys, each with its value
 //! ```
 //!
-//! Numbers as this machine has them. What does not fit (long ints, lone surrogates, deep nesting) is not encoded.
+//! Numbers as this machine has them. What does not fit (long ints, lone surrogates, deep nesting, many lists) is not encoded.
 
 use pyo3::exceptions::PyValueError;
+use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyNone, PyString, PyTuple};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple};
 
 const DEEPEST: usize = 16;
+/// So many lists and dicts are compared with one another; more are not encoded.
+const MOST_MUTABLE: usize = 64;
+
+/// The lists and dicts that were encoded.
+struct Seen {
+    objects: [*mut ffi::PyObject; MOST_MUTABLE],
+    count: usize,
+}
+
+impl Seen {
+    const fn nothing() -> Self {
+        Self {
+            objects: [std::ptr::null_mut(); MOST_MUTABLE],
+            count: 0,
+        }
+    }
+
+    /// Note one; false when it has been there, or there are too many.
+    fn is_first(&mut self, object: &Bound<'_, PyAny>) -> bool {
+        let is_first = self.count < MOST_MUTABLE && !self.objects[..self.count].contains(&object.as_ptr());
+        if is_first {
+            self.objects[self.count] = object.as_ptr();
+            self.count += 1;
+        }
+        is_first
+    }
+}
 
 /// Append an object to a buffer; false, with anything appended, when it is none of these, or would be longer than
 /// `longest`.
 pub fn encode(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usize) -> bool {
     let end = into.len() + longest;
-    if let Ok(dict) = object.cast_exact::<PyDict>() {
-        let Ok(length) = u32::try_from(dict.len()) else {
-            return false;
-        };
-        into.push(b'd');
-        into.extend_from_slice(&length.to_ne_bytes());
-        let mut encoded = |part: &Bound<'_, PyAny>| encode_within(part, into, end, DEEPEST); // runs no Python
-        return dict.iter().all(|(key, value)| encoded(&key) && encoded(&value)) && into.len() <= end;
-    }
-    encode_within(object, into, end, DEEPEST) && into.len() <= end
+    encode_within(object, into, end, DEEPEST, &mut Seen::nothing()) && into.len() <= end
 }
 
 /// Append a tuple of bytes and of a tuple of so many items; false as above.
@@ -54,15 +73,16 @@ pub fn encode_pair<'py>(
     }
     into.push(b't');
     into.extend_from_slice(&length.to_ne_bytes());
+    let mut seen = Seen::nothing();
     for item in items {
-        if !encode_within(&item?, into, end, DEEPEST - 1) {
+        if !encode_within(&item?, into, end, DEEPEST - 1, &mut seen) {
             return Ok(false);
         }
     }
     Ok(into.len() <= end)
 }
 
-fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, end: usize, deepest: usize) -> bool {
+fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, end: usize, deepest: usize, seen: &mut Seen) -> bool {
     // Here, and not at the end only: tuples that have one another many times are much longer than they are large.
     if into.len() > end {
         return false;
@@ -82,25 +102,41 @@ fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, end: usize, deep
         into.push(b'f');
         into.extend_from_slice(&number.value().to_ne_bytes());
     } else if let Ok(items) = object.cast_exact::<PyTuple>() {
-        let Ok(length) = u32::try_from(items.len()) else {
-            return false;
-        };
-        if deepest == 0 {
-            return false;
-        }
-        into.push(b't');
-        into.extend_from_slice(&length.to_ne_bytes());
-        return items
-            .iter_borrowed()
-            .all(|item| encode_within(&item, into, end, deepest - 1));
+        return begin(b't', items.len(), into, deepest)
+            && items
+                .iter_borrowed()
+                .all(|item| encode_within(&item, into, end, deepest - 1, seen));
     } else if let Ok(truth) = object.cast_exact::<PyBool>() {
         into.push(if truth.is_true() { b'T' } else { b'F' });
     } else if object.is_none() {
         into.push(b'N');
+    } else if let Ok(items) = object.cast_exact::<PyList>() {
+        return seen.is_first(object)
+            && begin(b'l', items.len(), into, deepest)
+            && items
+                .iter()
+                .all(|item| encode_within(&item, into, end, deepest - 1, seen));
+    } else if let Ok(dict) = object.cast_exact::<PyDict>() {
+        // Runs no Python, so it stays as it is.
+        return seen.is_first(object)
+            && begin(b'd', dict.len(), into, deepest)
+            && dict.iter().all(|(key, value)| {
+                encode_within(&key, into, end, deepest - 1, seen) && encode_within(&value, into, end, deepest - 1, seen)
+            });
     } else {
         return false;
     }
     true
+}
+
+/// Append the head of a container; false when it is too long, or too deep.
+fn begin(tag: u8, length: usize, into: &mut Vec<u8>, deepest: usize) -> bool {
+    let Ok(length) = u32::try_from(length) else {
+        return false;
+    };
+    into.push(tag);
+    into.extend_from_slice(&length.to_ne_bytes());
+    deepest > 0
 }
 
 fn append(tag: u8, bytes: &[u8], into: &mut Vec<u8>, end: usize) -> bool {
@@ -119,17 +155,7 @@ fn append(tag: u8, bytes: &[u8], into: &mut Vec<u8>, end: usize) -> bool {
 /// # Errors
 /// ValueError for bytes that are no encoding; MemoryError.
 pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    let mut rest = bytes;
-    if bytes.first() == Some(&b'd') {
-        take::<1>(&mut rest)?;
-        let dict = PyDict::new(py);
-        for _ in 0..u32::from_ne_bytes(*take(&mut rest)?) {
-            let key = decode_next(py, &mut rest, DEEPEST)?;
-            dict.set_item(key, decode_next(py, &mut rest, DEEPEST)?)?;
-        }
-        return Ok(dict.into_any());
-    }
-    decode_next(py, &mut rest, DEEPEST)
+    decode_next(py, &mut { bytes }, DEEPEST)
 }
 
 fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {
@@ -143,16 +169,30 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
         b'b' => PyBytes::new(py, take_counted(rest)?).into_any(),
         b'f' => PyFloat::new(py, f64::from_ne_bytes(*take(rest)?)).into_any(),
         b't' if deepest > 0 => {
-            let length = u32::from_ne_bytes(*take(rest)?) as usize;
-            if length > rest.len() {
-                return Err(damaged()); // each item has a byte at least
-            }
+            let length = take_length(rest)?;
             if let Some((ints, left)) = ints_next(rest, length) {
                 *rest = left;
                 return Ok(PyTuple::new(py, ints)?.into_any());
             }
             let items: PyResult<Vec<_>> = (0..length).map(|_| decode_next(py, rest, deepest - 1)).collect();
             PyTuple::new(py, items?)?.into_any()
+        }
+        b'l' if deepest > 0 => {
+            let length = take_length(rest)?;
+            if let Some((ints, left)) = ints_next(rest, length) {
+                *rest = left;
+                return Ok(PyList::new(py, ints)?.into_any());
+            }
+            let items: PyResult<Vec<_>> = (0..length).map(|_| decode_next(py, rest, deepest - 1)).collect();
+            PyList::new(py, items?)?.into_any()
+        }
+        b'd' if deepest > 0 => {
+            let dict = PyDict::new(py);
+            for _ in 0..take_length(rest)? {
+                let key = decode_next(py, rest, deepest - 1)?;
+                dict.set_item(key, decode_next(py, rest, deepest - 1)?)?;
+            }
+            dict.into_any()
         }
         b'T' => PyBool::new(py, true).to_owned().into_any(),
         b'F' => PyBool::new(py, false).to_owned().into_any(),
@@ -174,6 +214,15 @@ fn take<'b, const N: usize>(rest: &mut &'b [u8]) -> PyResult<&'b [u8; N]> {
     let (taken, left) = rest.split_first_chunk().ok_or_else(damaged)?;
     *rest = left;
     Ok(taken)
+}
+
+/// How many items come next.
+fn take_length(rest: &mut &[u8]) -> PyResult<usize> {
+    let length = u32::from_ne_bytes(*take(rest)?) as usize;
+    if length > rest.len() {
+        return Err(damaged()); // each item has a byte at least
+    }
+    Ok(length)
 }
 
 fn take_counted<'b>(rest: &mut &'b [u8]) -> PyResult<&'b [u8]> {
