@@ -103,6 +103,18 @@ with Own() as manager:
     assert printed(tmp_path, main) == ["1 PipeConnection", "interrupted", "2 PipeConnection"]
 
 
+def test_a_signal_handler_may_call_while_a_call_waits(tmp_path: Path) -> None:
+    main = """
+with Own() as manager:
+    counter = manager.Counter()
+    signal.signal(signal.SIGALRM, lambda *_: use(counter))
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    print(counter.nap())
+    use(counter)
+"""
+    assert printed(tmp_path, main) == ["1 PipeConnection", "late", "2 PipeConnection"]
+
+
 def test_a_client_that_is_killed_takes_its_thread_of_the_server_with_it(tmp_path: Path) -> None:
     main = """
 with Own() as manager:

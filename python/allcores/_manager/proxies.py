@@ -58,18 +58,19 @@ class BaseProxy(_std.BaseProxy):
         return reached(f"the server of this {self._token.typeid} object", self._token.address, self._manager)
 
     def _callmethod(self, methodname: str, args: Sequence[Any] = (), kwds: Mapping[str, Any] = {}) -> Any:
-        if not hasattr(self._tls, "connection"):
+        # While a call waits it has the connection for itself: a signal handler that calls, too, would take its answer.
+        own = vars(self._tls)
+        if "connection" not in own:
             self._connect()
-        connection = self._tls.connection
+        connection = own.pop("connection")
         with self._reached():
             try:
                 connection.send((self._id, methodname, args, kwds))
                 kind, result = connection.recv()
             except BaseException:  # an answer that comes yet would be taken for that of the next call
-                with contextlib.suppress(AttributeError):
-                    del self._tls.connection
                 connection.close()
                 raise
+        own["connection"] = connection
         if kind == "#RETURN":
             return result
         if kind == "#PROXY":
