@@ -1,10 +1,12 @@
 //! The shared dict: see the README in this folder.
 
+mod array;
 mod blocks;
 mod buckets;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod crash;
 pub mod layout;
+mod links;
 mod log;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod nested;

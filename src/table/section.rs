@@ -87,6 +87,15 @@ impl Table<'_> {
         Ok(self.arena.file.words(offset, count)?)
     }
 
+    /// Count a step of a walk. `Corrupt` when there are more than there can be slots.
+    pub(super) fn bound(&self, steps: &mut u64) -> Result<()> {
+        *steps += 1;
+        if *steps > self.arena.slabs() * (SLAB / 16) {
+            return Err(Error::Corrupt("a table's list runs in a circle"));
+        }
+        Ok(())
+    }
+
     /// The offset of a field of the body, by its address.
     #[inline]
     pub(super) fn place_of<T>(&self, field: &T) -> u64 {

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::buckets::low;
 use super::layout::{class_bytes, TableBody, Use, CLASSES, CONTENT_AT, IN_BLOCK, OTHER};
+use super::log::low;
 use super::*;
 use crate::arena::heap::go_on;
 use crate::arena::tag::Kind;
@@ -151,7 +151,7 @@ impl<'a> Scene<'a> {
                     let slot = table.slot(at as u32).expect("a slot");
                     assert_eq!(slot.shape().class(), Some(class));
                     let bucket = Table::bucket_of(slot.hash(), table.buckets());
-                    let mut link = table.place_of_bucket(bucket).expect("a bucket");
+                    let mut link = table.place_in_array(bucket).expect("a bucket");
                     while low(table.word(link).expect("a word")) != slot.at {
                         link = table
                             .slot(low(table.word(link).expect("a word")))
