@@ -75,7 +75,8 @@ impl fmt::Display for Holding {
 }
 
 impl Arena {
-    /// What each process has, each channel that has messages, and each table that has something in it, the one with the most first.
+    /// What each process has, each channel that has messages, and each table that has something in it, the one with the
+    /// most first.
     ///
     /// # Errors
     /// What the heap says.

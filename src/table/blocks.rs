@@ -4,14 +4,13 @@ use super::layout::BLOCK_VALUE;
 use super::section::{Section, Table};
 use crate::arena::heap::{go_on, Heap};
 use crate::arena::layout::ENTRIES;
-use crate::arena::tag::{entry, of_entry};
-use crate::arena::{Error, Handle, Result};
+use crate::arena::tag::of_entry;
+use crate::arena::{Error, Result};
 use crate::atomics::Ordering;
 
 impl Section<'_> {
     /// Have the table refer to a block; return where the reference is, and that.
-    pub(super) fn add_reference(&mut self, block: &Handle) -> Result<[u64; 2]> {
-        let entry = entry(block.offset, block.generation);
+    pub(super) fn add_reference(&mut self, entry: u64) -> Result<[u64; 2]> {
         self.reserve_log(3)?; // which may need the heap itself
         let table = self.table;
         let heap = table.arena.heap(&mut go_on)?;

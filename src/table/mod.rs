@@ -1,4 +1,4 @@
-//! The shared dict: see the README in this folder.
+//! The shared dict and the shared list: see the README in this folder.
 
 mod array;
 mod blocks;
@@ -7,6 +7,7 @@ mod buckets;
 mod crash;
 pub mod layout;
 mod links;
+pub mod list;
 mod log;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod nested;

@@ -5,6 +5,7 @@ use super::links::Slot;
 use super::read::{Found, Key, Original};
 use super::section::Section;
 use super::slots::{copy, store_bytes};
+use crate::arena::tag::entry;
 use crate::arena::{Error, Handle, Result};
 use crate::atomics::{AtomicU64, Ordering};
 
@@ -20,14 +21,16 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    fn length(&self) -> usize {
+    /// Bytes in its slot.
+    pub(super) fn length(&self) -> usize {
         match self {
             Self::Bytes(_, bytes) => bytes.len(),
             Self::Block(..) => BLOCK_VALUE,
         }
     }
 
-    fn kind(&self) -> u8 {
+    /// As a slot has it.
+    pub(super) fn kind(&self) -> u8 {
         match self {
             Self::Bytes(kind, _) => kind & !IN_BLOCK,
             Self::Block(kind, _) => kind | IN_BLOCK,
@@ -153,16 +156,20 @@ impl Section<'_> {
     pub(super) fn store_value(&mut self, value: Value<'_>, words: &[AtomicU64]) -> Result<()> {
         match value {
             Value::Bytes(_, bytes) => store_bytes(bytes, words),
-            Value::Block(_, block) => {
-                self.log_roots()?;
-                let reference = self.add_reference(block)?;
-                for (word, part) in words.iter().zip(reference) {
-                    word.store(part, Ordering::Relaxed);
-                }
-                let blocks = &self.table.body.blocks;
-                blocks.store(blocks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-            }
+            Value::Block(_, block) => self.store_reference(entry(block.offset, block.generation), words)?,
         }
+        Ok(())
+    }
+
+    /// Store where a block is, and refer to it.
+    pub(super) fn store_reference(&mut self, entry: u64, words: &[AtomicU64]) -> Result<()> {
+        self.log_roots()?;
+        let reference = self.add_reference(entry)?;
+        for (word, part) in words.iter().zip(reference) {
+            word.store(part, Ordering::Relaxed);
+        }
+        let blocks = &self.table.body.blocks;
+        blocks.store(blocks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         Ok(())
     }
 
