@@ -6,7 +6,9 @@ mod chunks;
 mod crash;
 mod entries;
 mod read;
+mod slice;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod tests;
 
 pub use read::{Moment, Piece, Which};
+pub use slice::{index_of, insertion_of, Slice};

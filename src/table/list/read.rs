@@ -2,6 +2,7 @@
 
 use super::super::section::{put_right, Section, Table};
 use super::entries::{Entry, HEAD_WORDS};
+use super::slice::index_of;
 use crate::arena::Result;
 use crate::atomics::Ordering;
 use crate::sync::side::Held;
@@ -68,6 +69,36 @@ impl Table<'_> {
     ) -> Result<Moment> {
         put_right(self)?;
         self.items_at(&which, into, None)
+    }
+
+    /// Append the value of the item that a number means, from the end if it is negative; its kind. `None`, as above, or when
+    /// there is no such item.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    #[inline]
+    pub fn try_item(&self, number: i64, into: &mut Vec<u8>) -> Result<Option<Option<u8>>> {
+        let start = into.len();
+        self.try_read(|_| {
+            into.truncate(start);
+            self.item_of(number, into)
+        })
+    }
+
+    /// The same with the lock.
+    ///
+    /// # Errors
+    /// `Corrupt`, and what the heap says.
+    pub fn item_with(&self, _held: &Held, number: i64, into: &mut Vec<u8>) -> Result<Option<u8>> {
+        put_right(self)?;
+        self.item_of(number, into)
+    }
+
+    fn item_of(&self, number: i64, into: &mut Vec<u8>) -> Result<Option<u8>> {
+        match index_of(number, self.items()) {
+            Some(index) => self.item_at(index, into).map(Some),
+            None => Ok(None),
+        }
     }
 
     fn items_at(
