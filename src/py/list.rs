@@ -344,11 +344,11 @@ impl List {
         loop {
             let part = self.items(py, Self::part_from(from, to))?;
             let read = part.len() as u64;
-            if read == 0 {
-                return Ok(None);
-            }
             if let Some((position, kind, bytes)) = part.first_equal(value)? {
                 return Ok(Some((from + position as u64, kind, bytes)));
+            }
+            if read < PART {
+                return Ok(None); // all was seen, at one moment if there is no more than a part
             }
             from += read;
         }

@@ -61,8 +61,8 @@ class SharedList(InArena, _core.List):
         return found
 
     def count(self, value: Any, /) -> int:
-        """Return how many items equal a value."""
-        return sum(1 for item in self if item == value)
+        """Return how many items equal a value, at one moment."""
+        return self.copy().count(value)
 
     def sort(self, *, key: Callable[[Any], Any] | None = None, reverse: bool = False) -> None:
         """Sort the items, as ``list.sort`` does, at one moment: if they change while it compares, it begins again."""
@@ -79,7 +79,9 @@ class SharedList(InArena, _core.List):
         return items
 
     def __iter__(self) -> Iterator[Any]:
-        """Iterate by index, some thousand items at a time. What changes meanwhile may be seen or not."""
+        """Iterate by index, some thousand items at a time, as ``list`` does: what is behind a change meanwhile may be
+        seen twice, or not at all.
+        """
         start = 0
         while part := self._part(start):
             yield from part
