@@ -27,6 +27,7 @@ use crate::sync::semaphore::{SemaphoreBody, SemaphoreWait};
 use crate::sync::side::Held;
 use crate::sys::step::{limit_address_space, Child, End};
 use crate::table::layout::TableBody;
+use crate::table::list::Which;
 use crate::table::{Cursor, Key, Original, Section, Table, Value};
 
 const SHORT: Option<Duration> = Some(Duration::from_micros(200));
@@ -52,8 +53,8 @@ impl Random {
     }
 }
 
-/// Which of the objects is a table.
-const TABLE: usize = 8;
+/// Which of the objects are tables: a dict, a list.
+const TABLES: [usize; 2] = [8, 9];
 
 /// One object of each kind, some more than once.
 fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
@@ -67,6 +68,7 @@ fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
         (Kind::Barrier, 32, Some("a barrier")),
         (Kind::Channel, size_of::<ChannelBody>() as u64, Some("a channel")),
         (Kind::Table, size_of::<TableBody>() as u64, Some("a table")),
+        (Kind::List, size_of::<TableBody>() as u64, None),
         (Kind::Memory, 100, None),
         (Kind::Memory, 9000, Some("a value")),
         (Kind::Memory, 200 << 10, None),
@@ -88,6 +90,11 @@ fn make_objects(arena: &Arena) -> Vec<(Kind, Handle)> {
         if kind == Kind::Table {
             for key in 0..100 {
                 use_table(arena, &handle, key).expect("no error");
+            }
+        }
+        if kind == Kind::List {
+            for number in 0..100 {
+                use_list(arena, &handle, number).expect("no error");
             }
         }
         if size == holds::BODY {
@@ -114,17 +121,23 @@ fn put_block(arena: &Arena, channel: Channel<'_>) -> crate::arena::Result<()> {
     arena.release(&block, &mut go_on)
 }
 
-/// Set, get, delete and go through; some of the values in blocks.
-fn use_table(arena: &Arena, handle: &Handle, key: u64) -> crate::arena::Result<()> {
-    let table = Table {
+fn table<'a>(arena: &'a Arena, handle: &Handle) -> crate::arena::Result<Table<'a>> {
+    Ok(Table {
         arena,
         body: arena.body_of(handle)?,
         offset: handle.offset,
-    };
-    let lock = || {
-        let mut patience = Patience::with_owner(SHORT);
-        until_done(|| Held::lock(arena, table.lock_word(), &mut patience))
-    };
+    })
+}
+
+fn lock(table: Table<'_>) -> crate::arena::Result<Option<Held>> {
+    let mut patience = Patience::with_owner(SHORT);
+    until_done(|| Held::lock(table.arena, table.lock_word(), &mut patience))
+}
+
+/// Set, get, delete and go through; some of the values in blocks.
+fn use_table(arena: &Arena, handle: &Handle, key: u64) -> crate::arena::Result<()> {
+    let table = table(arena, handle)?;
+    let lock = || lock(table);
     let bytes = key.to_ne_bytes();
     let (key_of, original) = (Key::of(arena.session(), 1, &bytes), Original::default());
     if let Some(held) = lock()? {
@@ -154,6 +167,49 @@ fn use_table(arena: &Arena, handle: &Handle, key: u64) -> crate::arena::Result<(
     }
     found?;
     scanned?;
+    Ok(())
+}
+
+/// Append, insert, set, delete, change the order of and read; some of the values in blocks.
+fn use_list(arena: &Arena, handle: &Handle, number: u64) -> crate::arena::Result<()> {
+    let table = table(arena, handle)?;
+    if let Some(held) = lock(table)? {
+        let mut section = Section::enter(table, held)?;
+        let value = Value::Bytes(1, &[1; 900][..[8, 3, 100, 900][number as usize % 4]]);
+        (0..30).try_for_each(|_| section.append_item(value))?;
+        let index = number * 7 % section.table.len();
+        section.insert_item(index, value)?;
+        section.set_item(index / 2, Value::Bytes(1, &[2; 40]))?;
+        if number % 7 == 0 {
+            let block = arena.make(Kind::Memory, 20 << 10, None, &mut go_on)?;
+            let set = section.set_item(index, Value::Block(2, &block));
+            arena.release(&block, &mut go_on)?;
+            set?;
+        }
+        section.commit()?;
+    }
+    let (mut bytes, mut pieces) = (Vec::new(), Vec::new());
+    let some = |count: u64| Which {
+        start: count.saturating_sub(300),
+        step: 1,
+        number: count.min(300),
+    };
+    let read = table.try_items(some, (&mut bytes, &mut pieces));
+    if let Some(held) = lock(table)? {
+        let mut section = Section::enter(table, held)?;
+        let index = number * 5 % section.table.len().max(1);
+        match number % 10 {
+            0 => section.reverse_items()?,
+            1 => section.remove_items(index / 2, 2, 5)?,
+            2 => section.splice_items(index / 2, index, &[Value::Bytes(1, &[1; 50]); 40])?,
+            _ => section.remove_item(index)?,
+        }
+        if number % 1000 == 999 {
+            section.clear_items()?;
+        }
+        section.commit()?;
+    }
+    read?;
     Ok(())
 }
 
@@ -223,14 +279,14 @@ fn corrupt(arena: &Arena, objects: &[(Kind, Handle)], random: &mut Random) {
             let (kind, object) = &objects[random.below(objects.len() as u64) as usize];
             let words = match kind {
                 Kind::Channel => 40,
-                Kind::Table => 256,
+                Kind::Table | Kind::List => 256,
                 _ => 8,
             };
             offset = match random.below(8) {
                 0 => offset,
                 1..3 => start + offset / SLAB % slabs * SLAB + random.below(2048 / 8) * 8,
                 3 => start_of_a_segment(arena, object, *kind) + random.below(60) * 8,
-                4 => start_of_a_page(arena, &objects[TABLE].1) + random.below(200) * 8,
+                4 => start_of_a_page(arena, &objects[TABLES[random.below(2) as usize]].1) + random.below(200) * 8,
                 _ => object.offset + random.below(words) * 8,
             };
         }
@@ -382,6 +438,11 @@ fn use_object(arena: &Arena, kind: Kind, handle: &Handle) -> crate::arena::Resul
         Kind::Table => {
             for key in [3, 4, 7, 40, 500, 999] {
                 use_table(arena, handle, key)?;
+            }
+        }
+        Kind::List => {
+            for number in [2, 3, 10, 41, 77, 999] {
+                use_list(arena, handle, number)?;
             }
         }
         _ => drop(arena.bytes_of(handle, true)?),

@@ -3,8 +3,8 @@
     python tests/soak.py [--seconds 30] [--rows 200]
 
 `make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200; five times as
-often a child multiplies matrices, fifty times as often one is killed among locks, queues, pipes and dicts, and in a
-pool, by each start method that is fast; half as often each row of the crash table of pools and of executors
+often a child multiplies matrices, fifty times as often one is killed among locks, queues, pipes, dicts and lists, and
+in a pool, by each start method that is fast; half as often each row of the crash table of pools and of executors
 (`test_pool_deaths.py`, `test_executor_deaths.py`). Prints what was done; ends with what went wrong otherwise.
 """
 
@@ -128,11 +128,11 @@ def matrices(folder: Path, times: int) -> None:
     subprocess.run([sys.executable, str(program), str(times)], check=True, timeout=times + HANG_LIMIT_SECONDS)
 
 
-def under_fire(program: str, kills: int) -> None:
+def under_fire(program: str, kills: int, *arguments: str) -> None:
     """Kill processes of a program at random; those that take long to start less often."""
     path = Path(__file__).with_name(program)
     for method, count in (("fork", kills), ("warm", kills), ("forkserver", kills // 10), ("spawn", kills // 50)):
-        command = [sys.executable, str(path), method, str(count)]
+        command = [sys.executable, str(path), method, str(count), *arguments]
         subprocess.run(command, check=True, start_new_session=True, timeout=0.1 * kills + 4 * HANG_LIMIT_SECONDS)
 
 
@@ -198,8 +198,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         rows(Path(folder), arguments.rows)
         matrices(Path(folder), 5 * arguments.rows)
-        for program in ("lock_soak.py", "channel_soak.py", "pipe_soak.py", "dict_soak.py", "pool_soak.py"):
+        for program in ("lock_soak.py", "channel_soak.py", "pipe_soak.py", "pool_soak.py"):
             under_fire(program, 50 * arguments.rows)
+        for kind in ("dict", "list"):
+            under_fire("shared_soak.py", 50 * arguments.rows, kind)
         starts_under_fire(Path(folder), arguments.seconds)
         pool_rows(arguments.rows // 2 - 1)  # `make test` has run them once as tests
     left = {name for name in set(os.listdir("/dev/shm")) - before if "allcores" in name}

@@ -16,6 +16,7 @@ from typing import Any
 
 import survivors
 from allcores._manager.shared_dict import SharedDict
+from allcores._manager.shared_list import SharedList
 from allcores.connection import Pipe
 from allcores.sharedctypes import Value
 from allcores.synchronize import Event
@@ -134,6 +135,13 @@ def _few_keys(_context: Any) -> SharedDict:
     return shared
 
 
+def _few_items(_context: Any) -> SharedList:
+    """Return a list, as `_few_keys` does a dict."""
+    shared = SharedList([survivors.LARGE])
+    survivors.have_few_items(shared)
+    return shared
+
+
 _LARGE = ctypes.c_char * 100_000
 _PUT = frozenset({"put", "not put"})
 _GOT = frozenset({"got", "not got"})
@@ -147,6 +155,17 @@ def _on_few_keys(does: Callable[[Any], object], changes: dict[Any, Any]) -> Oper
         sets_up=survivors.have_few_keys,
         does=does,
         checks=partial(survivors.dict_as_before_or, changes),
+        outcomes=_DONE,
+    )
+
+
+def _on_few_items(does: Callable[[Any], object]) -> Operation:
+    """Return an operation on a shared list that does whole, or not at all, what it does to Python's own."""
+    return Operation(
+        makes=_few_items,
+        sets_up=survivors.have_few_items,
+        does=does,
+        checks=partial(survivors.list_as_before_or, does),
         outcomes=_DONE,
     )
 
@@ -444,6 +463,36 @@ OPERATIONS = {
         does=lambda shared: (shared["a"], shared["large"], shared.items()),
         checks=partial(survivors.dict_as_before_or, {}),
         outcomes=frozenset({"done"}),
+    ),
+    "SharedList: an item is appended": _on_few_items(lambda shared: shared.append(survivors.MESSAGE)),
+    "SharedList: a large item is appended": _on_few_items(lambda shared: shared.append(survivors.LARGE)),
+    "SharedList: an item is inserted": _on_few_items(lambda shared: shared.insert(1, "v" * 100)),
+    "SharedList: an item is set to a longer one": _on_few_items(lambda shared: shared.__setitem__(2, "v" * 100)),
+    "SharedList: the last item is popped": _on_few_items(lambda shared: shared.pop()),
+    "SharedList: an item is popped": _on_few_items(lambda shared: shared.pop(2)),
+    "SharedList: a large item is deleted": _on_few_items(
+        lambda shared: shared.__delitem__(shared.index(survivors.LARGE))
+    ),
+    "SharedList: several items are extended by": _on_few_items(lambda shared: shared.extend([1, "v" * 50, b"w" * 20])),
+    "SharedList: several items are replaced": _on_few_items(
+        lambda shared: shared.__setitem__(slice(1, 3), ["v" * 50, 7, None])
+    ),
+    "SharedList: its items are sorted": _on_few_items(lambda shared: shared.sort(key=lambda item: type(item).__name__)),
+    "SharedList: its items are repeated": _on_few_items(lambda shared: shared.__imul__(2)),
+    "SharedList: all items go": _on_few_items(lambda shared: shared.clear()),
+    "SharedList is read while it is written to": Operation(
+        makes=_few_items,
+        sets_up=survivors.have_few_items,
+        does=lambda shared: (shared[1], shared[-1], shared[:]),
+        checks=partial(survivors.list_as_before_or, _nothing),
+        outcomes=frozenset({"done"}),
+    ),
+    "SharedList is made and dropped": Operation(
+        makes=lambda context: context.Event(),
+        prepares=lambda _: type(SharedList("a")),  # whatever is loaded for the first one is there now
+        does=lambda kind: kind("a"),
+        checks=survivors.as_before,
+        outcomes=frozenset({"swept"}),
     ),
     "SharedDict is made and dropped": Operation(
         makes=lambda context: context.Event(),

@@ -491,3 +491,25 @@ def dict_as_before_or(changes: dict[Any, Any], shared: Any, _answer: Answer | No
     is_done = found == after
     have_few_keys(shared)
     return "done" if is_done else "not done"
+
+
+FEW_ITEMS: list[Any] = [3, "text", "v" * 40, (1, 2), 1.5]
+
+
+def have_few_items(shared: Any) -> None:
+    """Have a list be as it was made, pages and all."""
+    shared.clear()
+    shared.extend([*FEW_ITEMS, LARGE, [mp.Event()]])
+
+
+def list_as_before_or(does: Callable[[Any], object], shared: Any, _answer: Answer | None = None) -> str:
+    """It has what it had, or that with what was done to it; and goes on."""
+    before = [*FEW_ITEMS, LARGE, [EVENT]]
+    after = list(before)
+    does(after)
+    names = [[EVENT] if item == EVENT else item for item in map(_comparable, shared[:])]
+    assert names in (before, after), len(names)
+    assert [_comparable(shared[index]) for index in range(len(names))] == list(map(_comparable, shared[:]))
+    is_done = names == after
+    have_few_items(shared)
+    return "done" if is_done else "not done"

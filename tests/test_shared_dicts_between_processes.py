@@ -142,7 +142,7 @@ print(_core.arena_account() == before)
 @pytest.mark.parametrize("method", METHODS)
 def test_a_dict_never_differs_from_its_model_when_its_writers_are_killed(method: str) -> None:
     kills = 10 if method in ("spawn", "forkserver") else 60
-    outcome = run([*PYTHON, Path(__file__).with_name("dict_soak.py"), method, str(kills)])
+    outcome = run([*PYTHON, Path(__file__).with_name("shared_soak.py"), method, str(kills)])
     assert outcome.status == 0, outcome.out + outcome.err
     assert f"{kills} kills" in outcome.out
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
-from typing import Any, Self, final
+from typing import Any, Self, SupportsIndex, final
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -17,6 +17,7 @@ __all__ = [
     "Connection",
     "Event",
     "Held",
+    "List",
     "Lock",
     "Memory",
     "Numbers",
@@ -518,6 +519,55 @@ class TableScan:
 
     def next_part(self) -> list[Any] | None:
         """Return what comes next; None when that is nothing."""
+
+@disjoint_base
+class List:
+    """A list in shared memory."""
+
+    def __new__(cls, name: str | None = None, address: _Address | None = None) -> Self: ...
+    def __len__(self) -> int: ...
+    def __contains__(self, value: Any, /) -> bool: ...
+    def __getitem__(self, index: SupportsIndex | slice, /) -> Any: ...
+    def __setitem__(self, index: SupportsIndex | slice, value: Any, /) -> None: ...
+    def __delitem__(self, index: SupportsIndex | slice, /) -> None: ...
+    def append(self, value: Any, /) -> None:
+        """Have one item more, behind the last one."""
+
+    def extend(self, iterable: Iterable[Any], /) -> None:
+        """Have all items of an iterable behind the last one, at once."""
+
+    def insert(self, index: SupportsIndex, value: Any, /) -> None:
+        """Have one item more, before the one of an index."""
+
+    def pop(self, index: SupportsIndex | None = None, /) -> Any:
+        """Delete an item, the last one by default, and return it. IndexError when there is none."""
+
+    def remove(self, value: Any, /) -> None:
+        """Delete the first item that equals a value. ValueError when there is none."""
+
+    def reverse(self) -> None:
+        """Have the items in the opposite order."""
+
+    def clear(self) -> None:
+        """Delete all items."""
+
+    def _repeat(self, times: int, /) -> None:
+        """Have the items so many times, one after another."""
+
+    def _find(self, value: Any, start: int, stop: int, /) -> int | None:
+        """Return the index of the first item that equals a value, of those between two indices."""
+
+    def _snapshot(self) -> tuple[int, list[Any]]:
+        """Return a number that is another one when the list has changed, and the items, of one moment."""
+
+    def _arrange(self, version: int, order: Sequence[int], /) -> bool:
+        """Have the items in the order of these indices, if nothing has changed since a snapshot; whether it did."""
+
+    def _part(self, start: int, /) -> list[Any]:
+        """Return some thousand items, from an index on; an empty list at the end."""
+
+    def _address(self) -> _Address: ...
+    def _name(self) -> str | None: ...
 
 @disjoint_base
 class Claim:

@@ -182,7 +182,7 @@ impl Heap<'_> {
                 }
                 Ok(())
             }
-            Some(Kind::Table) => {
+            Some(kind) if kind.is_table() => {
                 self.free_table(offset)?;
                 if self.arena.is_name_of(link, offset) {
                     self.free(link)?;

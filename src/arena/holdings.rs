@@ -28,6 +28,11 @@ pub enum Holder {
         /// The one that it was given.
         name: Option<String>,
     },
+    /// A shared list, which has items.
+    List {
+        /// The one that it was given.
+        name: Option<String>,
+    },
 }
 
 /// What somebody has.
@@ -35,7 +40,7 @@ pub enum Holder {
 pub struct Holding {
     /// Who it is.
     pub holder: Holder,
-    /// How many objects, messages or keys there are.
+    /// How many objects, messages, keys or items there are.
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -44,6 +49,13 @@ pub struct Holding {
 impl fmt::Display for Holding {
     fn fmt(&self, text: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { objects, bytes, .. } = self;
+        let mut of = |name: &Option<String>, kind: &str, what: &str| {
+            match name {
+                Some(name) => write!(text, "the {kind} '{name}'")?,
+                None => write!(text, "a {kind}")?,
+            }
+            write!(text, " has {objects} {what} {bytes} bytes")
+        };
         match &self.holder {
             Holder::Process { pid, name } => {
                 let name = if name.is_empty() { "a process" } else { name };
@@ -56,19 +68,15 @@ impl fmt::Display for Holding {
                 }
                 write!(text, " has {objects} messages of {bytes} bytes")
             }
-            Holder::Table { name } => {
-                match name {
-                    Some(name) => write!(text, "the shared dict '{name}'")?,
-                    None => write!(text, "a shared dict")?,
-                }
-                write!(text, " has {objects} keys with {bytes} bytes")
-            }
+            Holder::Table { name } => of(name, "shared dict", "keys with"),
+            Holder::List { name } => of(name, "shared list", "items with"),
         }
     }
 }
 
 impl Arena {
-    /// What each process has, each channel that has messages, and each table that has keys, the one with the most first.
+    /// What each process has, each channel that has messages, and each table that has something in it, the one with the
+    /// most first.
     ///
     /// # Errors
     /// What the heap says.
@@ -102,7 +110,11 @@ impl Arena {
                 }
                 Some(Kind::Table) => {
                     of = |name| Holder::Table { name };
-                    (objects, bytes) = arena.keys_of_table(offset)?;
+                    (objects, bytes) = arena.content_of_table(offset)?;
+                }
+                Some(Kind::List) => {
+                    of = |name| Holder::List { name };
+                    (objects, bytes) = arena.content_of_table(offset)?;
                 }
                 _ => return Ok(()),
             }

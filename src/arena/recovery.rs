@@ -69,7 +69,7 @@ impl Arena {
     fn put_chains_right(&self, offset: u64) -> Result<()> {
         match self.tag_of(offset).and_then(Tag::kind) {
             Some(Kind::Channel) => self.put_segments_right(self.body(offset)?).map(drop),
-            Some(Kind::Table) => self.put_pages_right(self.body(offset)?).map(drop),
+            Some(kind) if kind.is_table() => self.put_pages_right(self.body(offset)?).map(drop),
             _ => Ok(()),
         }
     }
@@ -82,7 +82,7 @@ impl Arena {
                 let body: &ChannelBody = self.body(offset)?;
                 (self.segments_of(body)?, &body.references)
             }
-            Some(Kind::Table) => {
+            Some(kind) if kind.is_table() => {
                 let body: &TableBody = self.body(offset)?;
                 (self.pages_of(body)?, &body.references)
             }

@@ -28,16 +28,18 @@ pub enum Kind {
     Segment = 11,
     /// Which task a worker has: `channel::claims`.
     Claim = 12,
-    /// `table`.
+    /// `table`: a dict.
     Table = 13,
     /// Where a table's keys and values are.
     Page = 14,
     /// References of what is kept together: `arena::bundles`.
     Bundle = 15,
+    /// `table`: a list.
+    List = 16,
 }
 
 impl Kind {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 16] = [
         Self::References,
         Self::Name,
         Self::Memory,
@@ -53,7 +55,14 @@ impl Kind {
         Self::Table,
         Self::Page,
         Self::Bundle,
+        Self::List,
     ];
+
+    /// Whether it has a table's body and pages.
+    #[must_use]
+    pub fn is_table(self) -> bool {
+        matches!(self, Self::Table | Self::List)
+    }
 
     fn of(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| *kind as u8 == number)

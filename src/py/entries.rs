@@ -5,35 +5,11 @@ use pyo3::prelude::*;
 
 use super::arena::raise;
 use super::keys::{decode_key, encode_key, KeyBytes, PAIR};
-use super::sides::lock_word;
 use super::table::Table;
+use super::tables::{Attempt, Raw, Tabled};
 use super::values::{attach, decode_value, ValueBytes};
-use crate::arena::heap::go_on;
-use crate::arena::{Arena, Error, Handle};
-use crate::sync::side::Held;
+use crate::arena::{Arena, Error};
 use crate::table::{Key, Put, Section};
-
-type Face = crate::table::Table<'static>;
-
-/// A value as it lies there, and this process's reference to its block.
-pub struct Raw {
-    pub kind: u8,
-    pub bytes: Vec<u8>,
-    pub block: Option<Handle>,
-}
-
-impl Raw {
-    pub fn object<'py>(self, py: Python<'py>, face: &Face) -> PyResult<Bound<'py, PyAny>> {
-        Ok(decode_value(py, face.arena, self.kind, &self.bytes, self.block)?.0)
-    }
-
-    /// Give the reference back.
-    pub fn drop_block(&mut self, face: &Face) {
-        if let Some(block) = self.block.take() {
-            let _ = face.arena.release(&block, &mut go_on);
-        }
-    }
-}
 
 /// A key, and for one without a canonical form how often such came and went when it was looked for.
 pub struct Sought {
@@ -80,63 +56,7 @@ pub enum Change {
     Delete(Sought),
 }
 
-/// What came of an attempt with the lock.
-pub enum Attempt<T> {
-    Done(T),
-    /// Something has changed since the key was looked for.
-    Again,
-}
-
 impl Table {
-    pub fn face(&self) -> Face {
-        crate::table::Table {
-            arena: self.object.arena,
-            body: self.object.body,
-            offset: self.object.offset(),
-        }
-    }
-
-    pub fn lock(&self, py: Python<'_>) -> PyResult<Held> {
-        let face = self.face();
-        lock_word(py, face.arena, face.lock_word())
-    }
-
-    /// Change something, whole or not at all. No Python runs meanwhile.
-    pub fn change<T>(
-        &self,
-        py: Python<'_>,
-        does: impl FnOnce(&mut Section<'static>) -> crate::arena::Result<T>,
-    ) -> PyResult<T> {
-        self.in_section(py, does, |_| true)
-    }
-
-    /// The same, or nothing, if something else is to be looked at again first.
-    pub fn attempt<T>(
-        &self,
-        py: Python<'_>,
-        does: impl FnOnce(&mut Section<'static>) -> crate::arena::Result<Attempt<T>>,
-    ) -> PyResult<Attempt<T>> {
-        self.in_section(py, does, |attempt| matches!(attempt, Attempt::Done(_)))
-    }
-
-    fn in_section<T>(
-        &self,
-        py: Python<'_>,
-        does: impl FnOnce(&mut Section<'static>) -> crate::arena::Result<T>,
-        is_done: fn(&T) -> bool,
-    ) -> PyResult<T> {
-        let held = self.lock(py)?;
-        let done = move || {
-            let mut section = Section::enter(self.face(), held)?;
-            let done = does(&mut section)?;
-            if is_done(&done) {
-                section.commit()?;
-            }
-            Ok(done)
-        };
-        done().map_err(|error| raise(py, error))
-    }
-
     /// Do something to a key that is there; `None` when it is not.
     pub fn change_key<T>(
         &self,
@@ -174,20 +94,14 @@ impl Table {
     fn seek_other(&self, object: &Bound<'_, PyAny>, mut key: KeyBytes) -> PyResult<Sought> {
         let (py, face) = (object.py(), self.face());
         let (mut bytes, mut items) = (Vec::new(), Vec::new());
-        let found = face
-            .try_others((&mut bytes, &mut items))
-            .map_err(|error| raise(py, error))?;
-        let others = match found {
-            Some(others) => others,
-            None => {
-                bytes.clear();
-                items.clear();
-                let held = self.lock(py)?;
-                let found = face.others(&held, (&mut bytes, &mut items));
-                drop(held);
-                found.map_err(|error| raise(py, error))?
+        let others = self.read(py, |face, held| {
+            bytes.clear();
+            items.clear();
+            match held {
+                None => face.try_others((&mut bytes, &mut items)),
+                Some(held) => face.others(held, (&mut bytes, &mut items)).map(Some),
             }
-        };
+        })?;
         for item in items {
             let candidate = match decode_key(py, &item, &bytes)? {
                 Some(candidate) => candidate,
@@ -226,29 +140,19 @@ impl Table {
     fn find_sought(&self, py: Python<'_>, sought: &Sought) -> PyResult<Option<Raw>> {
         let face = self.face();
         let key = sought.key(face.arena);
-        let mut bytes = Vec::new();
         loop {
-            let found = face.try_get(key, &mut bytes).map_err(|error| raise(py, error))?;
-            let found = match found {
-                Some(found) => found,
-                None => {
-                    bytes.clear();
-                    let held = self.lock(py)?;
-                    let found = face.get(&held, key, &mut bytes);
-                    drop(held);
-                    found.map_err(|error| raise(py, error))?
+            let mut bytes = Vec::new();
+            let found = self.read(py, |face, held| {
+                bytes.clear();
+                match held {
+                    None => face.try_get(key, &mut bytes),
+                    Some(held) => face.get(held, key, &mut bytes).map(Some),
                 }
-            };
+            })?;
             let Some(found) = found else { return Ok(None) };
-            match attach(face.arena, found.kind, &bytes) {
-                Ok(block) => {
-                    return Ok(Some(Raw {
-                        kind: found.kind,
-                        bytes,
-                        block,
-                    }))
-                }
-                Err(Error::Freed) => bytes.clear(), // replaced since
+            match Raw::new(&face, found.kind, bytes) {
+                Ok(raw) => return Ok(Some(raw)),
+                Err(Error::Freed) => {} // replaced since
                 Err(error) => return Err(raise(py, error)),
             }
         }
@@ -347,12 +251,7 @@ pub fn read(section: &Section<'static>, key: Key<'_>) -> crate::arena::Result<Op
     let Some(found) = section.get(key, &mut bytes)? else {
         return Ok(None);
     };
-    let block = attach(section.table.arena, found.kind, &bytes)?;
-    Ok(Some(Raw {
-        kind: found.kind,
-        bytes,
-        block,
-    }))
+    Raw::new(&section.table, found.kind, bytes).map(Some)
 }
 
 /// The same, and delete the key.

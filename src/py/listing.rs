@@ -8,6 +8,7 @@ use pyo3::types::PyList;
 use super::arena::raise;
 use super::keys::{decode_key, PAIR};
 use super::table::Table;
+use super::tables::Tabled;
 use super::values::{attach, decode_value};
 use crate::arena::heap::go_on;
 use crate::arena::Handle;

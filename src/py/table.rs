@@ -5,11 +5,12 @@ use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 
 use super::arena::{raise, Address, Object};
-use super::entries::{apply, read, take, Attempt, Change};
+use super::entries::{apply, read, take, Change};
 use super::keys::decode_key;
 use super::listing::{TableScan, What};
 use super::messages::{pickling, prepare_for_blocks};
 use super::plain::INT;
+use super::tables::{Attempt, Tabled};
 use super::values::decode_value;
 use crate::arena::tag::Kind;
 use crate::arena::Error;
@@ -20,6 +21,12 @@ use crate::table::{Added, Key, Section};
 #[pyclass(frozen, subclass, module = "allcores._core")]
 pub struct Table {
     pub object: Object<TableBody>,
+}
+
+impl Tabled for Table {
+    fn table(&self) -> &Object<TableBody> {
+        &self.object
+    }
 }
 
 fn missing(key: &Bound<'_, PyAny>) -> PyErr {

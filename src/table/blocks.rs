@@ -1,18 +1,16 @@
 //! Large values: the table's references to their blocks (README: large values).
 
-use super::layout::{Shape, BLOCK_VALUE};
+use super::layout::BLOCK_VALUE;
 use super::section::{Section, Table};
-use super::slots::Slot;
 use crate::arena::heap::{go_on, Heap};
 use crate::arena::layout::ENTRIES;
-use crate::arena::tag::{entry, of_entry};
-use crate::arena::{Error, Handle, Result};
+use crate::arena::tag::of_entry;
+use crate::arena::{Error, Result};
 use crate::atomics::Ordering;
 
 impl Section<'_> {
     /// Have the table refer to a block; return where the reference is, and that.
-    pub(super) fn add_reference(&mut self, block: &Handle) -> Result<[u64; 2]> {
-        let entry = entry(block.offset, block.generation);
+    pub(super) fn add_reference(&mut self, entry: u64) -> Result<[u64; 2]> {
         self.reserve_log(3)?; // which may need the heap itself
         let table = self.table;
         let heap = table.arena.heap(&mut go_on)?;
@@ -56,14 +54,14 @@ impl Table<'_> {
 }
 
 impl Table<'_> {
-    /// Where the table's reference to a slot's block is, and that.
-    pub(super) fn reference_of(&self, slot: Slot, shape: Shape) -> Result<[u64; 2]> {
-        if usize::from(shape.value) != BLOCK_VALUE {
+    /// Where the table's reference to the block of a value is, and that.
+    pub(super) fn reference_at(&self, place: u64, length: usize) -> Result<[u64; 2]> {
+        if length != BLOCK_VALUE {
             return Err(Error::Corrupt(
                 "a table's value lies in a block, and does not say where",
             ));
         }
-        let words = self.words(slot.place() + shape.value_at() as u64 * 8, 2)?;
+        let words = self.words(place, 2)?;
         Ok([words[0].load(Ordering::Relaxed), words[1].load(Ordering::Relaxed)])
     }
 }

@@ -17,10 +17,10 @@ const PLAIN: Original<'_> = Original { kind: 0, bytes: &[] };
 const MOST: usize = 500;
 
 /// What a victim has.
-struct Victim<'a> {
+pub struct Victim<'a> {
     table: Table<'a>,
     /// Of a value that lies in one.
-    block: Option<Handle>,
+    pub block: Option<Handle>,
 }
 
 impl Victim<'_> {
@@ -29,7 +29,7 @@ impl Victim<'_> {
     }
 
     /// Do something in one section.
-    fn does(&self, does: impl FnOnce(&mut Section<'_>)) {
+    pub fn does(&self, does: impl FnOnce(&mut Section<'_>)) {
         let held = self.table.try_lock().expect("free");
         let mut section = Section::enter(self.table, held).expect("no error");
         does(&mut section);
@@ -53,29 +53,51 @@ impl Victim<'_> {
     }
 }
 
-/// Kill a victim at instructions of what it does; the table is as before, or as after it. Twice at least each.
+/// Kill a victim at instructions of what it does; the dict is as before, or as after it. Twice at least each.
 fn kill(
     sets_up: impl Fn(&Scene<'_>),
     with_block: bool,
     does: impl Fn(&Victim<'_>),
     after: impl Fn(Vec<(u64, Known)>) -> Vec<(u64, Known)>,
 ) {
+    kill_in(
+        Kind::Table,
+        (sets_up, with_block, does),
+        |scene, before: Vec<(u64, Known)>, pid| {
+            let found = names(&scene.all());
+            let (before, after) = (names(&before), names(&after(before)));
+            assert!(found == before || found == after, "{found:?}");
+            check(scene, pid);
+            found == after
+        },
+        |scene| scene.all(),
+    );
+}
+
+/// Kill a victim, for whom the scene is set up, with a block or without, at instructions of what it does. Each time `checks`
+/// is told what there was before, and the dead one's pid; it says whether everything was done, which is so twice at least, as
+/// is that it was not.
+pub fn kill_in<B>(
+    kind: Kind,
+    (sets_up, with_block, does): (impl Fn(&Scene<'_>), bool, impl Fn(&Victim<'_>)),
+    mut checks: impl FnMut(&Scene<'_>, B, u32) -> bool,
+    looks: impl Fn(&Scene<'_>) -> B,
+) {
     let arena = session();
     let mut outcomes = [0, 0];
     kill_at_instructions(
         MOST,
         || {
-            let scene = Scene::new(&arena);
+            let scene = Scene::of(&arena, kind);
             sets_up(&scene);
-            let before = scene.all();
+            let before = looks(&scene);
             (scene, before)
         },
         |(scene, _)| {
             enter(scene.arena);
-            let block = || scene.arena.make_to_write(Kind::Memory, 20_000, &mut go_on);
             Victim {
                 table: scene.table(),
-                block: with_block.then(|| block().expect("memory")),
+                block: with_block.then(|| scene.block(20_000)),
             }
         },
         |victim| {
@@ -85,11 +107,7 @@ fn kill(
             }
         },
         |(scene, before), pid| {
-            let found = names(&scene.all());
-            let (before, after) = (names(&before), names(&after(before)));
-            assert!(found == before || found == after, "{found:?}");
-            outcomes[usize::from(found == after)] += 1;
-            check(&scene, pid);
+            outcomes[usize::from(checks(&scene, before, pid))] += 1;
             scene.end();
         },
     );

@@ -7,14 +7,14 @@ use crate::atomics::{AtomicU32, AtomicU64};
 use crate::sys::shared::shared_struct;
 
 /// How many sizes of slots there are.
-pub const CLASSES: usize = 54;
-/// Buckets in the body.
-pub const FIRST_BUCKETS: u64 = 16;
-/// Pages of buckets that are smaller than the others, how many buckets each has.
+pub const CLASSES: usize = 56;
+/// Words of the array in the body.
+pub const FIRST_WORDS: u64 = 16;
+/// Pages of the array that are smaller than the others, how many words each has.
 pub const SMALL_SEGMENTS: [u64; 3] = [56, 248, 1016];
-/// Buckets of other pages, and words of the largest ones.
+/// Words of its other pages, and of the largest ones.
 pub const PAGE_WORDS: u64 = (SLAB - CONTENT_AT) / 8;
-/// Pages of buckets that the body itself leads to.
+/// Pages of the array that the body itself leads to.
 pub const LARGE_SEGMENTS: u64 = 8;
 const BODY_WORDS: usize = (2048 - BLOCK_HEADER as usize) / 8;
 /// Words of the log in the body.
@@ -24,7 +24,7 @@ pub const LOG_WORDS: usize = BODY_WORDS - 101;
 pub const LOG_WORDS_USED: usize = if cfg!(test) { 40 } else { LOG_WORDS };
 
 shared_struct! {
-    /// The body. All zeroes is an empty table.
+    /// The body, of a dict and of a list. All zeroes is an empty one.
     pub struct TableBody {
         /// Who writes: `sync::side`.
         pub lock: AtomicU32,
@@ -46,14 +46,15 @@ shared_struct! {
         /// How many were dropped since all of the chain was looked at.
         pub vacated: AtomicU64,
 
-        /// From here on `ROOTS` words that are logged together. The first slot in order and the last one.
+        /// From here on `ROOTS` words that are logged together. Of a dict: the first slot in order and the last one.
         pub ends: AtomicU64,
+        /// Keys, or items.
         pub count: AtomicU64,
-        /// How many insertions there were.
+        /// Of a dict: how many insertions there were.
         pub sequence: AtomicU64,
-        /// How many buckets there are beyond those in the body.
+        /// Of a dict: how many buckets there are beyond those in the body.
         pub more_buckets: AtomicU64,
-        /// How often a key of kind OTHER was inserted or deleted.
+        /// Of a dict: how often a key of kind OTHER was inserted or deleted.
         pub others: AtomicU64,
         /// Pages that nothing is in any more.
         pub unused: AtomicU64,
@@ -62,13 +63,13 @@ shared_struct! {
 
         /// Per size of slots: its last page (in units of 8 bytes), and how many slots that has.
         pub classes: [AtomicU64; CLASSES],
-        /// Pages of buckets.
+        /// The array (`array`): a dict's buckets, a list's chunks. Its pages.
         pub small_segments: [AtomicU64; SMALL_SEGMENTS.len()],
         pub large_segments: [AtomicU64; LARGE_SEGMENTS as usize],
         /// A page that leads to further ones.
         pub directory: AtomicU64,
-        pub first_buckets: [AtomicU64; FIRST_BUCKETS as usize],
-        pub _spare: [AtomicU64; 3],
+        pub first_words: [AtomicU64; FIRST_WORDS as usize],
+        pub _spare: [AtomicU64; 1],
         pub first_log: [AtomicU64; LOG_WORDS],
     }
 }
@@ -101,11 +102,14 @@ pub const CONTENT_AT: u64 = BLOCK_HEADER + size_of::<PageHeader>() as u64;
 pub enum Use {
     Nothing = 0,
     Slots = 1,
-    Buckets = 2,
+    /// Words of the array.
+    Array = 2,
     Log = 3,
+    /// Entries of a list.
+    Chunk = 4,
 }
 
-/// Words in front of a slot's key.
+/// Words in front of a slot's key, in a dict.
 pub const SLOT_HEADER: usize = 4;
 /// The largest slot, in words.
 pub const LONGEST_SLOT: usize = 512;
@@ -123,7 +127,7 @@ pub const OTHER: u8 = 15;
 /// Their hash.
 pub const OTHERS_HASH: u32 = 0x6f74_6872;
 
-/// What a slot's last word of its header says: kinds, and lengths in bytes.
+/// What the last word of the header of a dict's slot says: kinds, and lengths in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Shape {
     /// The caller's affair, but for OTHER; below 16.
@@ -189,20 +193,22 @@ impl Shape {
 #[must_use]
 pub fn class_bytes(class: usize) -> usize {
     match class {
-        0..30 => 48 + 16 * class,
-        30..38 => 512 + 64 * (class - 29),
-        38..46 => 1024 + 128 * (class - 37),
-        _ => 2048 + 256 * (class - 45),
+        0..32 => 16 + 16 * class,
+        32..40 => 512 + 64 * (class - 31),
+        40..48 => 1024 + 128 * (class - 39),
+        _ => 2048 + 256 * (class - 47),
     }
 }
 
-fn class_of(bytes: usize) -> Option<usize> {
+/// The smallest size that so many bytes fit into; `None` when they are too many for any.
+#[must_use]
+pub fn class_of(bytes: usize) -> Option<usize> {
     match bytes {
-        0..=48 => Some(0),
-        49..=512 => Some((bytes - 48).div_ceil(16)),
-        513..=1024 => Some(29 + (bytes - 512).div_ceil(64)),
-        1025..=2048 => Some(37 + (bytes - 1024).div_ceil(128)),
-        2049..=4096 => Some(45 + (bytes - 2048).div_ceil(256)),
+        0..=16 => Some(0),
+        17..=512 => Some((bytes - 16).div_ceil(16)),
+        513..=1024 => Some(31 + (bytes - 512).div_ceil(64)),
+        1025..=2048 => Some(39 + (bytes - 1024).div_ceil(128)),
+        2049..=4096 => Some(47 + (bytes - 2048).div_ceil(256)),
         _ => None,
     }
 }

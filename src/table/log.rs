@@ -158,6 +158,24 @@ impl Section<'_> {
         Ok(&self.log_words(place, 1)?[0])
     }
 
+    /// Store a number in the low half of a word, if it is another one.
+    pub(super) fn set_low(&mut self, place: u64, number: u32) -> Result<()> {
+        let seen = self.table.word(place)?.load(Ordering::Relaxed);
+        if seen as u32 != number {
+            let word = self.log_word(place)?;
+            word.store(seen >> 32 << 32 | u64::from(number), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Store a number in the high half of a word.
+    pub(super) fn set_high(&mut self, place: u64, number: u32) -> Result<()> {
+        let seen = self.table.word(place)?.load(Ordering::Relaxed);
+        let word = self.log_word(place)?;
+        word.store(seen & u64::from(u32::MAX) | u64::from(number) << 32, Ordering::Relaxed);
+        Ok(())
+    }
+
     /// Note that a reference is about to be stored.
     pub(super) fn log_added(&mut self, place: u64, entry: u64) -> Result<()> {
         self.log_reference(place, entry, Record::Added)
@@ -236,6 +254,11 @@ impl Section<'_> {
             header.is_for.load(Ordering::Relaxed) == Use::Log as u64 && page != kept
         })
     }
+}
+
+/// The number in the low half of a word.
+pub(super) fn low(word: &AtomicU64) -> u32 {
+    word.load(Ordering::Relaxed) as u32
 }
 
 #[cfg(test)]

@@ -1,10 +1,13 @@
-//! The shared dict: see the README in this folder.
+//! The shared dict and the shared list: see the README in this folder.
 
+mod array;
 mod blocks;
 mod buckets;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod crash;
 pub mod layout;
+mod links;
+pub mod list;
 mod log;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod nested;

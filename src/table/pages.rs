@@ -123,8 +123,8 @@ impl Arena {
         Ok(pages)
     }
 
-    /// How many keys a table has, and how many bytes: of its pages, and of the blocks that values lie in.
-    pub(crate) fn keys_of_table(&self, offset: u64) -> Result<(u64, u64)> {
+    /// How many keys or items a table has, and how many bytes: of its pages, and of the blocks that values lie in.
+    pub(crate) fn content_of_table(&self, offset: u64) -> Result<(u64, u64)> {
         let body: &TableBody = self.body(offset)?;
         let mut bytes = 0u64;
         let mut add = |arena: &Self, offset| {

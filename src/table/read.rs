@@ -2,10 +2,11 @@
 
 use std::hint;
 
-use super::buckets::low;
 use super::layout::{Shape, OTHER, OTHERS_HASH, SLOT_HEADER};
+use super::links::Slot;
+use super::log::low;
 use super::section::{put_right, Table};
-use super::slots::{are_bytes, Slot};
+use super::slots::are_bytes;
 use crate::arena::{Error, Result};
 use crate::atomics::{fence, Ordering};
 use crate::sync::side::Held;
@@ -117,7 +118,7 @@ impl Table<'_> {
     /// The slot of a key, and where its number stands: in its bucket, or another slot; without one, where that list ends.
     #[inline]
     pub(super) fn find(&self, key: Key<'_>, version: Option<u64>) -> Result<(u64, Option<Slot>)> {
-        let mut place = self.place_of_bucket(Self::bucket_of(key.hash, self.buckets()))?;
+        let mut place = self.place_in_array(Self::bucket_of(key.hash, self.buckets()))?;
         let mut steps = 0;
         loop {
             let at = low(self.word(place)?);

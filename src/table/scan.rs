@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use super::buckets::low;
 use super::layout::{OTHERS_HASH, SLOT_HEADER};
+use super::links::Slot;
+use super::log::low;
 use super::section::{put_right, Section, Table};
-use super::slots::Slot;
 use crate::arena::Result;
 use crate::atomics::Ordering;
 use crate::sync::side::Held;
@@ -130,7 +130,7 @@ impl Table<'_> {
     }
 
     fn leads_to(&self, slot: Slot) -> Result<bool> {
-        let mut at = low(self.word(self.place_of_bucket(Self::bucket_of(slot.hash(), self.buckets()))?)?);
+        let mut at = low(self.word(self.place_in_array(Self::bucket_of(slot.hash(), self.buckets()))?)?);
         let mut steps = 0;
         while at != 0 && at != slot.at {
             self.bound(&mut steps)?;
@@ -180,7 +180,7 @@ impl Table<'_> {
     }
 
     fn others_at(&self, (bytes, items): (&mut Vec<u8>, &mut Vec<Item>), version: Option<u64>) -> Result<u64> {
-        let mut at = low(self.word(self.place_of_bucket(Self::bucket_of(OTHERS_HASH, self.buckets()))?)?);
+        let mut at = low(self.word(self.place_in_array(Self::bucket_of(OTHERS_HASH, self.buckets()))?)?);
         let mut steps = 0;
         while at != 0 {
             let slot = self.slot(at)?;

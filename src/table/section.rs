@@ -87,6 +87,15 @@ impl Table<'_> {
         Ok(self.arena.file.words(offset, count)?)
     }
 
+    /// Count a step of a walk. `Corrupt` when there are more than there can be words.
+    pub(super) fn bound(&self, steps: &mut u64) -> Result<()> {
+        *steps += 1;
+        if *steps > self.arena.slabs() * (SLAB / 8) {
+            return Err(Error::Corrupt("a table's list runs in a circle"));
+        }
+        Ok(())
+    }
+
     /// The offset of a field of the body, by its address.
     #[inline]
     pub(super) fn place_of<T>(&self, field: &T) -> u64 {
@@ -167,6 +176,11 @@ impl<'a> Section<'a> {
         }
         self.leave();
         Ok(())
+    }
+
+    /// The version when it began: nothing had changed since it was this one.
+    pub(super) fn version(&self) -> u64 {
+        self.version
     }
 
     fn leave(&self) {

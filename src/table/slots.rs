@@ -1,87 +1,16 @@
-//! Slots: where they are, how they are linked, and how their pages stay without gaps (README: slots).
+//! Slots: where they are, and how their pages stay without gaps (README: slots).
 
-use super::buckets::low;
-use super::layout::{class_bytes, Shape, Use, CONTENT_AT, ROOTS, SLOT_HEADER};
+use super::layout::{class_bytes, Use, CLASSES as SIZES, CONTENT_AT, ROOTS};
 use super::section::{Section, Table};
+use crate::arena::heap::go_on;
 use crate::arena::layout::{BLOCK_HEADER, CLASSES as BLOCKS, SLAB};
 use crate::arena::{Error, Result};
 use crate::atomics::{AtomicU64, Ordering};
-
-/// A slot's header. Its words: hash and chain; previous and next; sequence; shape.
-#[derive(Clone, Copy)]
-pub(super) struct Slot {
-    pub at: u32,
-    header: &'static [AtomicU64; SLOT_HEADER],
-}
-
-impl Slot {
-    fn word(self, index: usize) -> u64 {
-        self.header[index].load(Ordering::Relaxed)
-    }
-
-    pub fn place(self) -> u64 {
-        u64::from(self.at) * 8
-    }
-
-    pub fn hash(self) -> u32 {
-        (self.word(0) >> 32) as u32
-    }
-
-    pub fn chain(self) -> u32 {
-        self.word(0) as u32
-    }
-
-    pub fn chain_place(self) -> u64 {
-        self.place()
-    }
-
-    pub fn previous(self) -> u32 {
-        (self.word(1) >> 32) as u32
-    }
-
-    pub fn next(self) -> u32 {
-        self.word(1) as u32
-    }
-
-    pub fn order_place(self) -> u64 {
-        self.place() + 8
-    }
-
-    pub fn sequence(self) -> u64 {
-        self.word(2)
-    }
-
-    pub fn shape(self) -> Shape {
-        Shape::of(self.word(3))
-    }
-
-    pub fn shape_place(self) -> u64 {
-        self.place() + 24
-    }
-}
 
 /// The smallest page: a few slots of the smallest size.
 const SMALLEST_PAGE: u64 = 512;
 
 impl Table<'_> {
-    /// The slot of a number that may be any.
-    #[inline]
-    pub(super) fn slot(&self, at: u32) -> Result<Slot> {
-        let place = u64::from(at) * 8;
-        self.look_at(place, SLOT_HEADER)?;
-        Ok(Slot {
-            at,
-            header: self.arena.file.at(place)?,
-        })
-    }
-
-    /// The bytes of a slot from a word on, appended.
-    pub(super) fn bytes(&self, slot: Slot, from: usize, length: usize, into: &mut Vec<u8>) -> Result<()> {
-        let place = slot.place() + from as u64 * 8;
-        self.look_at(place, length.div_ceil(8))?;
-        Ok(self.arena.file.read(place, length, into)?)
-    }
-
     /// The last page of a size, and how many slots it has.
     fn last_of(&self, class: usize) -> (u64, u64) {
         let word = self.body.classes[class].load(Ordering::Relaxed);
@@ -165,8 +94,9 @@ impl Section<'_> {
         Ok(())
     }
 
-    /// Have a slot's place no more, to which nothing leads: the last one of its size moves there.
-    pub(super) fn remove_slot(&mut self, at: u32, class: usize) -> Result<()> {
+    /// Have a slot's place no more: the last one of its size moves there, if it is another one, whose number until now is
+    /// returned. What leads to that is to lead to its new place.
+    pub(super) fn free_slot(&mut self, at: u32, class: usize) -> Result<Option<u32>> {
         self.has_removed = true;
         let table = self.table;
         let words = class_bytes(class) / 8;
@@ -180,10 +110,11 @@ impl Section<'_> {
             let from = table.words(u64::from(last) * 8, words)?;
             let to = self.log_words(u64::from(at) * 8, words)?;
             copy(from, to);
-            self.lead_to(last, at)?;
         }
+        let moved = (last != at).then_some(last);
         if number > 1 {
-            return self.set_last(class, page, number - 1);
+            self.set_last(class, page, number - 1)?;
+            return Ok(moved);
         }
         let before = header.link.load(Ordering::Relaxed);
         let number = match before {
@@ -191,59 +122,33 @@ impl Section<'_> {
             before => table.page(before, Use::Slots)?.1 / words,
         };
         self.set_last(class, before, number as u64)?;
-        self.disuse_page(page, Use::Slots)
+        self.disuse_page(page, Use::Slots)?;
+        Ok(moved)
     }
 
-    /// Have everything lead to where a slot is now, and not to where it was before.
-    pub(super) fn lead_to(&mut self, before: u32, now: u32) -> Result<()> {
-        let table = self.table;
-        let slot = table.slot(now)?;
-        let link = self.link_to(before, slot.hash())?;
-        self.set_low(link, now)?;
-        self.log_roots()?;
-        let ends = table.place_of(&table.body.ends);
-        match slot.previous() {
-            0 => self.set_high(ends, now)?,
-            previous => self.set_low(table.slot(previous)?.order_place(), now)?,
-        }
-        match slot.next() {
-            0 => self.set_low(ends, now),
-            next => self.set_high(table.slot(next)?.order_place(), now),
-        }
-    }
-
-    /// Where in its bucket a number stands.
-    fn link_to(&self, at: u32, hash: u32) -> Result<u64> {
-        let table = self.table;
-        let mut place = table.place_of_bucket(Table::bucket_of(hash, table.buckets()))?;
-        let mut steps = 0;
-        loop {
-            match low(table.word(place)?) {
-                0 => return Err(Error::Corrupt("a table's key is not in its bucket")),
-                found if found == at => return Ok(place),
-                other => place = table.slot(other)?.chain_place(),
+    /// Have nothing in any page any more, and nothing that leads to one, but the log's.
+    pub(super) fn empty_pages(&mut self) -> Result<()> {
+        let (table, body) = (self.table, self.table.body);
+        let pages = {
+            let _heap = table.arena.heap(&mut go_on)?;
+            table.arena.pages_of(body)?
+        };
+        for page in pages {
+            for is_for in [Use::Slots, Use::Array, Use::Chunk] {
+                if table.page(page, is_for).is_ok() {
+                    self.disuse_page(page, is_for)?;
+                    break;
+                }
             }
-            table.bound(&mut steps)?;
         }
-    }
-
-    /// Have nothing lead to a slot, to which its bucket leads from a place.
-    pub(super) fn unlink(&mut self, slot: Slot, link: u64) -> Result<()> {
-        let table = self.table;
-        self.set_low(link, slot.chain())?;
-        self.log_roots()?;
-        let ends = table.place_of(&table.body.ends);
-        let (previous, next) = (slot.previous(), slot.next());
-        match previous {
-            0 => self.set_high(ends, next)?,
-            previous => self.set_low(table.slot(previous)?.order_place(), next)?,
+        // Sizes, segments, directory and first words lie in this order.
+        let first = table.place_of(&body.classes);
+        let end = table.place_of(&body._spare);
+        for word in self.log_words(first, ((end - first) / 8) as usize)? {
+            word.store(0, Ordering::Relaxed);
         }
-        match next {
-            0 => self.set_low(ends, previous)?,
-            next => self.set_high(table.slot(next)?.order_place(), previous)?,
-        }
-        let count = &table.body.count;
-        count.store(count.load(Ordering::Relaxed).wrapping_sub(1), Ordering::Relaxed);
+        debug_assert_eq!(body.classes.len(), SIZES);
+        self.has_removed = true;
         Ok(())
     }
 }

@@ -4,8 +4,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::buckets::low;
 use super::layout::{class_bytes, TableBody, Use, CLASSES, CONTENT_AT, IN_BLOCK, OTHER};
+use super::log::low;
 use super::*;
 use crate::arena::heap::go_on;
 use crate::arena::tag::Kind;
@@ -33,8 +33,12 @@ pub enum Known {
 
 impl<'a> Scene<'a> {
     pub fn new(arena: &'a Arena) -> Self {
+        Self::of(arena, Kind::Table)
+    }
+
+    pub fn of(arena: &'a Arena, kind: Kind) -> Self {
         let size = size_of::<TableBody>() as u64;
-        let handle = arena.make(Kind::Table, size, None, &mut go_on).expect("a table");
+        let handle = arena.make(kind, size, None, &mut go_on).expect("a table");
         Self { arena, handle }
     }
 
@@ -67,11 +71,14 @@ impl<'a> Scene<'a> {
         put.expect("no error")
     }
 
+    /// A block for a value.
+    pub fn block(&self, bytes: u64) -> Handle {
+        let made = self.arena.make_to_write(Kind::Memory, bytes, &mut go_on);
+        made.expect("memory")
+    }
+
     pub fn set_block(&self, key: u64, bytes: u64) -> Known {
-        let block = self
-            .arena
-            .make_to_write(Kind::Memory, bytes, &mut go_on)
-            .expect("memory");
+        let block = self.block(bytes);
         let mut section = self.section();
         section
             .set(self.key(&key.to_ne_bytes()), PLAIN, Value::Block(2, &block))
@@ -126,13 +133,13 @@ impl<'a> Scene<'a> {
             .collect()
     }
 
-    /// Everything that follows from something else does.
-    pub fn assert_sound(&self) {
+    /// What a dead writer has left is put right; then nothing is in the log, each slot passes, and no page is there but of
+    /// slots, the log, the array, and so many others. The lock, and how many slots there are.
+    pub fn assert_pages(&self, others: u64, mut passes: impl FnMut(usize, u32)) -> (Held, u64) {
         let table = self.table();
         let held = self.lock();
         super::section::put_right(&table).expect("no error");
         let body = table.body;
-        let count = table.len();
         assert_eq!(
             (body.log.load(Ordering::Relaxed), body.phase.load(Ordering::Relaxed)),
             (0, 0)
@@ -148,16 +155,7 @@ impl<'a> Scene<'a> {
                 assert!(number <= (room * 8 / class_bytes(class)) as u64);
                 for index in 0..number {
                     let at = (page + CONTENT_AT) / 8 + index * class_bytes(class) as u64 / 8;
-                    let slot = table.slot(at as u32).expect("a slot");
-                    assert_eq!(slot.shape().class(), Some(class));
-                    let bucket = Table::bucket_of(slot.hash(), table.buckets());
-                    let mut link = table.place_of_bucket(bucket).expect("a bucket");
-                    while low(table.word(link).expect("a word")) != slot.at {
-                        link = table
-                            .slot(low(table.word(link).expect("a word")))
-                            .expect("in its bucket")
-                            .chain_place();
-                    }
+                    passes(class, at as u32);
                 }
                 (slots, slot_pages) = (slots + number, slot_pages + 1);
                 page = header.link.load(Ordering::Relaxed);
@@ -167,8 +165,7 @@ impl<'a> Scene<'a> {
                 };
             }
         }
-        assert_eq!(slots, count);
-        let mut kept = u64::from(body.log_page.load(Ordering::Relaxed) != 0);
+        let mut kept = others + u64::from(body.log_page.load(Ordering::Relaxed) != 0);
         for link in body
             .small_segments
             .iter()
@@ -182,6 +179,26 @@ impl<'a> Scene<'a> {
             let pages = self.arena.pages_of(body).expect("a chain").len() as u64;
             assert_eq!(pages, slot_pages + kept, "pages that are of no use");
         }
+        (held, slots)
+    }
+
+    /// Everything that follows from something else does.
+    pub fn assert_sound(&self) {
+        let table = self.table();
+        let (held, slots) = self.assert_pages(0, |class, at| {
+            let slot = table.slot(at).expect("a slot");
+            assert_eq!(slot.shape().class(), Some(class));
+            let bucket = Table::bucket_of(slot.hash(), table.buckets());
+            let mut link = table.place_in_array(bucket).expect("a bucket");
+            while low(table.word(link).expect("a word")) != slot.at {
+                link = table
+                    .slot(low(table.word(link).expect("a word")))
+                    .expect("in its bucket")
+                    .chain_place();
+            }
+        });
+        let (body, count) = (table.body, table.len());
+        assert_eq!(slots, count);
         let (mut ahead, mut at, mut before) = (0, (body.ends.load(Ordering::Relaxed) >> 32) as u32, 0);
         let mut sequence = 0;
         while at != 0 {
@@ -204,7 +221,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-fn known(kind: u8, bytes: &[u8]) -> Known {
+pub fn known(kind: u8, bytes: &[u8]) -> Known {
     if kind & IN_BLOCK == 0 {
         return Known::Bytes(bytes.to_vec());
     }
@@ -240,10 +257,10 @@ impl Model {
 }
 
 /// splitmix64.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -251,7 +268,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % bound
     }
 
-    fn value(&mut self) -> Vec<u8> {
+    pub fn value(&mut self) -> Vec<u8> {
         let most = [9, 9, 40, 40, 200, 600, 3000][self.below(7) as usize];
         let length = self.below(most) as usize;
         vec![self.below(256) as u8; length]
@@ -277,10 +294,7 @@ fn operate(scene: &Scene<'_>, model: &mut Model, random: &mut Random, keys: u64)
             18..32 => assert_eq!(section.remove(of_key).expect("no error"), model.remove(key)),
             32..36 => {
                 let size = [100, 5000, 100_000][random.below(3) as usize];
-                let block = scene
-                    .arena
-                    .make_to_write(Kind::Memory, size, &mut go_on)
-                    .expect("memory");
+                let block = scene.block(size);
                 section.set(of_key, PLAIN, Value::Block(2, &block)).expect("no error");
                 model.set(key, Known::Block(block.offset, block.generation));
                 blocks.push(block);
@@ -350,7 +364,7 @@ fn a_table_is_what_its_model_is_whatever_is_done() {
             // Few keys, then many, then few again.
             let keys = [10, 100, 3000, 30][(step / 3000) as usize];
             operate(&scene, &mut model, &mut random, keys);
-            if step % if std::env::var("DBG").is_ok() { 1 } else { 500 } == 0 {
+            if step % 500 == 0 {
                 scene.assert_sound();
                 assert_eq!(scene.all(), model.all());
                 for key in 0..keys {

@@ -1,10 +1,11 @@
 //! What a writer can do, in a section.
 
-use super::layout::{Shape, Use, BLOCK_VALUE, CLASSES, IN_BLOCK, LONGEST_KEY, LONGEST_VALUE, OTHER, SLOT_HEADER};
+use super::layout::{Shape, BLOCK_VALUE, IN_BLOCK, LONGEST_KEY, LONGEST_VALUE, OTHER, SLOT_HEADER};
+use super::links::Slot;
 use super::read::{Found, Key, Original};
 use super::section::Section;
-use super::slots::{copy, store_bytes, Slot};
-use crate::arena::heap::go_on;
+use super::slots::{copy, store_bytes};
+use crate::arena::tag::entry;
 use crate::arena::{Error, Handle, Result};
 use crate::atomics::{AtomicU64, Ordering};
 
@@ -20,14 +21,16 @@ pub enum Value<'a> {
 }
 
 impl Value<'_> {
-    fn length(&self) -> usize {
+    /// Bytes in its slot.
+    pub(super) fn length(&self) -> usize {
         match self {
             Self::Bytes(_, bytes) => bytes.len(),
             Self::Block(..) => BLOCK_VALUE,
         }
     }
 
-    fn kind(&self) -> u8 {
+    /// As a slot has it.
+    pub(super) fn kind(&self) -> u8 {
         match self {
             Self::Bytes(kind, _) => kind & !IN_BLOCK,
             Self::Block(kind, _) => kind | IN_BLOCK,
@@ -116,8 +119,8 @@ impl Section<'_> {
         let body = table.body;
         let last = body.ends.load(Ordering::Relaxed) as u32;
         let sequence = self.next_other();
-        let bucket = table.place_of_bucket(super::Table::bucket_of(key.hash, table.buckets()))?;
-        let chain = super::buckets::low(table.word(bucket)?);
+        let bucket = table.place_in_array(super::Table::bucket_of(key.hash, table.buckets()))?;
+        let chain = super::log::low(table.word(bucket)?);
         words[0].store(u64::from(key.hash) << 32 | u64::from(chain), Ordering::Relaxed);
         words[1].store(u64::from(last) << 32, Ordering::Relaxed);
         words[2].store(sequence, Ordering::Relaxed);
@@ -149,19 +152,24 @@ impl Section<'_> {
         }
     }
 
-    fn store_value(&mut self, value: Value<'_>, words: &[AtomicU64]) -> Result<()> {
+    /// Store a value where it is to lie.
+    pub(super) fn store_value(&mut self, value: Value<'_>, words: &[AtomicU64]) -> Result<()> {
         match value {
             Value::Bytes(_, bytes) => store_bytes(bytes, words),
-            Value::Block(_, block) => {
-                self.log_roots()?;
-                let reference = self.add_reference(block)?;
-                for (word, part) in words.iter().zip(reference) {
-                    word.store(part, Ordering::Relaxed);
-                }
-                let blocks = &self.table.body.blocks;
-                blocks.store(blocks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-            }
+            Value::Block(_, block) => self.store_reference(entry(block.offset, block.generation), words)?,
         }
+        Ok(())
+    }
+
+    /// Store where a block is, and refer to it.
+    pub(super) fn store_reference(&mut self, entry: u64, words: &[AtomicU64]) -> Result<()> {
+        self.log_roots()?;
+        let reference = self.add_reference(entry)?;
+        for (word, part) in words.iter().zip(reference) {
+            word.store(part, Ordering::Relaxed);
+        }
+        let blocks = &self.table.body.blocks;
+        blocks.store(blocks.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         Ok(())
     }
 
@@ -177,7 +185,7 @@ impl Section<'_> {
         let (Some(class), Some(wanted)) = (before.class(), after.class()) else {
             return Err(too_long);
         };
-        self.drop_value(slot, before)?;
+        self.drop_value_of(slot, before)?;
         let (from, words) = (before.value_at(), usize::from(after.value).div_ceil(8));
         if class == wanted {
             if words > 0 {
@@ -194,17 +202,22 @@ impl Section<'_> {
         copy(table.words(slot.place(), from)?, to);
         to[3].store(after.word(), Ordering::Relaxed);
         self.store_value(value, &to[from..])?;
-        debug_assert_eq!(super::buckets::low(table.word(link)?), slot.at);
+        debug_assert_eq!(super::log::low(table.word(link)?), slot.at);
         self.lead_to(slot.at, at)?;
         self.remove_slot(slot.at, class)
     }
 
+    fn drop_value_of(&mut self, slot: Slot, shape: Shape) -> Result<()> {
+        let place = slot.place() + shape.value_at() as u64 * 8;
+        self.drop_value(shape.value_kind, place, shape.value.into())
+    }
+
     /// Note that a value is no more, if it has something beside its slot.
-    fn drop_value(&mut self, slot: Slot, shape: Shape) -> Result<()> {
-        if shape.value_kind & IN_BLOCK == 0 {
+    pub(super) fn drop_value(&mut self, kind: u8, place: u64, length: usize) -> Result<()> {
+        if kind & IN_BLOCK == 0 {
             return Ok(());
         }
-        let [place, entry] = self.table.reference_of(slot, shape)?;
+        let [place, entry] = self.table.reference_at(place, length)?;
         self.log_roots()?;
         self.log_dropped(place, entry)?;
         let blocks = &self.table.body.blocks;
@@ -228,7 +241,7 @@ impl Section<'_> {
         let class = shape
             .class()
             .ok_or(Error::Corrupt("a table's slot has a shape that none has"))?;
-        self.drop_value(slot, shape)?;
+        self.drop_value_of(slot, shape)?;
         self.unlink(slot, link)?;
         self.count_other(shape);
         self.remove_slot(slot.at, class)?;
@@ -275,28 +288,10 @@ impl Section<'_> {
         while at != 0 && body.blocks.load(Ordering::Relaxed) != 0 {
             table.bound(&mut steps)?;
             let slot = table.slot(at)?;
-            self.drop_value(slot, slot.shape())?;
+            self.drop_value_of(slot, slot.shape())?;
             at = slot.next();
         }
-        let pages = {
-            let _heap = table.arena.heap(&mut go_on)?;
-            table.arena.pages_of(body)?
-        };
-        for page in pages {
-            for is_for in [Use::Slots, Use::Buckets] {
-                if table.page(page, is_for).is_ok() {
-                    self.disuse_page(page, is_for)?;
-                    break;
-                }
-            }
-        }
-        // Classes, segments, directory and first buckets lie in this order.
-        let first = table.place_of(&body.classes);
-        let end = table.place_of(&body._spare);
-        for word in self.log_words(first, ((end - first) / 8) as usize)? {
-            word.store(0, Ordering::Relaxed);
-        }
-        debug_assert_eq!(body.classes.len(), CLASSES);
+        self.empty_pages()?;
         for root in [&body.ends, &body.count, &body.more_buckets] {
             root.store(0, Ordering::Relaxed);
         }

@@ -1,0 +1,126 @@
+//! What shared dicts and lists have in common: the lock, and changes that are made under it, whole or not at all.
+
+use pyo3::prelude::*;
+
+use super::arena::{raise, Object};
+use super::sides::lock_word;
+use super::values::{attach, decode_value};
+use crate::arena::heap::go_on;
+use crate::arena::Handle;
+use crate::sync::side::Held;
+use crate::table::layout::TableBody;
+use crate::table::Section;
+
+/// A table, as the floor below has it.
+pub type Face = crate::table::Table<'static>;
+
+/// A value as it lies there, and this process's reference to its block.
+pub struct Raw {
+    pub kind: u8,
+    pub bytes: Vec<u8>,
+    pub block: Option<Handle>,
+}
+
+impl Raw {
+    /// What was read of a value; with a reference to its block.
+    ///
+    /// # Errors
+    /// `Freed`, when it was replaced meanwhile.
+    pub fn new(face: &Face, kind: u8, bytes: Vec<u8>) -> crate::arena::Result<Self> {
+        let block = attach(face.arena, kind, &bytes)?;
+        Ok(Self { kind, bytes, block })
+    }
+
+    pub fn object<'py>(self, py: Python<'py>, face: &Face) -> PyResult<Bound<'py, PyAny>> {
+        Ok(decode_value(py, face.arena, self.kind, &self.bytes, self.block)?.0)
+    }
+
+    /// Give the reference back.
+    pub fn drop_block(&mut self, face: &Face) {
+        if let Some(block) = self.block.take() {
+            let _ = face.arena.release(&block, &mut go_on);
+        }
+    }
+}
+
+/// What came of an attempt with the lock.
+pub enum Attempt<T> {
+    Done(T),
+    /// Something has changed since it was looked at.
+    Again,
+}
+
+/// Whatever has a table.
+pub trait Tabled {
+    fn table(&self) -> &Object<TableBody>;
+
+    fn face(&self) -> Face {
+        let object = self.table();
+        Face {
+            arena: object.arena,
+            body: object.body,
+            offset: object.offset(),
+        }
+    }
+
+    fn lock(&self, py: Python<'_>) -> PyResult<Held> {
+        let face = self.face();
+        lock_word(py, face.arena, face.lock_word())
+    }
+
+    /// Read without the lock, which fails as long as somebody writes; then with it. What is read into is to be cleared first.
+    fn read<T>(
+        &self,
+        py: Python<'_>,
+        mut read: impl FnMut(&Face, Option<&Held>) -> crate::arena::Result<Option<T>>,
+    ) -> PyResult<T> {
+        let face = self.face();
+        if let Some(seen) = read(&face, None).map_err(|error| raise(py, error))? {
+            return Ok(seen);
+        }
+        loop {
+            let held = self.lock(py)?;
+            let seen = read(&face, Some(&held));
+            drop(held); // to raise runs Python
+            if let Some(seen) = seen.map_err(|error| raise(py, error))? {
+                return Ok(seen);
+            }
+        }
+    }
+
+    /// Change something, whole or not at all. No Python runs meanwhile.
+    fn change<T>(
+        &self,
+        py: Python<'_>,
+        does: impl FnOnce(&mut Section<'static>) -> crate::arena::Result<T>,
+    ) -> PyResult<T> {
+        self.in_section(py, does, |_| true)
+    }
+
+    /// The same, or nothing, if something else is to be looked at again first.
+    fn attempt<T>(
+        &self,
+        py: Python<'_>,
+        does: impl FnOnce(&mut Section<'static>) -> crate::arena::Result<Attempt<T>>,
+    ) -> PyResult<Attempt<T>> {
+        self.in_section(py, does, |attempt| matches!(attempt, Attempt::Done(_)))
+    }
+
+    fn in_section<T>(
+        &self,
+        py: Python<'_>,
+        does: impl FnOnce(&mut Section<'static>) -> crate::arena::Result<T>,
+        is_done: fn(&T) -> bool,
+    ) -> PyResult<T> {
+        let held = self.lock(py)?;
+        let done = move || {
+            let mut section = Section::enter(self.face(), held)?;
+            let done = does(&mut section)?;
+            if is_done(&done) {
+                section.commit()?;
+            }
+            Ok(done)
+        };
+        done().map_err(|error| raise(py, error))
+    }
+}
