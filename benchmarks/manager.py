@@ -192,8 +192,8 @@ def main() -> int:
     if UltraDict is None:
         print("UltraDict is absent: pip install UltraDict has it take part")
     print(f"\n{'us for each':28}{'ours':>9}{'theirs':>11}{'ratio':>9}")
-    with FORK.Manager() as manager:
-        makers: dict[str, Make] = {"ours": SharedDict, "theirs": manager.dict}
+    with allcores.Manager() as ours, FORK.Manager() as manager:
+        makers: dict[str, Make] = {"ours": ours.dict, "theirs": manager.dict}
         if UltraDict is not None:
             makers["ultra"] = UltraDict
         for title, (value, owed) in PAYLOADS.items():

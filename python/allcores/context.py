@@ -171,6 +171,9 @@ class ForkProcess(_OwnProcess, _std.ForkProcess):
     @staticmethod
     def _Popen(process_obj: _process.BaseProcess) -> Any:
         _life.prepare()
+        late = sys.modules.get("allcores._manager.late")
+        if late is not None:
+            late.start_all()
         return _std.ForkProcess._Popen(process_obj)
 
     @staticmethod

@@ -21,8 +21,9 @@ from multiprocessing import managers as _std
 from multiprocessing.managers import Namespace, RemoteError, Token
 
 from allcores import _arena, _standard, context as _context, shared_memory as _shared_memory
-from allcores._manager import lanes as _lanes, proxies as _proxies
+from allcores._manager import lanes as _lanes, late as _late, proxies as _proxies
 from allcores._manager.proxies import AutoProxy, BaseProxy, MakeProxyType
+from allcores._manager.usual import MAKERS as _MAKERS
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -106,13 +107,24 @@ class BaseManager(_std.BaseManager):
             return super()._create(typeid, *args, **kwds)  # type: ignore[misc]
 
 
-class SyncManager(BaseManager, _std.SyncManager):
-    """A manager of the usual types: dict, list, Namespace, Lock ... Queue; what ``Manager()`` returns."""
+class SyncManager(_late.StartsLate, BaseManager, _std.SyncManager):  # type: ignore[misc]  # shutdown: an object there
+    """A manager of the usual types: dict, list, Namespace, Lock ... Queue; what ``Manager()`` returns.
+
+    Those of `_manager/usual.py` live in the session's shared memory, the others in a server, which is started when one
+    of them is made. Where the manager has an address all of them live in the server: other programs may ask it.
+    """
+
+    _makes = _context._default_context
+
+    def _is_usual(self) -> bool:
+        return vars(type(self)).get("_registry", SyncManager._registry) is SyncManager._registry
 
 
 def _register_usual() -> None:
     for typeid, (make, exposed, types, proxytype) in vars(_std.SyncManager)["_registry"].items():
         SyncManager.register(typeid, make, proxytype, exposed, types, hasattr(_std.SyncManager, typeid))
+    for typeid, make in _MAKERS.items():
+        setattr(SyncManager, typeid, _late.in_session(typeid, make, getattr(SyncManager, typeid)))
 
 
 _register_usual()

@@ -17,9 +17,8 @@ from multiprocessing import sharedctypes as _std
 from multiprocessing.reduction import ForkingPickler
 from multiprocessing.sharedctypes import SynchronizedBase as SynchronizedBase
 
-from allcores import _arena, _core, context as _context
-from allcores._in_arena import gone
-from allcores._memory_view import view_of
+from allcores import _core, context as _context
+from allcores._memory_view import Block
 from allcores._standard import typed_as
 from allcores.errors import HandleError
 
@@ -38,28 +37,6 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
 __all__ = ["Array", "RawArray", "RawValue", "Value", "copy", "synchronized"]
-
-
-class _Block:
-    """The memory of an object, as the standard library's ``heap.BufferWrapper`` is."""
-
-    def __init__(self, memory: _core.Memory) -> None:
-        self._memory = memory
-
-    def create_memoryview(self) -> memoryview:
-        """Return all of it, as bytes."""
-        return view_of(self._memory, ctypes.c_char, self)
-
-    def __reduce__(self) -> Any:
-        address = self._memory._address()
-        return _arena.reduce(_block_at, (address,), self, address)
-
-
-def _block_at(address: _core._Address) -> _Block:
-    try:
-        return _Block(_core.Memory(0, address))
-    except HandleError as error:
-        raise gone("Value or Array", error) from None
 
 
 @typed_as(_std.RawValue)
@@ -91,10 +68,10 @@ def copy(obj: Any) -> Any:
 
 
 def _new(type_: Any) -> Any:
-    return _rebuild(type_, _Block(_core.Memory(ctypes.sizeof(type_))), None)
+    return _rebuild(type_, Block(_core.Memory(ctypes.sizeof(type_))), None)
 
 
-def _rebuild(type_: Any, block: _Block, length: int | None) -> Any:
+def _rebuild(type_: Any, block: Block, length: int | None) -> Any:
     if length is not None:
         type_ = type_ * length
     if ctypes.sizeof(type_) > block._memory.size:
@@ -108,7 +85,7 @@ def _rebuild(type_: Any, block: _Block, length: int | None) -> Any:
 def _reduce(obj: Any) -> Any:
     """Pickle an object of a type that both this module and the standard library's may have made one of."""
     block = getattr(obj, "_wrapper", None)
-    if not isinstance(block, _Block):
+    if not isinstance(block, Block):
         return _standard_reduce(obj)
     if isinstance(obj, ctypes.Array):
         return _rebuild, (obj._type_, block, obj._length_)
@@ -142,7 +119,7 @@ def synchronized(obj: Any, lock: Any = None, ctx: Any = None) -> Any:
     """Return a wrapper that guards the shared object ``obj`` with ``lock`` (default: a new RLock)."""
     ctx = ctx or _context._default_context.get_context()
     wrapper: SynchronizedBase[Any] = _standard_synchronized(obj, lock or ctx.RLock(), ctx)
-    if isinstance(getattr(obj, "_wrapper", None), _Block):
+    if isinstance(getattr(obj, "_wrapper", None), Block):
         wrapper.__class__ = _on_block(type(wrapper), obj)
     return wrapper
 
@@ -224,7 +201,7 @@ class _PickledAnywhere:
         return _guarded_at, (*_reduce(self._obj)[1], self._lock)
 
 
-def _guarded_at(type_: Any, block: _Block, length: int | None, lock: Any) -> Any:
+def _guarded_at(type_: Any, block: Block, length: int | None, lock: Any) -> Any:
     return synchronized(_rebuild(type_, block, length), lock)
 
 

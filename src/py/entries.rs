@@ -83,6 +83,7 @@ impl Table {
 
     /// Encode a key; look for it, if it has no canonical form.
     pub fn seek(&self, object: &Bound<'_, PyAny>, stores: bool) -> PyResult<Sought> {
+        self.look(object.py())?;
         let key = encode_key(object, stores)?;
         if key.is_other() {
             return self.seek_other(object, key);

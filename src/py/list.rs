@@ -8,9 +8,11 @@ use pyo3::types::{PyList, PySlice};
 use super::arena::{Address, Object};
 use super::items::{number_of, slice_of};
 use super::messages::{pickling, prepare_for_blocks};
-use super::tables::{Attempt, Raw, Tabled};
+use super::tables::{end_of, Attempt, Raw, Tabled};
 use super::values::ValueBytes;
+use super::waits::Event;
 use crate::arena::tag::Kind;
+use crate::sync::event::EventBody;
 use crate::table::layout::TableBody;
 use crate::table::list::{index_of, insertion_of, Slice, Which};
 use crate::table::{Section, Value};
@@ -22,11 +24,16 @@ const PART: u64 = 4096;
 #[pyclass(frozen, subclass, module = "allcores._core")]
 pub struct List {
     object: Object<TableBody>,
+    end: Option<&'static EventBody>,
 }
 
 impl Tabled for List {
     fn table(&self) -> &Object<TableBody> {
         &self.object
+    }
+
+    fn end(&self) -> Option<&'static EventBody> {
+        self.end
     }
 }
 
@@ -125,16 +132,23 @@ fn take(section: &mut Section<'static>, index: u64) -> crate::arena::Result<Opti
 #[pymethods]
 impl List {
     #[new]
-    #[pyo3(signature = (name=None, address=None))]
-    fn new(py: Python<'_>, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
+    #[pyo3(signature = (name=None, address=None, end=None))]
+    fn new(
+        py: Python<'_>,
+        name: Option<&str>,
+        address: Option<Address>,
+        end: Option<&Bound<'_, Event>>,
+    ) -> PyResult<Self> {
         pickling(py)?; // before anything is stored
         let size = size_of::<TableBody>() as u64;
         let (object, _) = Object::<TableBody>::new(py, Kind::List, size, name, address)?;
-        Ok(Self { object })
+        let end = end_of(py, &object, end)?;
+        Ok(Self { object, end })
     }
 
-    fn __len__(&self) -> usize {
-        self.face().len() as usize
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.look(py)?;
+        Ok(self.face().len() as usize)
     }
 
     fn __contains__(&self, value: &Bound<'_, PyAny>) -> PyResult<bool> {

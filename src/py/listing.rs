@@ -36,6 +36,7 @@ pub struct Part {
 impl Table {
     /// A part of the table, as it was at one moment, and references to the blocks of its values.
     fn part(&self, py: Python<'_>, cursor: &Cursor, with_values: bool) -> PyResult<(Part, Cursor)> {
+        self.look(py)?;
         let face = self.face();
         let mut part = Part::default();
         let found = face

@@ -10,10 +10,12 @@ use super::keys::decode_key;
 use super::listing::{TableScan, What};
 use super::messages::{pickling, prepare_for_blocks};
 use super::plain::INT;
-use super::tables::{Attempt, Tabled};
+use super::tables::{end_of, Attempt, Tabled};
 use super::values::decode_value;
+use super::waits::Event;
 use crate::arena::tag::Kind;
 use crate::arena::Error;
+use crate::sync::event::EventBody;
 use crate::table::layout::TableBody;
 use crate::table::{Added, Key, Section};
 
@@ -21,11 +23,16 @@ use crate::table::{Added, Key, Section};
 #[pyclass(frozen, subclass, module = "allcores._core")]
 pub struct Table {
     pub object: Object<TableBody>,
+    end: Option<&'static EventBody>,
 }
 
 impl Tabled for Table {
     fn table(&self) -> &Object<TableBody> {
         &self.object
+    }
+
+    fn end(&self) -> Option<&'static EventBody> {
+        self.end
     }
 }
 
@@ -36,16 +43,23 @@ fn missing(key: &Bound<'_, PyAny>) -> PyErr {
 #[pymethods]
 impl Table {
     #[new]
-    #[pyo3(signature = (name=None, address=None))]
-    fn new(py: Python<'_>, name: Option<&str>, address: Option<Address>) -> PyResult<Self> {
+    #[pyo3(signature = (name=None, address=None, end=None))]
+    fn new(
+        py: Python<'_>,
+        name: Option<&str>,
+        address: Option<Address>,
+        end: Option<&Bound<'_, Event>>,
+    ) -> PyResult<Self> {
         pickling(py)?; // before anything is stored
         let size = size_of::<TableBody>() as u64;
         let (object, _) = Object::<TableBody>::new(py, Kind::Table, size, name, address)?;
-        Ok(Self { object })
+        let end = end_of(py, &object, end)?;
+        Ok(Self { object, end })
     }
 
-    fn __len__(&self) -> usize {
-        self.face().len() as usize
+    fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
+        self.look(py)?;
+        Ok(self.face().len() as usize)
     }
 
     fn __contains__(&self, py: Python<'_>, key: &Bound<'_, PyAny>) -> PyResult<bool> {

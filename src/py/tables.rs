@@ -5,8 +5,10 @@ use pyo3::prelude::*;
 use super::arena::{raise, Object};
 use super::sides::lock_word;
 use super::values::{attach, decode_value};
+use super::waits::Event;
 use crate::arena::heap::go_on;
 use crate::arena::Handle;
+use crate::sync::event::EventBody;
 use crate::sync::side::Held;
 use crate::table::layout::TableBody;
 use crate::table::Section;
@@ -50,9 +52,49 @@ pub enum Attempt<T> {
     Again,
 }
 
+#[cold]
+fn ended(py: Python<'_>) -> PyErr {
+    let made = py
+        .import("allcores._manager.ending")
+        .and_then(|module| module.call_method1("ended", ("dict or list",)));
+    made.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// The event of a table, which a new one is to have if it is given.
+pub fn end_of(
+    py: Python<'_>,
+    object: &Object<TableBody>,
+    event: Option<&Bound<'_, Event>>,
+) -> PyResult<Option<&'static EventBody>> {
+    let face = Face {
+        arena: object.arena,
+        body: object.body,
+        offset: object.offset(),
+    };
+    let end = match event {
+        None => Ok(()),
+        Some(event) => face.have_end(event.get().0.handle()),
+    };
+    end.and_then(|()| face.end()).map_err(|error| raise(py, error))
+}
+
 /// Whatever has a table.
 pub trait Tabled {
     fn table(&self) -> &Object<TableBody>;
+
+    /// The event that is set when it is not to be used any more, if there is one.
+    fn end(&self) -> Option<&'static EventBody>;
+
+    /// Look that it may be used still.
+    ///
+    /// # Errors
+    /// ManagerEndedError.
+    fn look(&self, py: Python<'_>) -> PyResult<()> {
+        match self.end() {
+            Some(end) if end.is_set() => Err(ended(py)),
+            _ => Ok(()),
+        }
+    }
 
     fn face(&self) -> Face {
         let object = self.table();
@@ -64,6 +106,7 @@ pub trait Tabled {
     }
 
     fn lock(&self, py: Python<'_>) -> PyResult<Held> {
+        self.look(py)?;
         let face = self.face();
         lock_word(py, face.arena, face.lock_word())
     }
@@ -74,6 +117,7 @@ pub trait Tabled {
         py: Python<'_>,
         mut read: impl FnMut(&Face, Option<&Held>) -> crate::arena::Result<Option<T>>,
     ) -> PyResult<T> {
+        self.look(py)?;
         let face = self.face();
         if let Some(seen) = read(&face, None).map_err(|error| raise(py, error))? {
             return Ok(seen);

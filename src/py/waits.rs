@@ -17,7 +17,7 @@ const BODY: u64 = 64 - BLOCK_HEADER;
 
 /// A flag that can be waited for.
 #[pyclass(frozen, subclass, module = "allcores._core")]
-struct Event(Object<EventBody>);
+pub struct Event(pub Object<EventBody>);
 
 #[pymethods]
 impl Event {

@@ -29,7 +29,7 @@ impl Table<'_> {
     }
 
     /// Room for a reference. It is looked for where there was some before, and from the beginning when it is worth it.
-    fn vacancy(&self, heap: &Heap<'_>) -> Result<u64> {
+    pub(super) fn vacancy(&self, heap: &Heap<'_>) -> Result<u64> {
         let body = self.body;
         let last = match body.vacancy.load(Ordering::Relaxed) {
             0 => None,

@@ -5,6 +5,7 @@ mod blocks;
 mod buckets;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod crash;
+mod end;
 pub mod layout;
 mod links;
 pub mod list;

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from multiprocessing import managers as _std, process
 
-from allcores import _standard
+from allcores import _arena, _standard
 from allcores._manager import lanes
 from allcores.errors import ManagerEndedError
 
@@ -88,8 +88,27 @@ class BaseProxy(_std.BaseProxy):
         return proxy
 
     def __reduce__(self) -> Any:
+        if _arena.is_gathering():
+            self._be_kept()
         rebuild, (make, *rest) = super().__reduce__()
         return rebuild, (AutoProxy if make is _S["AutoProxy"] else make, *rest)
+
+    def _be_kept(self) -> None:
+        """Have the server keep the object as long as it runs: a shared dict keeps its pickle, nobody tells how long."""
+        kept = self._token.address, self._id
+        if kept in _kept:
+            return
+        with self._reached():
+            connection = self._Client(self._token.address, authkey=self._authkey)
+            try:
+                _S["dispatch"](connection, None, "incref", (self._id,))
+            finally:
+                connection.close()
+        _kept.add(kept)
+
+
+_kept: set[tuple[Any, str]] = set()
+"""Addresses of servers, and the objects that they keep as long as they run, by this process's wish."""
 
 
 @contextlib.contextmanager

@@ -1,0 +1,77 @@
+"""A manager's dict, in shared memory."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+
+from allcores import _core
+from allcores._manager.in_session import call_exposed
+from allcores._manager.proxies import PROXIES
+from allcores._manager.shared_dict import SharedDict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from typing import Any
+
+    from allcores._manager.ending import Ending
+
+    class _DictProxy: ...
+
+else:
+    _DictProxy = PROXIES["DictProxy"]
+
+__all__ = ["MAKERS", "DictProxy"]
+
+
+class DictProxy(SharedDict, _DictProxy):
+    """A `SharedDict` that a manager hands out: it is not to be used any more when that was shut down."""
+
+    _typeid, _manager = "dict", None
+
+    @classmethod
+    def made(cls, end: Any, content: Mapping[Any, Any]) -> DictProxy:
+        """Make one that ends with an event."""
+        made: DictProxy = _core.Table.__new__(cls, None, None, end)
+        if content:
+            made.update(content)
+        return made
+
+    def _callmethod(self, methodname: str, args: Sequence[Any] = (), kwds: Mapping[str, Any] = {}) -> Any:
+        return call_exposed(self, methodname, args, kwds)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Iterate over the keys. RuntimeError when the dict has got longer or shorter meanwhile."""
+        size = len(self)
+        return self._unchanged(size, super().__iter__())
+
+    def _unchanged(self, size: int, keys: Iterator[Any]) -> Iterator[Any]:
+        while True:
+            if len(self) != size:
+                raise RuntimeError("dictionary changed size during iteration")
+            try:
+                key = next(keys)
+            except StopIteration:
+                return
+            yield key
+
+    def _text(self) -> str:
+        return repr(self.copy())
+
+    def __str__(self) -> str:
+        """Show what is in it."""
+        try:
+            return self._text()
+        except Exception:
+            return repr(self)[:-1] + "; '__str__()' failed>"
+
+
+MutableMapping.register(DictProxy)
+
+
+def _dict(ending: Ending, /, *args: Any, **kwargs: Any) -> DictProxy:
+    return DictProxy.made(ending.event, dict(*args, **kwargs))
+
+
+MAKERS: dict[str, Callable[..., Any]] = {"dict": _dict}
+"""Type of a manager: what makes one, of the manager's ending and the arguments of the user's."""

@@ -1,0 +1,324 @@
+"""What a manager hands out that lives in shared memory: as the standard library's proxies, without a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from running import METHODS, PYTHON, guarded, program, run
+
+HEAD = """
+import array, collections.abc, copy, gc, os, pickle, queue, signal, sys, threading, time
+import allcores
+from allcores import _core, managers
+from multiprocessing import managers as standard
+
+method = sys.argv[1] if len(sys.argv) > 1 else "fork"
+context = allcores.get_context(method)
+
+def in_child(function, *arguments):
+    child = context.Process(target=function, args=arguments)
+    child.start(); child.join()
+    return child.exitcode
+
+def tried(call, *arguments):
+    try: return call(*arguments)
+    except Exception as error: return f"{type(error).__name__}: {error}"
+
+def is_ours(shared): return isinstance(shared, _core.Table)
+
+class Own(managers.SyncManager): pass
+class Counter:
+    def __init__(self): self.number = 0
+    def add(self, number): self.number += number; return self.number
+    def fill(self, shared): shared["by the server"] = True
+Own.register("Counter", Counter)
+class Other(managers.SyncManager): pass
+Other.register("dict", Counter)
+"""
+
+
+def printed(folder: Path, main: str, *arguments: str, definitions: str = "") -> list[str]:
+    outcome = run([*PYTHON, program(folder, guarded(HEAD + definitions, main)), *arguments])
+    assert (outcome.status, outcome.err) == (0, ""), outcome.err
+    return outcome.out.splitlines()
+
+
+USE = """
+def use(d, ns, value, numbers, q, event, lock, condition, barrier, bounded):
+    d["child"] = d["nested"]["lock"]
+    ns.x += 1
+    with lock, condition: condition.notify_all()
+    q.put(("put", value.add(2)))
+    numbers[1] = 2.5
+    event.wait()
+    barrier.wait()
+    with bounded: pass
+"""
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_all_types_are_used_by_children_of_every_start_method_and_no_server_is_started(
+    method: str, tmp_path: Path
+) -> None:
+    main = """
+with context.Manager() as m:
+    d, ns, value, numbers = m.dict(a=1), m.Namespace(x=1), m.Value("i", 7), m.Array("d", [1, 2, 3])
+    q, event, lock, condition, barrier = m.Queue(), m.Event(), m.Lock(), m.Condition(), m.Barrier(2)
+    d["nested"] = m.dict(lock=m.RLock())
+    event.set()
+    child = context.Process(target=use, args=(d, ns, value, numbers, q, event, lock, condition, barrier,
+                                              m.BoundedSemaphore(2)))
+    child.start(); barrier.wait(30); child.join()
+    with d["child"], d["nested"]["lock"]: pass
+    print(child.exitcode, q.get(), ns, value, numbers, list(d), value.compare_exchange(9, 1), value.get())
+    q.task_done(); q.join()
+    if method != "fork": assert m._begun is not None, "no server"
+"""
+    lines = printed(tmp_path, main, method, definitions=USE)
+    assert lines == [
+        "0 ('put', 9) Namespace(x=2) Value('i', 1) array('d', [1.0, 2.5, 3.0]) ['a', 'nested', 'child'] True 1"
+    ]
+
+
+def test_they_look_as_proxies_do(tmp_path: Path) -> None:
+    main = """
+with allcores.Manager() as m:
+    for thing in (m.dict(a=1), m.Namespace(a=1, _b=2), m.Value("i", 3), m.Array("i", [1]), m.Lock(), m.Queue(),
+                  m.Event()):
+        print(repr(thing).partition(" at ")[0], isinstance(thing, standard.BaseProxy),
+              tried(copy.deepcopy, thing) if not isinstance(thing, (standard.NamespaceProxy, standard.ValueProxy))
+              else copy.deepcopy(thing), copy.copy(thing) is not thing)
+    d = m.dict(a=1)
+    print(d, d._getvalue(), d._callmethod("__getitem__", ("a",)), d._callmethod("__repr__"), d._callmethod("#GETVALUE"))
+    print(isinstance(d, collections.abc.MutableMapping), isinstance(d, standard.DictProxy), d == copy.copy(d))
+    copy.copy(d)["b"] = 2
+    pickle.loads(pickle.dumps(d))["c"] = 3
+    print(d, tried(d._callmethod, "__class__"))
+    ns = m.Namespace()
+    ns._own, ns.shared = 1, [2]
+    print(tried(getattr, ns, "missing"), tried(delattr, ns, "missing"),
+          copy.copy(ns).shared, hasattr(copy.copy(ns), "_own"))
+    it = iter(d)
+    next(it); d["d"] = 4
+    print(tried(next, it))
+"""
+    lines = printed(tmp_path, main)
+    assert lines == [
+        "<DictProxy object, typeid 'dict' True {'a': 1} True",
+        "<NamespaceProxy object, typeid 'Namespace' True Namespace(a=1) True",
+        "<ValueProxy object, typeid 'Value' True Value('i', 3) True",
+        "<ArrayProxy object, typeid 'Array' True array('i', [1]) True",
+        "<AcquirerProxy object, typeid 'Lock' True TypeError: cannot pickle 'Lock' object True",
+        "<AutoProxy[Queue] object, typeid 'Queue' True TypeError: cannot pickle 'Queue' object True",
+        "<EventProxy object, typeid 'Event' True TypeError: cannot pickle 'Event' object True",
+        "{'a': 1} {'a': 1} 1 {'a': 1} {'a': 1}",
+        "True True False",
+        "{'a': 1, 'b': 2, 'c': 3} AttributeError: method '__class__' of a dict object is not exposed",
+        "AttributeError: 'Namespace' object has no attribute 'missing' "
+        "AttributeError: 'Namespace' object has no attribute 'missing' [2] False",
+        "RuntimeError: dictionary changed size during iteration",
+    ]
+
+
+def test_they_raise_what_those_of_threading_raise(tmp_path: Path) -> None:
+    main = """
+import multiprocessing
+for m in (allcores.Manager(), multiprocessing.Manager()):
+    lock, rlock, semaphore, bounded, condition, q = (
+        m.Lock(), m.RLock(), m.Semaphore(1), m.BoundedSemaphore(1), m.Condition(m.Lock()), m.Queue(1))
+    print([tried(call, *arguments) for call, *arguments in (
+        (lock.release,), (rlock.release,), (bounded.release,), (semaphore.release,), (condition.release,),
+        (condition.wait,), (condition.notify,), (condition.notify_all,),
+        (lock.acquire, False, 1), (lock.acquire, True, -2), (lock.acquire, True, -1), (lock.acquire, False),
+        (semaphore.acquire, False, 1), (semaphore.acquire, True, -2), (lock.acquire, True, 0.01),
+        (q.put, 1), (q.get, True, -1), (q.put, 2, True, -1), (q.put, 2, False), (q.get,), (q.get, False),
+        (q.task_done,), (q.task_done,), (m.Event().wait, 0.01), (q.get, True, 0.01),
+        (m.Barrier(2).wait, 0.01))])
+    m.shutdown()
+"""
+    ours, theirs = (eval(line) for line in printed(tmp_path, main))
+    for index, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+        assert one == other, index
+
+
+def test_an_array_has_the_manners_of_array_array(tmp_path: Path) -> None:
+    main = """
+with allcores.Manager() as m:
+    for typecode, items in (("d", [1.5, 2, 3, 4]), ("i", range(4)), ("b", [1, 2, 3, 4]), ("u", "text")):
+        shared, model = m.Array(typecode, items), array.array(typecode, items)
+        for change in (lambda a: a.__setitem__(0, a[3]),
+                       lambda a: a.__setitem__(slice(1, 3), array.array(typecode, a[2:4])),
+                       lambda a: a.__setitem__(-1, a[0]), lambda a: a.__setitem__(slice(None, None, 2), a[1:3]),
+                       lambda a: a.__setitem__(9, a[0]), lambda a: a.__setitem__(0, [])):
+            assert type(tried(change, shared)) is type(tried(change, model)), change
+            assert shared._getvalue() == model and list(shared) == list(model) and len(shared) == 4
+        assert shared[::-1] == model[::-1] and shared[1:-1] == model[1:-1] and shared[5:] == model[5:]
+        assert str(shared) == str(model)
+    print(tried(m.Array("b", [1]).__setitem__, 0, 300), len(m.Array("i", [])), list(m.Array("i", [])))
+    print(tried(m.Array("b", [1, 2]).__setitem__, slice(0, 1), array.array("b")))
+"""
+    assert printed(tmp_path, main) == [
+        "OverflowError: signed char is greater than maximum 0 []",
+        "ValueError: a shared array stays as long as it is: 2 items, not 1",
+    ]
+
+
+def test_after_shutdown_every_use_says_so_at_once(tmp_path: Path) -> None:
+    main = """
+with allcores.Manager() as m:
+    d, ns, value, numbers, lock = m.dict(a=1), m.Namespace(x=1), m.Value("i", 1), m.Array("i", [1]), m.Lock()
+    q, event, barrier, condition = m.Queue(), m.Event(), m.Barrier(1), m.Condition()
+    copied = pickle.dumps(d)
+uses = [lambda: d["a"], lambda: d.update(b=1), lambda: len(d), lambda: list(d), d.keys, d.popitem, d.clear,
+        lambda: "a" in d,
+        lambda: pickle.loads(copied)["a"], lambda: ns.x, lambda: setattr(ns, "x", 1), value.get, lambda: numbers[0],
+        lambda: len(numbers), lock.acquire, lock.release, q.get, q.qsize, lambda: q.put(1), event.set, event.wait,
+        barrier.wait,
+        condition.acquire, condition.notify, m.dict, m.list, m.Lock]
+print({str(tried(use)).partition(":")[0] for use in uses}, str(tried(uses[0])))
+print(str(d).endswith("'__str__()' failed>"), tried(m.start).partition(":")[0], m.shutdown(), m.join())
+"""
+    assert printed(tmp_path, main) == [
+        "{'ManagerEndedError'} ManagerEndedError: this dict object is gone: its manager was shut down. Use it before "
+        "that, inside the manager's `with` block",
+        "True ProcessError None None",
+    ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_whoever_waits_when_the_manager_is_shut_down_is_told_so(method: str, tmp_path: Path) -> None:
+    definitions = """
+def wait_for_all(things, ready):
+    def wait(call): ready.release(); os.write(1, (tried(call).partition(":")[0] + "\\n").encode())
+    def wait_in(condition):
+        with condition: condition.wait()
+    lock, rlock, semaphore, event, barrier, condition, q, full, joined = things
+    calls = [lock.acquire, rlock.acquire, semaphore.acquire, event.wait, barrier.wait, lambda: wait_in(condition),
+             q.get,
+             lambda: full.put(2), joined.join]
+    threads = [threading.Thread(target=wait, args=(call,)) for call in calls * 2]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+
+def waiting(things):
+    lock, rlock, semaphore, event, barrier, condition, q, full, joined = (thing._object for thing in things)
+    channels = [queue._channel._waiters() for queue in (q, full, joined)]
+    return [thing._waiters() for thing in (lock, rlock, semaphore, event, condition)] + [barrier.n_waiting] + channels
+"""
+    main = """
+m = context.Manager()
+things = (m.Lock(), m.RLock(), m.Semaphore(0), m.Event(), m.Barrier(9), m.Condition(), m.Queue(), m.Queue(1),
+          m.JoinableQueue())
+things[0].acquire(); things[1].acquire(); things[7].put(1); things[8].put(1)
+ready = context.Semaphore(0)
+child = context.Process(target=wait_for_all, args=(things, ready))
+child.start()
+for _ in range(18): ready.acquire()
+while sum(waiting(things)) < 18: os.sched_yield()
+m.shutdown()
+released = tried(things[1].release).partition(":")[0]
+child.join()
+print(released, child.exitcode, sep="\\n")
+"""
+    lines = printed(tmp_path, main, method, definitions=definitions)
+    assert sorted(lines) == ["0"] + ["ManagerEndedError"] * 19
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_server_is_started_when_it_is_needed_and_its_objects_are_kept_in_dicts(method: str, tmp_path: Path) -> None:
+    definitions = """
+def use(d):
+    d["list"].append("child")
+    d["list"][0]["inner"] = 1
+"""
+    main = """
+with context.Manager() as m:
+    before = allcores.active_children()
+    d = m.dict()
+    assert allcores.active_children() == before == []
+    d["list"] = m.list([m.dict()])  # nobody has it but the dict
+    gc.collect()
+    for _ in range(2): assert in_child(use, d) == 0
+    print(len(d["list"]), d["list"][0], len(allcores.active_children()), m._process.is_alive(),
+          type(m.address).__name__)
+    process = m._process
+print(process.exitcode)
+"""
+    assert printed(tmp_path, main, method, definitions=definitions) == ["3 {'inner': 1} 1 True str", "0"]
+
+
+def test_children_that_are_forked_ask_the_server_of_their_parent(tmp_path: Path) -> None:
+    definitions = """
+def add(): made["list"] = m.list([1, 2])
+"""
+    main = """
+m = context.Manager()
+made = m.dict()
+print(in_child(add), made["list"], context.Process().name)
+m.shutdown()
+"""
+    lines = printed(tmp_path, main, "fork", definitions=definitions)
+    assert lines == ["0 [1, 2] ForkProcess-3"], "the server's process has the number that it always had"
+
+
+def test_a_manager_with_an_address_an_initializer_or_types_of_its_own_has_its_server(tmp_path: Path) -> None:
+    definitions = """
+def initialize(path): open(path, "x").close()
+"""
+    main = """
+with managers.SyncManager(address=("127.0.0.1", 0), authkey=b"key") as m:
+    d = m.dict(a=1)
+    other = managers.SyncManager(address=m.address, authkey=b"key")
+    other.connect()
+    print(is_ours(d), d, is_ours(other.dict()), other.dict(b=2))
+m = managers.SyncManager()
+m.start(initialize, (sys.argv[0] + ".made",))
+print(is_ours(m.dict()), os.path.exists(sys.argv[0] + ".made"), len(allcores.active_children()))
+m.shutdown()
+with Own() as m:
+    counter, d = m.Counter(), m.dict()
+    counter.fill(d)
+    d["counter"] = counter
+    del counter
+    print(is_ours(d), d["by the server"], d["counter"].add(5), d["counter"].add(5), len(allcores.active_children()))
+print(tried(d.keys).partition(":")[0], len(allcores.active_children()))
+with Other() as m: print(m.dict().add(1))
+print(tried(managers.SyncManager().dict))
+"""
+    assert printed(tmp_path, main, definitions=definitions) == [
+        "False {'a': 1} False {'b': 2}",
+        "True True 1",
+        "True True 5 10 1",
+        "ManagerEndedError 0",
+        "1",
+        "AssertionError: server not yet started",
+    ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_process_has_made_and_stored_stays_when_it_is_killed(method: str, tmp_path: Path) -> None:
+    definitions = """
+def store(d, m_namespace):
+    d["again"] = d
+    d["values"] = {"deep": [d["inner"]]}
+    m_namespace.inner = d["inner"]
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    main = """
+with context.Manager() as m:
+    d, ns = m.dict(inner=m.dict(x=1)), m.Namespace()
+    print(in_child(store, d, ns), ns.inner, d["values"]["deep"][0], d["again"]["again"]["inner"]["x"])
+"""
+    assert printed(tmp_path, main, method, definitions=definitions) == ["-9 {'x': 1} {'x': 1} 1"]
+
+
+def test_a_program_that_may_have_no_long_files_has_everything_in_the_server(tmp_path: Path) -> None:
+    main = """
+import resource
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+with managers.SyncManager(ctx=context) as m:
+    d = m.dict(a=1)
+    print(is_ours(d), d)
+"""
+    assert printed(tmp_path, main) == ["False {'a': 1}"]
