@@ -156,7 +156,8 @@ Own.register("counter")
 def use(counter): print(counter.add(1), type(counter._tls.connection).__name__, flush=True)
 
 if __name__ == "__main__":
-    Process(target=print).start()  # it is in a session now, where there are some
+    first = Process(target=print)  # it is in a session now, where there are some
+    first.start(); first.join()
     address = sys.argv[1] if sys.argv[2] == "unix" else ("127.0.0.1", int(sys.argv[1]))
     manager = Own(address, b"key")
     manager.connect()
