@@ -28,6 +28,8 @@ pub struct List {
 }
 
 impl Tabled for List {
+    const WHAT: &'static str = "list";
+
     fn table(&self) -> &Object<TableBody> {
         &self.object
     }

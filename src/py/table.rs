@@ -27,6 +27,8 @@ pub struct Table {
 }
 
 impl Tabled for Table {
+    const WHAT: &'static str = "dict";
+
     fn table(&self) -> &Object<TableBody> {
         &self.object
     }

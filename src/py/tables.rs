@@ -53,10 +53,10 @@ pub enum Attempt<T> {
 }
 
 #[cold]
-fn ended(py: Python<'_>) -> PyErr {
+fn ended(py: Python<'_>, what: &str) -> PyErr {
     let made = py
         .import("allcores._manager.ending")
-        .and_then(|module| module.call_method1("ended", ("dict or list",)));
+        .and_then(|module| module.call_method1("ended", (what,)));
     made.map_or_else(|error| error, PyErr::from_value)
 }
 
@@ -82,6 +82,9 @@ pub fn end_of(
 pub trait Tabled {
     fn table(&self) -> &Object<TableBody>;
 
+    /// What it is, to whoever may not use it any more.
+    const WHAT: &'static str;
+
     /// The event that is set when it is not to be used any more, if there is one.
     fn end(&self) -> Option<&'static EventBody>;
 
@@ -91,7 +94,7 @@ pub trait Tabled {
     /// ManagerEndedError.
     fn look(&self, py: Python<'_>) -> PyResult<()> {
         match self.end() {
-            Some(end) if end.is_set() => Err(ended(py)),
+            Some(end) if end.is_set() => Err(ended(py, Self::WHAT)),
             _ => Ok(()),
         }
     }
