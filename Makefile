@@ -42,7 +42,7 @@ check: setup
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/mypy --strict examples/*.py benchmarks/*.py tests/soak.py tests/lock_soak.py tests/channel_soak.py \
-		tests/pipe_soak.py tests/pool_soak.py tests/shared_soak.py tests/soak_books.py tests/soak_workers.py tests/stdlib/conformance.py tests/stepping.py \
+		tests/pipe_soak.py tests/pool_soak.py tests/shared_soak.py tests/shared_model.py tests/soak_books.py tests/soak_workers.py tests/stdlib/conformance.py tests/stepping.py \
 		tests/stepped_operations.py tests/survivors.py tests/single_step.py
 
 conformance: setup

@@ -1,11 +1,12 @@
-"""What managers give: dicts in shared memory, and classes in a server, against the standard library's.
+"""What managers give: dicts and lists in shared memory, and classes in a server, against the standard library's.
 
     python benchmarks/manager.py            seven rounds of a third of a second for each figure and contestant
     python benchmarks/manager.py --quick    three short rounds: whether it works, not how fast it is
 
 Each ratio is theirs / ours: above 1, ours is faster; beside it stands what we owe. Where UltraDict is installed
 (``pip install UltraDict``; it is no dependency) it takes part. Figures of ours alone: what two processes get at once
-against one, what memory a dict of many keys has, and how long the longest set takes while it grows.
+against one, what memory a dict of many keys and a list of many items have, and how long the longest set and the longest
+append take while they grow.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import datetime
 import gc
 import importlib
 import multiprocessing.managers
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from typing import Any
 import allcores
 from allcores import managers
 from allcores._manager.shared_dict import SharedDict
+from allcores._manager.shared_list import SharedList
 from harness import calibrated, machine, measure, together
 
 try:
@@ -33,7 +36,7 @@ except ImportError:
 QUICK = "--quick" in sys.argv
 ROUNDS = 3 if QUICK else 7
 ROUND_SECONDS = 0.03 if QUICK else 0.3
-MANY_KEYS = 20_000 if QUICK else 1_000_000
+MANY = 20_000 if QUICK else 1_000_000
 FORK: Any = multiprocessing.get_context("fork")
 
 PAYLOADS: dict[str, tuple[Any, float]] = {
@@ -45,8 +48,11 @@ PAYLOADS: dict[str, tuple[Any, float]] = {
 }
 """What is stored, and how many times the standard dict's speed we owe."""
 
+LIST_OWED = 40
+"""How many times the standard list's speed we owe."""
+
 Make = Callable[[], Any]
-"""Makes a dict."""
+"""Makes a dict or a list."""
 
 
 class Counter:
@@ -156,22 +162,85 @@ def _set(value: Any, shared: Any, times: int) -> None:
     set_all(shared, value, times)
 
 
-def report_many() -> None:
-    """Print what a dict of many keys costs, and the longest set on the way there."""
+def appends(value: Any, make: Make, times: int) -> float:
+    """Return the seconds that so many appends take."""
+    shared = make()
+    began = time.perf_counter()
+    for _ in range(times):
+        shared.append(value)
+    return time.perf_counter() - began
+
+
+def indexes(value: Any, make: Make, times: int) -> float:
+    """Return the seconds that so many items take to be read."""
+    shared = make()
+    shared.extend([value] * 100)
+    began = time.perf_counter()
+    for _ in range(times):
+        shared[50]
+    return time.perf_counter() - began
+
+
+def report_list(title: str, value: Any, makers: dict[str, Make]) -> None:
+    """Measure and print appends and reads of an item, from one process."""
+    loops: dict[str, Callable[[Any, Make, int], float]] = {"append": appends, "index": indexes}
+    contestants = {
+        f"{name} {maker}": calibrated(partial(loop, value), make, ROUND_SECONDS)
+        for name, loop in loops.items()
+        for maker, make in makers.items()
+    }
+    found = measure(contestants, ROUNDS)
+    for name in loops:
+        ours, theirs = found.median(f"{name} ours"), found.median(f"{name} theirs")
+        line = f"{title + ': list ' + name:24}{ours * 1e6:9.3f}{theirs * 1e6:11.2f}{theirs / ours:9.0f}"
+        print(f"{line}  (owed {LIST_OWED})", flush=True)
+
+
+def longest_of(does: Callable[[int], object]) -> float:
+    """Do something with many numbers, and return the longest time that it took with one."""
+    longest = 0.0
     gc.collect()
-    allcores._core.sweep_arena()
-    blocks = allcores._core.arena_account()[0]
-    shared, longest = SharedDict(), 0.0
     gc.disable()
-    for number in range(MANY_KEYS):
+    for number in range(MANY):
         began = time.perf_counter()
-        shared[number] = number
+        does(number)
         longest = max(longest, time.perf_counter() - began)
     gc.enable()
+    return longest
+
+
+def arena_bytes() -> int:
+    """Return how much memory the arena has."""
+    descriptor = allcores._core.arena_descriptor()
+    assert descriptor is not None
+    return os.fstat(descriptor).st_blocks * 512
+
+
+def report_many_items() -> None:
+    """Print what lists of many items cost, and the longest append. First of all, while no freed memory is kept."""
+    lists = []
+    kinds: dict[str, Callable[[int], Any]] = {"ints": int, "floats": float, "texts of 20 bytes": "{:020}".format}
+    for title, kind in kinds.items():
+        lists.append(shared := SharedList())
+        before = arena_bytes()
+        longest = longest_of(lambda number, shared=shared, kind=kind: shared.append(kind(number)))  # type: ignore[misc]
+        bytes_per_item = (arena_bytes() - before) / MANY
+        print(
+            f"list of {MANY:,} {title}: {bytes_per_item:.1f} bytes an item; "
+            f"longest append {longest * 1e3:.2f} ms (owed 10)"
+        )
+
+
+def report_many() -> None:
+    """Print what a dict of many keys costs, and the longest set on the way there."""
+    allcores._core.sweep_arena()
+    blocks = allcores._core.arena_account()[0]
+    shared = SharedDict()
+    longest = longest_of(lambda number: shared.__setitem__(number, number))
     # Most blocks are pages of 64 KB.
-    bytes_per_key = (allcores._core.arena_account()[0] - blocks) * (64 << 10) / MANY_KEYS
+    bytes_per_key = (allcores._core.arena_account()[0] - blocks) * (64 << 10) / MANY
     print(
-        f"{MANY_KEYS:,} ints by ints: {bytes_per_key:.0f} bytes a key, 18 of them key and value (owed 82); "
+        f"{MANY:,} ints by ints: {bytes_per_key:.0f} bytes a key, 18 of them key and value (owed 82); "
         f"longest set {longest * 1e3:.2f} ms (owed 10)"
     )
     longest, began = 0.0, time.perf_counter()
@@ -189,6 +258,7 @@ def report_many() -> None:
 def main() -> int:
     """Measure and print."""
     print(machine() + f", {ROUNDS} rounds of {ROUND_SECONDS} s, children of fork on both sides")
+    report_many_items()
     if UltraDict is None:
         print("UltraDict is absent: pip install UltraDict has it take part")
     print(f"\n{'us for each':28}{'ours':>9}{'theirs':>11}{'ratio':>9}")
@@ -198,6 +268,9 @@ def main() -> int:
             makers["ultra"] = UltraDict
         for title, (value, owed) in PAYLOADS.items():
             report_payload(title, value, owed, makers)
+        makers = {"ours": SharedList, "theirs": manager.list}
+        for title, (value, _) in PAYLOADS.items():
+            report_list(title, value, makers)
     report_calls()
     report_many()
     return 0

@@ -202,6 +202,9 @@ def main() -> int:
             under_fire(program, 50 * arguments.rows)
         for kind in ("dict", "list"):
             under_fire("shared_soak.py", 50 * arguments.rows, kind)
+        for method in ("fork", "warm"):
+            command = [sys.executable, str(Path(__file__).with_name("shared_model.py")), method, str(arguments.rows)]
+            subprocess.run(command, check=True, start_new_session=True, timeout=20 * arguments.rows + 60)
         starts_under_fire(Path(folder), arguments.seconds)
         pool_rows(arguments.rows // 2 - 1)  # `make test` has run them once as tests
     left = {name for name in set(os.listdir("/dev/shm")) - before if "allcores" in name}

@@ -345,29 +345,41 @@ impl List {
         }
     }
 
-    /// The first item that equals a value, of those between two indices: its index, kind and bytes.
+    /// The first item that equals a value, of those between two indices, at one moment: its index, kind and bytes.
     fn search(&self, value: &Bound<'_, PyAny>, start: i64, stop: i64) -> PyResult<Option<(u64, u8, Vec<u8>)>> {
         let py = value.py();
-        let count = self.face().len();
-        let (mut from, to) = (
-            insertion_of(start, count),
-            if stop < 0 {
-                insertion_of(stop, count)
-            } else {
-                stop as u64
-            },
-        );
+        let bounds = |count: u64| match stop {
+            ..0 => (insertion_of(start, count), insertion_of(stop, count)),
+            _ => (insertion_of(start, count), stop as u64),
+        };
+        // Some thousand at a time, as long as nothing changes; else all of them.
+        let (mut version, mut read) = (None, 0);
         loop {
-            let part = self.items(py, Self::part_from(from, to))?;
-            let read = part.len() as u64;
+            let part = self.items(py, |count| {
+                let (from, to) = bounds(count);
+                Self::part_from(from + read, to)(count)
+            })?;
+            let (moment, number) = (part.moment, part.len() as u64);
+            if *version.get_or_insert(moment.version) != moment.version {
+                break;
+            }
             if let Some((position, kind, bytes)) = part.first_equal(value)? {
-                return Ok(Some((from + position as u64, kind, bytes)));
+                let (from, _) = bounds(moment.count);
+                return Ok(Some((from + read + position as u64, kind, bytes)));
             }
-            if read < PART {
-                return Ok(None); // all was seen, at one moment if there is no more than a part
+            if number < PART {
+                return Ok(None);
             }
-            from += read;
+            read += number;
         }
+        let all = self.items(py, |count| {
+            let (start, to) = bounds(count);
+            let number = count.min(to).saturating_sub(start);
+            Which { start, step: 1, number }
+        })?;
+        let (from, _) = bounds(all.moment.count);
+        let found = all.first_equal(value)?;
+        Ok(found.map(|(position, kind, bytes)| (from + position as u64, kind, bytes)))
     }
 }
 
