@@ -434,6 +434,13 @@ OPERATIONS = {
         checks=survivors.left_lost_or_replied,
         outcomes=frozenset({"left", "lost", "replied"}),
     ),
+    "Pool: a task is claimed and replied to, and what is left is put back": Operation(
+        makes=survivors.worker_s_place,
+        sets_up=survivors.have_two_tasks,
+        does=survivors.claim_and_reply,
+        checks=survivors.left_lost_or_replied_and_put_back,
+        outcomes=frozenset({"left", "lost", "replied"}),
+    ),
     "SharedDict: a key is set anew": _on_few_keys(
         lambda shared: shared.__setitem__("new", survivors.MESSAGE), {"new": survivors.MESSAGE}
     ),

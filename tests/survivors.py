@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from multiprocessing.connection import Connection, wait
+from types import SimpleNamespace
 from typing import Any
 
 import allcores as mp
 from allcores import _core
 from allcores._in_arena import Channel
+from allcores._pool.backlog import Backlog
 from allcores._pool.claim import Claim
 
 PATIENCE_SECONDS = 30
@@ -426,7 +428,12 @@ Place = tuple[Channel, Channel, Claim]
 
 
 def worker_s_place(_context: Any) -> Place:
-    return Channel(), Channel(), Claim()
+    tasks, replies = Channel(), Channel()
+    for channel in (tasks, replies):
+        for _ in range(1000):  # until it goes on with the segments that it has
+            _core.put_labelled(channel, bytes(150), 1, 0, False)
+            numbers_in(channel)
+    return tasks, replies, Claim()
 
 
 def have_two_tasks(place: Place) -> None:
@@ -459,6 +466,22 @@ def left_lost_or_replied(place: Place, _answer: Answer) -> str:
     lost = [noted[0]] if noted is not None and is_taken and noted[0] not in replied else []
     assert replied + lost + left == [1, 2], (replied, lost, left)
     return "replied" if replied else "lost" if lost else "left"
+
+
+def left_lost_or_replied_and_put_back(place: Place, answer: Answer) -> str:
+    """The same, when what was left was taken out and put back before anybody has learned of the death."""
+    tasks, replies, claim = place
+    futures = {number: SimpleNamespace() for number in (1, 2)}
+    engine: Any = SimpleNamespace(tasks=tasks, pending=futures, crew=SimpleNamespace(size=2))
+    backlog = Backlog(engine)
+    backlog.withdraw_all(2, [])
+    noted = claim._noted()
+    if noted is not None and noted[0] != 0 and backlog.has_moved(*noted):
+        assert _core.has_given(tasks, noted[1])
+        left, replied = numbers_in(tasks), numbers_in(replies)
+        assert (replied, left) == ([], [1, 2])
+        return "left"
+    return left_lost_or_replied(place, answer)
 
 
 FEW_KEYS: dict[Any, Any] = {"a": 1, "b": "text", 3: (1, 2), "count": 0}

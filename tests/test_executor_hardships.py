@@ -58,7 +58,7 @@ def interrupted_after(
             raise Interruption
         return result
 
-    core = types.SimpleNamespace(**{name: getattr(_core, name) for name in ("collect", "put_labelled")})
+    core = types.SimpleNamespace(**{name: getattr(_core, name) for name in ("collect", "next_message", "put_labelled")})
     setattr(core, name, call)
     monkeypatch.setattr("allcores._pool.backlog._core", core)
 

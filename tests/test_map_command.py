@@ -29,7 +29,7 @@ import subprocess
 import sys
 import time
 
-print("imported")
+os.write(1, b"imported\\n")  # at once: others do so, too
 
 
 def double(text):
@@ -269,6 +269,12 @@ def test_a_result_without_a_form_in_json_fails_and_is_not_tried_again(folder: Pa
     assert "the result, of type set, has no form in JSON" in error["message"]
 
 
+def test_without_items_nothing_is_done_and_the_ways_to_give_some_are_named(folder: Path) -> None:
+    outcome = call(folder, "work:double", stdin="1\n")
+    assert (outcome.status, outcome.out) == (0, "")
+    assert "no items: they stand on the command line or in --lines FILE, or - reads them" in outcome.err
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -276,6 +282,7 @@ def test_a_result_without_a_form_in_json_fails_and_is_not_tried_again(folder: Pa
         (["work:number"], "work:number is of type int, and cannot be called"),
         (["wrok:double"], "there is no module 'wrok'"),
         (["work.py:double"], "Did you mean work:double"),
+        (["./work.py:double"], "Did you mean work:double"),
         (["work"], "a function is named MODULE:FUNCTION, as in os.path:getsize, not 'work'"),
         ([".work:f"], "cannot be the name of a module"),
         (["broken:f"], 'broken.py", line 4, in <module>'),

@@ -1,4 +1,4 @@
-"""Large arguments of `apply_async`: so many bytes are on their way, the rest waits for room, the caller for nothing."""
+"""Large arguments of `apply_async` and `map_async`: so many bytes are on their way, the rest waits for room."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ def note(folder: str, data: bytes, number: int) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_what_does_not_fit_waits_and_all_of_it_is_done(method: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("call", "chunksize"), [("apply_async", None), ("starmap_async", None), ("starmap_async", 2)])
+def test_what_does_not_fit_waits_and_all_of_it_is_done(
+    method: str, call: str, chunksize: int | None, tmp_path: Path
+) -> None:
     definitions = f"""
 import allcores, os, time
 def wait_for_go(data, number):
@@ -55,9 +58,15 @@ SIZE = {SIZE}
     main = f"""
 with allcores.get_context({method!r}).Pool(2) as pool:
     data = bytes(SIZE)
-    results = [pool.apply_async(wait_for_go, (data, number)) for number in range(60)]
+    if {call!r} == "apply_async":
+        results = [pool.apply_async(wait_for_go, (data, number)) for number in range(60)]
+    else:
+        items = [(data, number) for number in range(60)]
+        result = pool.starmap_async(wait_for_go, items, {chunksize})
+        items.clear()
     open("go", "w").close()  # who had waited for room in the calls above would never have come here
-    assert [result.get() for result in results] == [(number, SIZE) for number in range(60)]
+    done = [result.get() for result in results] if {call!r} == "apply_async" else result.get()
+    assert done == [(number, SIZE) for number in range(60)]
     assert pool.apply(len, (data,)) == SIZE
     print("done")
 """
@@ -129,6 +138,59 @@ def test_a_pool_that_is_terminated_tells_those_that_wait_for_room(tmp_path: Path
             result.get(HANG_LIMIT_SECONDS)
 
 
+def size_after_go(item: tuple[str, Any]) -> int:
+    until(item[0], "go")
+    return len(item[1])
+
+
+def test_a_map_s_parts_wait_their_turn_and_calls_behind_them(tmp_path: Path) -> None:
+    large = [(str(tmp_path), bytes(SIZE), number) for number in range(20)]
+    with allcores.Pool(1) as pool:
+        first = pool.apply_async(wait_for_go, large[0])
+        pool.starmap_async(note, large[1:], 1)
+        pool.starmap_async(note, [(str(tmp_path), b"", number) for number in range(20, 25)])
+        pool.apply_async(note, (str(tmp_path), b"", 25))
+        (tmp_path / "go").touch()
+        assert first.get(HANG_LIMIT_SECONDS) == (0, SIZE)
+        pool.close()
+        pool.join()
+    assert (tmp_path / "order").read_text().split() == [str(number) for number in range(1, 26)]
+
+
+def test_an_item_that_cannot_be_pickled_later_fails_its_map(pool: Any, tmp_path: Path) -> None:
+    called: list[Any] = []
+    folder = str(tmp_path)
+    with open(os.devnull) as file:
+        items = [(folder, bytes(SIZE)) for _ in range(20)] + [(folder, file)]
+        bad = pool.map_async(size_after_go, items, 1, error_callback=called.append)
+        good = pool.map_async(size_after_go, items[:-1], 1, callback=called.append)
+        (tmp_path / "go").touch()
+        with pytest.raises(TypeError, match="TextIOWrapper"):
+            bad.get(HANG_LIMIT_SECONDS)
+        assert good.get(HANG_LIMIT_SECONDS) == [SIZE] * 20
+    assert len(called) == 2
+
+
+def test_a_pool_that_is_terminated_tells_maps_that_wait_for_room(tmp_path: Path) -> None:
+    pool = allcores.Pool(2)
+    results = [pool.map_async(size_after_go, [(str(tmp_path), bytes(SIZE))] * 20, 1) for _ in range(2)]
+    pool.terminate()
+    pool.join()
+    for result in results:
+        with pytest.raises(allcores.PoolTerminatedError):
+            result.get(HANG_LIMIT_SECONDS)
+
+
+def test_a_map_of_a_pool_that_is_lent_waits_for_room_too(pool: Any, tmp_path: Path) -> None:
+    (tmp_path / "go").touch()
+    assert pool.apply(map_with, (pool, str(tmp_path))) == [SIZE] * 20
+
+
+def map_with(pool: Any, folder: str) -> list[int]:
+    sizes: list[int] = pool.map_async(size_after_go, [(folder, bytes(SIZE))] * 20, 1).get(HANG_LIMIT_SECONDS)
+    return sizes
+
+
 def die_once(folder: str, data: bytes, number: int) -> int:
     until(folder, "go")
     if number == 3:
@@ -145,6 +207,9 @@ def test_a_worker_that_dies_frees_the_room_of_its_task(pool: Any, tmp_path: Path
                 result.get(HANG_LIMIT_SECONDS)
         else:
             assert result.get(HANG_LIMIT_SECONDS) == number
+    parts = pool.starmap_async(die_once, [(str(tmp_path), bytes(SIZE), number) for number in range(30)], 1)
+    with pytest.raises(allcores.WorkerDiedError, match="SIGKILL"):
+        parts.get(HANG_LIMIT_SECONDS)
     assert pool._engine.overflow._room._sizes == {}
 
 

@@ -51,6 +51,7 @@ __all__ = [
     "leads_back",
     "name_embryo",
     "name_process_in_arena",
+    "next_message",
     "offer_failed",
     "offer_spare",
     "offer_threaded",
@@ -614,6 +615,9 @@ def collect(channel: Channel, into: list[tuple[int, int, Any]], timeout: float |
 
 def has_given(channel: Channel, number: int, /) -> bool:
     """Return whether somebody has taken the message of this number."""
+
+def next_message(channel: Channel, /) -> int:
+    """Return the number of the message that is put next; what was put before has lower ones, modulo 2**32."""
 
 @disjoint_base
 class Connection:

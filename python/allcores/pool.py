@@ -139,7 +139,7 @@ class Pool(_std.Pool):
         result._call = func, args
         if engine.overflow is not None and engine.overflow.is_full():
             with _expected(result):
-                engine.overflow.add(result, func, args, kwds)
+                engine.overflow.add_call(result, func, args, kwds)
             return result
         mark, task = engine.packing.call(func, args, kwds)
         number = engine.numbers(1)
@@ -176,7 +176,7 @@ class Pool(_std.Pool):
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> Any:
-        """Do what `map` does, and return at once; callbacks as for `apply_async`."""
+        """Do what `map` does, and return at once; large arguments and callbacks as for `apply_async`."""
         return self._send_map(func, iterable, MAP, chunksize, callback, error_callback)
 
     @_standard.typed_as(_std.Pool.starmap_async)
@@ -188,7 +188,7 @@ class Pool(_std.Pool):
         callback: Callable[[Any], object] | None = None,
         error_callback: Callable[[BaseException], object] | None = None,
     ) -> Any:
-        """Do what `starmap` does, and return at once; callbacks as for `apply_async`."""
+        """Do what `starmap` does, and return at once; large arguments and callbacks as for `apply_async`."""
         return self._send_map(func, iterable, STARMAP, chunksize, callback, error_callback)
 
     def _send_map(

@@ -77,4 +77,10 @@ impl Channel<'_> {
         let head = position(&self.body.head, Ordering::Acquire).number();
         (head.wrapping_sub(number) as i32) > 0
     }
+
+    /// The number of the message that is put next.
+    #[must_use]
+    pub fn next_message(&self) -> u32 {
+        position(&self.body.tail, Ordering::Acquire).number()
+    }
 }

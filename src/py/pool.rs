@@ -293,6 +293,13 @@ fn has_given(channel: &Bound<'_, Channel>, number: u32) -> bool {
     channel.get().face(None).has_given(number)
 }
 
+/// The number of the message that is put next: what was put before has lower ones, counted modulo 2^32.
+#[pyfunction]
+#[pyo3(signature = (channel, /))]
+fn next_message(channel: &Bound<'_, Channel>) -> u32 {
+    channel.get().face(None).next_message()
+}
+
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Claim>()?;
     module.add_class::<Numbers>()?;
@@ -302,5 +309,6 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(collect, module)?)?;
     module.add_function(wrap_pyfunction!(stop_process, module)?)?;
     module.add_function(wrap_pyfunction!(has_given, module)?)?;
+    module.add_function(wrap_pyfunction!(next_message, module)?)?;
     Ok(())
 }

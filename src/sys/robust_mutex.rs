@@ -99,7 +99,7 @@ impl Guard<'_> {
     /// Say that it has been put right, before giving it back: else it is unusable for ever, and glibc's trylock locks it
     /// (instead of saying so every time, only to the first), so that the others hang.
     pub fn put_right(&mut self) {
-        // SAFETY: this thread owns the mutex, and its owner before died.
+        // SAFETY: this thread owns the mutex. If its owner before has not died, glibc refuses, and changes nothing.
         unsafe { libc::pthread_mutex_consistent(self.mutex.0.get()) };
         self.inconsistent = false;
     }

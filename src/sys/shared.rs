@@ -222,8 +222,9 @@ impl SharedFile {
     /// As `at`.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let there = self.words(offset, bytes.len().div_ceil(8))?.as_ptr();
-        // SAFETY: as many words lie there. Nobody has a reference to them but as atomics; who writes them, too, at the
-        // same time, which a lock keeps all from who know what they do, garbles bytes and nothing else.
+        // SAFETY: as many words lie there, and `bytes` is none of them: nobody has a reference to them but as atomics. Who
+        // writes them, too, at the same time, which a lock keeps all from who know what they do, garbles bytes and
+        // nothing else.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), there.cast_mut().cast(), bytes.len()) };
         Ok(())
     }

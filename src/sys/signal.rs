@@ -95,20 +95,48 @@ pub fn stop(pidfd: BorrowedFd<'_>, pid: u32, moment: Duration) -> io::Result<boo
 /// Whether a process does nothing any more, since it was stopped or has ended, before a moment is over.
 fn stops_within(pid: u32, moment: Duration) -> io::Result<bool> {
     let since = Instant::now();
+    let mut had_stopped = false;
     loop {
-        match fs::read_to_string(format!("/proc/{pid}/stat")) {
-            Ok(stat) => match stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next()) {
-                Some('R' | 'S' | 'D' | 'I') => {}
-                _ => return Ok(true),
-            },
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
-            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Ok(true), // it ended meanwhile
-            Err(error) => return Err(error),
+        // Twice: a thread may be made between the look at the list and the stop. None is made after it.
+        let has_stopped = all_threads_stand(pid)?;
+        if has_stopped && had_stopped {
+            return Ok(true);
         }
+        had_stopped = has_stopped;
         if since.elapsed() > moment {
             return Ok(false);
         }
-        rustix::thread::sched_yield();
+        if !has_stopped {
+            rustix::thread::sched_yield();
+        }
+    }
+}
+
+/// Whether no thread of a process runs, or will before it is told to go on: the first one to stop tells the others.
+fn all_threads_stand(pid: u32) -> io::Result<bool> {
+    let Some(threads) = unless_gone(fs::read_dir(format!("/proc/{pid}/task")))? else {
+        return Ok(true);
+    };
+    for thread in threads {
+        let Some(thread) = unless_gone(thread)? else { continue };
+        let Some(stat) = unless_gone(fs::read_to_string(thread.path().join("stat")))? else {
+            continue;
+        };
+        let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+        if matches!(state, Some('R' | 'S' | 'D' | 'I')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What was read of a process or thread; `None` where there is none any more.
+fn unless_gone<T>(read: io::Result<T>) -> io::Result<Option<T>> {
+    match read {
+        Ok(read) => Ok(Some(read)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.raw_os_error() == Some(libc::ESRCH) => Ok(None), // it ended meanwhile
+        Err(error) => Err(error),
     }
 }
 

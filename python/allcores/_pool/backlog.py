@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 
 from allcores import _core
@@ -30,37 +31,53 @@ class Backlog:
         """As they came out of the channel; not empty when a signal handler has raised meanwhile."""
         self._tasks: dict[int, tuple[int, Any]] = {}
         """Number -> mark and task, in their order."""
+        self._failed: list[tuple[Any, int, BaseException]] = []
+        """Future, number and error of what could not be fed, to be told when the lock is released."""
         self._scratch: Channel | None = None
         self.is_used = False
 
-    def __contains__(self, number: int) -> bool:
-        """Whether it has this task."""
-        return number in self._tasks
+    def has_moved(self, number: int, message: int) -> bool:
+        """Whether a task that a worker has noted was taken out here, and not by a worker.
 
-    def withdraw(self, number: int) -> bool:
-        """Have a task not be run; False when a worker has taken it, or it is not there for another reason."""
+        The worker was about to take it; now it is here, or in the channel again, as a message of a higher number.
+        """
         with self._moving:
-            if number not in self._tasks:
+            if self._drained:
+                self._keep_drained()
+            if number in self._tasks:
+                return True
+            fed_from: int | None = getattr(self._engine.pending.get(number), "_fed_from", None)
+            return fed_from is not None and (message - fed_from) % (1 << 32) >= 1 << 31
+
+    def withdraw(self, number: int, withdrawn: list[Any]) -> None:
+        """Have a task not be run, and append its future, unless a worker has taken it, or it is not there otherwise.
+
+        If a signal handler raises, the list says which it was.
+        """
+        try:
+            with self._moving:
+                if number not in self._tasks:
+                    self._drain()
+                self._feed(but=number)
+                if number in self._tasks:
+                    withdrawn.append(self._engine.pending.get(number))  # from here on it is not fed any more
+                    del self._tasks[number]
+                    self.is_used = bool(self._tasks)
+        finally:
+            self._tell_failed()
+
+    def withdraw_all(self, spared: int, withdrawn: list[Any]) -> None:
+        """Have no task be run that no worker has taken, but for the first ones, and append their futures."""
+        try:
+            with self._moving:
                 self._drain()
-            taken = self._tasks.pop(number, None)
-            try:
-                self.feed()
-            except BaseException:
-                if taken is not None:  # a signal handler's: then it is not withdrawn
-                    self._tasks[number] = taken
-                    self.is_used = True
-                raise
-        return taken is not None
-
-    def withdraw_all(self, spared: int) -> list[int]:
-        """Have no task be run that no worker has taken, but for the first ones; return their numbers."""
-        with self._moving:
-            self._drain()
-            numbers = list(self._tasks)[spared:]
-            for number in numbers:
-                del self._tasks[number]
-            self.feed()
-        return numbers
+                numbers = list(self._tasks)[spared:]
+                withdrawn.extend(map(self._engine.pending.get, numbers))
+                for number in numbers:
+                    del self._tasks[number]
+                self._feed()
+        finally:
+            self._tell_failed()
 
     def _drain(self) -> None:
         """Take all tasks out of the channel. They were there before those that lie here."""
@@ -76,38 +93,58 @@ class Backlog:
 
     def add(self, tasks: Channel, task: Any, number: int, mark: int, by_name: bool) -> int:
         """Have one more task, pickled now: called as `_core.put_labelled` is, and returns the same."""
-        with self._moving:
-            if self._scratch is None:
-                self._scratch = Channel()
-            size = _core.put_labelled(self._scratch, task, number, mark, by_name)
-            pickled: list[tuple[int, int, Any]] = []
-            _core.collect(self._scratch, pickled, None)
-            for number, mark, task in pickled:
-                self._tasks[number] = mark, task
-            self.is_used = True
-            self.feed()
+        try:
+            with self._moving:
+                if self._scratch is None:
+                    self._scratch = Channel()
+                size = _core.put_labelled(self._scratch, task, number, mark, by_name)
+                pickled: list[tuple[int, int, Any]] = []
+                _core.collect(self._scratch, pickled, None)
+                for number, mark, task in pickled:
+                    self._tasks[number] = mark, task
+                self._feed()
+        finally:
+            self._tell_failed()
         return size
 
     def feed(self) -> None:
         """Put as many into the channel as workers need soon."""
-        engine = self._engine
-        with self._moving:
-            if self._drained:
-                self._keep_drained()
-            while self._tasks and engine.tasks._length() < _AHEAD_PER_WORKER * max(engine.crew.size, 1):
-                self._feed_one(next(iter(self._tasks)))
-            self.is_used = bool(self._tasks)
+        try:
+            with self._moving:
+                self._feed()
+        finally:
+            self._tell_failed()
+
+    def _feed(self, but: int | None = None) -> None:
+        tasks, most = self._engine.tasks, _AHEAD_PER_WORKER * max(self._engine.crew.size, 1)
+        if self._drained:
+            self._keep_drained()
+        self.is_used = True
+        while tasks._length() < most:
+            number = next((number for number in self._tasks if number != but), None)
+            if number is None:
+                break
+            self._feed_one(number)
+        self.is_used = bool(self._tasks or self._failed)
 
     def _feed_one(self, number: int) -> None:
-        pending = self._engine.pending
+        engine = self._engine
         try:
             mark, task = self._tasks.pop(number)
-            if number in pending:
-                _core.put_labelled(self._engine.tasks, task, number, mark, False)
+            if (future := engine.pending.get(number)) is not None:
+                future._fed_from = _core.next_message(engine.tasks)
+                _core.put_labelled(engine.tasks, task, number, mark, False)
         except BaseException as error:
             # A signal handler's may have come when it was put already: it is not put once more.
-            if number not in self._tasks and (future := pending.get(number)) is not None:
-                future._arrive(number, False, error)
-                pending.pop(number, None)
+            if number not in self._tasks and (future := engine.pending.get(number)) is not None:
+                self._failed.append((future, number, error))
             if not isinstance(error, Exception):
                 raise
+
+    def _tell_failed(self) -> None:
+        while self._failed:
+            future, number, error = self._failed[0]
+            future._arrive(number, False, error)
+            self._engine.pending.pop(number, None)
+            with contextlib.suppress(ValueError):  # another thread was faster
+                self._failed.remove((future, number, error))

@@ -41,8 +41,9 @@ _GRACE_SECONDS = 5.0
 class Crew:
     """The workers. ``processes`` is what a pool shows as its ``_pool``.
 
-    ``lost`` is told of each task that died with its worker (number, process), ``give_up`` that no worker can be started
-    any more, with what makes the error of all tasks. If the death of a worker ``breaks`` it, the others are ended.
+    ``lost`` is told of each task that died with its worker (its number, that of its message, process), ``give_up`` that
+    no worker can be started any more, with what makes the error of all tasks. If the death of a worker ``breaks`` it,
+    the others are ended.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Crew:
         make: Callable[..., Any],
         channels: tuple[Channel, Channel],
         orders: tuple[Any, ...],
-        lost: Callable[[int, Any], None],
+        lost: Callable[[int, int, Any], None],
         give_up: Callable[[Callable[[], BaseException]], None],
         *,
         most: int | None = None,
@@ -75,6 +76,8 @@ class Crew:
         self._stillbirths = Stillbirths(size)
         self._is_hopeless = self._is_ended = self._is_broken = self._is_dismissed = False
         self._descriptors: dict[int, int] = {}
+        self._pidfds: dict[int, int] = {}
+        """By which workers get signals; kept, since one that is stopped has to go on though no descriptor is left."""
         try:
             self.hire()
             self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -164,7 +167,12 @@ class Crew:
         with self._lock:
             if self._is_ended:
                 return False
-            self._bury()
+            lost = self._bury()
+        for number, message, process in lost:  # whoever is told has a lock that others have who want this one
+            self._lost(number, message, process)
+        with self._lock:
+            if self._is_ended:
+                return False
             if self._is_broken:
                 self._end_all()
                 self.processes.clear()
@@ -190,7 +198,19 @@ class Crew:
             self._descriptors[id(process)] = number
         return number
 
-    def _bury(self) -> None:
+    def _pidfd(self, process: Any) -> int:
+        """Return a pidfd of a worker, which is closed when that is buried."""
+        watched = self._descriptor(process)
+        if watched != process.sentinel or getattr(getattr(process, "_popen", None), "method", None) == "warm":
+            return watched
+        number = self._pidfds.get(id(process))
+        if number is None:
+            number = self._pidfds[id(process)] = os.pidfd_open(process.pid)
+        return number
+
+    def _bury(self) -> list[tuple[int, int, Any]]:
+        """Take those off that have ended; return the lost tasks: number, that of the message, and process."""
+        lost = []
         for process in [process for process in self.processes if process.exitcode is not None]:
             process.join()
             self.processes.remove(process)
@@ -210,15 +230,18 @@ class Crew:
                 name, pid, (reason, _) = process.name, process.pid, reason_of(process)
                 self.break_up(functools.partial(_broken, name, pid, reason))
                 continue
-            number = task_lost(death)
-            if number is not None and not is_dismissed:
-                self._lost(number, process)
+            if noted is not None and task_lost(death) is not None and not is_dismissed:
+                lost.append((*noted, process))
             if self._stillbirths.note(death):
                 self._despair(death, process)
+        return lost
 
     def _forget_descriptor(self, process: Any) -> None:
         number = self._descriptors.pop(id(process), None)
         if number is not None and number != process.sentinel:
+            os.close(number)
+        number = self._pidfds.pop(id(process), None)
+        if number is not None:
             os.close(number)
 
     def break_up(self, error: Callable[[], BaseException]) -> None:
@@ -294,15 +317,10 @@ class Crew:
             if process not in self.processes:
                 return None
             try:
-                descriptor = os.pidfd_open(process.pid)
-            except ProcessLookupError:
-                return None
-            try:
+                descriptor = self._pidfd(process)
                 return act(descriptor) if process.exitcode is None else None  # if so, the pid was its own before
             except ProcessLookupError:
                 return None
-            finally:
-                os.close(descriptor)
 
     def join(self, timeout_seconds: float | None = None) -> None:
         """Wait until there are no workers any more, after the tasks were shut or this was ended."""

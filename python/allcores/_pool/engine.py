@@ -55,11 +55,10 @@ class Engine:
         self._starting = threading.RLock()
         self._arrived: list[tuple[int, int, Any]] = []
         self._verdict: Callable[[], BaseException] | None = None
-        waiting = Waiting(self.collect, self.nudge)
+        waiting = Waiting(self.collect, self.collect_present, self.nudge)
         self.wait, self.look = waiting.wait, waiting.look
         self._ending = threading.RLock()
         self._is_ended = False
-        self._deaths: dict[int, tuple[Any, ...]] = {}
         self._suspect: Any = None
         """The last pickle while whose unpickling something was raised that may have come from a signal handler."""
         self.crew: Any = self._crew(size, make, orders)
@@ -89,7 +88,11 @@ class Engine:
         self.pending.update(dict.fromkeys(range(first, first + count), handle))
         at = done = 0
         is_plain = type(head) is bytes and type(items) is list
+        waits = handle._room is not None
         try:
+            if self.overflow is not None and self.overflow.is_full() and not waits:
+                self.overflow.add_parts(handle, mark, head, items[:], lengths, first)
+                done = count
             while done < count:
                 if is_plain:
                     batch = lengths[done : done + _PARTS_AT_ONCE]
@@ -98,20 +101,28 @@ class Engine:
                     if put == len(batch):
                         continue
                 # One that is long, or needs pickling.
-                length = lengths[done]
-                part = items[at : at + length]
-                part_mark, task = self.packing.part(mark, head, tuple(part) if type(part) is list else part)
-                size = _core.put_labelled(self.tasks, task, first + done, part_mark, False)
-                if size:
-                    self._wait_for_room(handle, first + done, size)
-                else:
-                    is_plain = False
+                length, number = lengths[done], first + done
+                size = self.put_part(number, mark, head, items[at : at + length])
                 at, done = at + length, done + 1
+                if not size:
+                    is_plain = False
+                elif waits:
+                    self._wait_for_room(handle, number, size)
+                else:
+                    self.note_large(handle, number, size)
+                    if done < count and self.overflow.is_full():
+                        self.overflow.add_parts(handle, mark, head, items[at:], lengths[done:], first + done)
+                        done = count
         except BaseException as error:
             self._take_back(first, count, error)
             raise
         if self.error is not None:
             self._fail_all()
+
+    def put_part(self, number: int, mark: int, head: Any, part: Any) -> int:
+        """Put one part of a list or range; return how many bytes it has outside of the channel."""
+        mark, task = self.packing.part(mark, head, tuple(part) if type(part) is list else part)
+        return _core.put_labelled(self.tasks, task, number, mark, False)
 
     def _take_back(self, first: int, count: int, error: BaseException) -> None:
         """Expect nothing of tasks that were not all sent. ValueError when that is since the pool was closed."""
@@ -122,14 +133,13 @@ class Engine:
 
     def _wait_for_room(self, handle: Any, number: int, size: int) -> None:
         room = handle._room
-        if room is not None:
-            room.sent(number, size)
-            if number not in handle._left:
-                room.arrived(number)
-            self.wait(room)
+        room.sent(number, size)
+        if handle._has_arrived(number):
+            room.arrived(number)
+        self.wait(room)
 
     def note_large(self, result: Any, number: int, size: int) -> None:
-        """Note that a call was sent whose arguments have so many bytes outside of the channel."""
+        """Note that a task was sent, for which nobody waits, that has so many bytes outside of the channel."""
         if self.overflow is None:
             from allcores._pool.overflow import Overflow
 
@@ -171,6 +181,12 @@ class Engine:
             self._wake_idlers()
         return True
 
+    def collect_present(self) -> None:
+        """Hand over all replies that are there now; not those that come meanwhile, of which there may be no end."""
+        last = (_core.next_message(self.results) - 1) % (1 << 32)
+        while self.collect(0.0) and not _core.has_given(self.results, last):
+            pass
+
     def _wake_idlers(self) -> None:
         for waiter in self.idlers:
             waiter._wake()
@@ -193,7 +209,7 @@ class Engine:
 
     def _error_of(self, handle: Any, number: int, mark: int, value: Any) -> BaseException:
         if mark == DIED:
-            return self._died(handle._describe(number), *self._deaths[number])
+            return self._died(handle._describe(number), *value)
         if isinstance(value, BaseException):
             return value
         try:
@@ -205,14 +221,15 @@ class Engine:
 
     # ---- deaths
 
-    def _lose(self, number: int, process: Any) -> None:
+    def _lose(self, number: int, message: int, process: Any) -> None:
         self._tell_death(number, process.name, process.pid, process.exitcode, *reason_of(process))
 
-    def _tell_death(self, number: int, *death: Any) -> None:
+    def _tell_death(self, number: int, name: str, pid: Any, exit_code: Any, reason: str, stack: str | None) -> None:
         """Say that a task died with its worker, behind all replies that came before."""
-        self._deaths = {old: death for old, death in self._deaths.items() if old in self.pending}
-        self._deaths[number] = death
-        _core.put_labelled(self.results, None, number, DIED, False)
+        try:
+            _core.put_labelled(self.results, (name, pid, exit_code, reason, stack), number, DIED, False)
+        except MemoryError:  # a long stack needs a block of its own
+            _core.put_labelled(self.results, (name, pid, exit_code, reason, None), number, DIED, False)
 
     def _died(self, task: str, name: str, pid: int, exit_code: int, reason: str, stack: str | None) -> BaseException:
         from allcores._pool.died import WorkerDiedError

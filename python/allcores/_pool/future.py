@@ -66,6 +66,8 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
     """Whether the condition was made."""
     _call: tuple[Any, Any] | None = None
     """Function and arguments, to be shown in errors, while it is not there."""
+    _fed_from: int | None = None
+    """The lowest number that its message may have, if it was put into the channel again (`Backlog.feed`)."""
 
     def __init__(self, engine: FuturesEngine, number: int, call: tuple[Any, Any]) -> None:
         """Of a call that has a number; the engine makes it."""
@@ -133,20 +135,18 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
         A call that a worker has begun with is not cancelled, unless ``running`` is true: then its worker is killed, and
         no other call is. It may have done part of what it does.
         """
-        if not self.done():
-            if self._engine.withdraw(self._number):
-                self._be_cancelled()
-            elif running:
-                self._engine.stop(self._number)
+        if not self.done() and not self._engine.withdraw(self._number) and running:
+            self._engine.stop(self._number)
         return self._state in _CANCELLED
 
     def _be_cancelled(self) -> None:
+        """Be cancelled, though a callback raises. Said again, where a signal handler has interrupted it, it goes on."""
         try:
             super().cancel()
         finally:
             if self._state == _base.CANCELLED:
                 self.set_running_or_notify_cancel()
-                self._be_told()
+            self._be_told()
 
     def _be_told(self) -> None:
         """Wake who waits; also when a callback has raised what the standard future lets through."""

@@ -236,9 +236,9 @@ class FuturesEngine(Engine):
         self._is_refusing = True
         super()._give_up(error)
 
-    def _lose(self, number: int, process: Any) -> None:
-        if number not in self.backlog:  # the worker was about to take it, when it was taken out
-            super()._lose(number, process)
+    def _lose(self, number: int, message: int, process: Any) -> None:
+        if not self.backlog.has_moved(number, message):
+            super()._lose(number, message, process)
 
     def _error_for_all(self, make: Callable[[], BaseException]) -> BaseException:
         return died.of_executor(make())
@@ -247,14 +247,37 @@ class FuturesEngine(Engine):
 
     def is_running(self, number: int) -> bool:
         """Whether a worker has begun with a task."""
-        return any((claim._noted() or (0,))[0] == number for _, claim in self.crew.at_work())
+        for _, claim in self.crew.at_work():
+            noted = claim._noted()
+            if noted is not None and noted[0] == number and self._was_taken(*noted):
+                return True
+        return False
+
+    def _was_taken(self, number: int, message: int) -> bool:
+        """Whether a worker has taken the task that one has noted; else it was about to do so, and may have died."""
+        return _core.has_given(self.tasks, message) and not self.backlog.has_moved(number, message)
 
     def withdraw(self, number: int) -> bool:
-        """Have a task not be run; False when a worker has begun with it, or is done."""
-        if self.is_running(number) or not self.backlog.withdraw(number):
-            return False
-        self._forget(number)
-        return True
+        """Cancel a call; False when a worker has begun with it, or is done."""
+        return not self.is_running(number) and self._cancel(self.backlog.withdraw, number)
+
+    def _cancel(self, withdraw: Callable[[int, list[Any]], None], which: int) -> bool:
+        """Withdraw calls, and have their futures be cancelled; False when there are none."""
+        withdrawn: list[Future | None] = []
+        try:
+            withdraw(which, withdrawn)
+            self._have_cancelled(withdrawn)
+        except BaseException:  # a signal handler's, or a callback's: what was withdrawn is not done any more
+            self._have_cancelled(withdrawn)
+            raise
+        return bool(withdrawn)
+
+    def _have_cancelled(self, futures: list[Future | None]) -> None:
+        """Have futures be cancelled whose calls will not be done. Doing so again changes nothing."""
+        for future in futures:
+            if future is not None:
+                self._forget(future._number)
+                future._be_cancelled()
 
     def withdraw_all(self) -> None:
         """Cancel all that no worker has begun with; but for each worker that has nothing yet, one is left for it.
@@ -263,20 +286,14 @@ class FuturesEngine(Engine):
         """
         if not self.pending:
             return
-        self._withdraw_but(sum((claim._noted() or (0,))[0] == 0 for _, claim in self.crew.at_work()))
+        spared = sum((claim._noted() or (0,))[0] == 0 for _, claim in self.crew.at_work())
+        self._cancel(self.backlog.withdraw_all, spared)
 
-    def _withdraw_but(self, spared: int) -> None:
-        for number in self.backlog.withdraw_all(spared):
-            future = self._forget(number)
-            if future is not None:
-                future._be_cancelled()
-
-    def _forget(self, number: int) -> Future | None:
-        future: Future | None = self.pending.pop(number, None)
+    def _forget(self, number: int) -> None:
+        self.pending.pop(number, None)
         if not self.pending:
             self._wake_idlers()
             self.nudge()
-        return future
 
     def stop(self, number: int) -> None:
         """Kill the worker that has a task, if it still has it when it has been stopped (README: futures)."""
@@ -289,33 +306,42 @@ class FuturesEngine(Engine):
             noted = claim._noted()
             if noted is None or noted[0] != number:
                 continue
-            is_killed = False
+            future, is_its = self.pending.get(number), False
             try:
                 while number in self.pending and (has_stopped := self.crew.stop(process)) is not None:
                     if has_stopped:
                         self._fence()
                         if claim._noted() != noted or number not in self.pending:
                             break
-                        if _core.has_given(self.tasks, noted[1]):
-                            is_killed = self.crew.signal(process, signal.SIGKILL, dismissed=True)
+                        is_its = _core.has_given(self.tasks, noted[1])
+                        if is_its:
                             break
                         self.crew.signal(process, signal.SIGCONT)  # it is about to take it
                     yield
-            finally:
-                if not is_killed:
-                    self.crew.signal(process, signal.SIGCONT)
-            if is_killed:
-                future = self._forget(number)
-                if future is not None:
-                    future._be_cancelled()
-            return
+                self._let_go(process, future, is_its)
+            except BaseException:  # a signal handler's, perhaps in the midst of that
+                self._let_go(process, future, is_its)
+                raise
+            if is_its:
+                return
+
+    def _let_go(self, process: Any, future: Future | None, is_its: bool) -> None:
+        """Kill a worker that was stopped, if it has that future's call, or have it go on."""
+        if is_its:
+            self.crew.signal(process, signal.SIGKILL, dismissed=True)
+            self._have_cancelled([future])
+        else:
+            self.crew.signal(process, signal.SIGCONT)
 
     def _fence(self) -> None:
         """Wait until all replies were handed over that are there."""
         number, fence = self.numbers(1), _Fence()
-        self.pending[number] = fence
-        _core.put_labelled(self.results, None, number, RESULT, False)
-        self.wait(fence)
+        try:
+            self.pending[number] = fence
+            _core.put_labelled(self.results, None, number, RESULT, False)
+            self.wait(fence)
+        finally:
+            self._forget(number)
 
     # ---- the end
 
@@ -329,7 +355,7 @@ class FuturesEngine(Engine):
         """Cancel all that no worker has begun with, and send the workers a signal."""
         self.refuse()
         if self.pending:
-            self._withdraw_but(0)
+            self._cancel(self.backlog.withdraw_all, 0)
         self.crew.dismiss(number)
         self.close()
 

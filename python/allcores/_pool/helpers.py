@@ -128,8 +128,9 @@ class Helpers:
             if pidfd is not None:
                 os.close(pidfd)
             noted = self._asked.pop(number)._noted()
-            others = [claim._noted() for claim in (*self._asked.values(), *self._own)]
             was_taken = noted is not None and _core.has_given(self._channels[0], noted[1])
+            # After that look: who has taken it until then has noted it before.
+            others = [claim._noted() for claim in (*self._asked.values(), *self._own)]
             death = Death(UNKNOWN_EXIT_CODE, noted, was_taken, {other[0] for other in others if other is not None})
             lost = task_lost(death)
             if lost is not None:

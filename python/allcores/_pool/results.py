@@ -81,7 +81,8 @@ class ApplyResult(Waiter, _StdApplyResult):  # type: ignore[misc]  # of a class 
         elif self._latches:
             self._wake()
 
-    def _has_arrived(self) -> bool:
+    def _has_arrived(self, number: int) -> bool:
+        """Return whether the reply to this task has come."""
         return "_success" in vars(self)
 
     def _settle(self) -> None:
@@ -137,6 +138,9 @@ class MapResult(ApplyResult):
             at += length
         self._starts.append(at)
         self._left = set(range(first, first + len(lengths)))
+
+    def _has_arrived(self, number: int) -> bool:
+        return number not in self._left
 
     def _arrive(self, number: int, success: bool, value: Any) -> None:
         if number in self._left:

@@ -59,12 +59,29 @@ class Idle(Waiter):
         return not self._pending and not self._feeds
 
 
+class _Stay:
+    """What has come of one wait so far."""
+
+    __slots__ = ("has_led", "is_within", "latch", "was_appointed")
+
+    def __init__(self, is_within: bool) -> None:
+        self.is_within = is_within
+        """Whether this thread leads already: a signal handler's frame, or code that unpickling runs."""
+        self.has_led = self.was_appointed = False
+        self.latch: Latch | None = None
+
+
 class Waiting:
     """Those who wait: the leader, who collects, and the others, who sleep."""
 
-    def __init__(self, collect: Callable[[float | None], bool], nudge: Callable[[], None]) -> None:
-        """Wait for what ``collect`` brings, within so many seconds; ``nudge`` makes it come back."""
-        self._collect, self._nudge = collect, nudge
+    def __init__(
+        self, collect: Callable[[float | None], bool], collect_present: Callable[[], None], nudge: Callable[[], None]
+    ) -> None:
+        """Wait for what ``collect`` brings, within so many seconds; ``nudge`` makes it come back.
+
+        ``collect_present`` brings what is there already, and ends though more and more comes.
+        """
+        self._collect, self._collect_present, self._nudge = collect, collect_present, nudge
         self._leading: Any = threading.RLock()
         self._followers: list[Latch] = []
 
@@ -76,66 +93,78 @@ class Waiting:
         """
         if waiter._ready:
             return True
-        deadline = None if timeout is None else time.monotonic() + timeout
-        leading, latch, was_appointed = self._leading, None, False
-        owned = leading._is_owned()  # by a signal handler's frame below, or by code that unpickling runs
+        stay = _Stay(self._leading._is_owned())
         try:
-            while not waiter._ready:
-                left = None if deadline is None else max(0.0, deadline - time.monotonic())
-                if not waiter._follows and leading.acquire(False):
-                    while not waiter._ready and self._collect(left):
-                        if deadline is not None:
-                            left = max(0.0, deadline - time.monotonic())
-                    return bool(waiter._ready)
-                if left == 0.0:
-                    return False
-                if latch is None:
-                    latch = Latch()
-                    vars(waiter).setdefault("_latches", []).append(latch)
-                    self._followers.append(latch)
-                    continue  # the leader may have gone meanwhile
-                latch.wait(left)
-                if latch.is_appointed:
-                    latch.is_appointed, was_appointed = False, True
-                    self._followers.append(latch)
-            return True
-        finally:
-            led = False
-            while not owned and leading._is_owned():
-                led = True
-                leading.release()
-            if latch is not None:
-                was_appointed = was_appointed or latch.is_appointed
-                with contextlib.suppress(ValueError):
-                    waiter._latches.remove(latch)
-                with contextlib.suppress(ValueError):
-                    self._followers.remove(latch)
-            if owned:
-                self._nudge()  # what the frame below waits for may have come to this one
-            elif led or was_appointed:
-                self._appoint()
+            is_there = self._wait(waiter, timeout, stay)
+            self._leave(waiter, stay)
+        except BaseException:  # a signal handler's, perhaps in the midst of leaving
+            self._leave(waiter, stay)
+            raise
+        return is_there
+
+    def _wait(self, waiter: Any, timeout: float | None, stay: _Stay) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        leading, latch = self._leading, None
+        while not waiter._ready:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not waiter._follows and leading.acquire(False):
+                while not waiter._ready and self._collect(left):
+                    if deadline is not None:
+                        left = max(0.0, deadline - time.monotonic())
+                        if left == 0.0:
+                            self._collect_present()
+                            break
+                return bool(waiter._ready)
+            if left == 0.0:
+                return False
+            if latch is None:
+                latch = stay.latch = Latch()
+                vars(waiter).setdefault("_latches", []).append(latch)
+                self._followers.append(latch)
+                continue  # the leader may have gone meanwhile
+            latch.wait(left)
+            if latch.is_appointed:
+                latch.is_appointed, stay.was_appointed = False, True
+                self._followers.append(latch)
+        return True
 
     def look(self) -> None:
         """Collect what is there, unless another thread does."""
-        owned = self._leading._is_owned()
-        if self._leading.acquire(False):
-            try:
-                while self._collect(0.0):
-                    pass
-            finally:
-                self._leading.release()
-                if owned:
-                    self._nudge()
-                else:
-                    self._appoint()
+        stay = _Stay(self._leading._is_owned())
+        try:
+            if self._leading.acquire(False):
+                self._collect_present()
+                self._leave(None, stay)
+        except BaseException:  # as above
+            self._leave(None, stay)
+            raise
+
+    def _leave(self, waiter: Any, stay: _Stay) -> None:
+        """Wait, or look, no more; to be said again when that was interrupted."""
+        while not stay.is_within and self._leading._is_owned():
+            stay.has_led = True
+            self._leading.release()
+        latch = stay.latch
+        if latch is not None:
+            with contextlib.suppress(KeyError, ValueError):
+                vars(waiter)["_latches"].remove(latch)
+            while latch in self._followers:
+                with contextlib.suppress(ValueError):
+                    self._followers.remove(latch)
+            stay.was_appointed |= latch.is_appointed  # now that nobody can appoint it any more
+        if stay.is_within:
+            self._nudge()  # what the frame below waits for may have come to this one
+        elif stay.has_led or stay.was_appointed:
+            self._appoint()
 
     def _appoint(self) -> None:
         """Wake one of those who sleep, to go on collecting."""
-        if not self._followers:
+        while self._followers:
+            try:
+                latch = self._followers[0]
+                latch.is_appointed = True
+                latch.wake()  # before it is taken off: who is interrupted here does it again
+                self._followers.remove(latch)
+            except (IndexError, ValueError):
+                continue  # it has left meanwhile, and need not have seen that
             return
-        try:
-            latch = self._followers.pop(0)
-        except IndexError:  # another thread was faster
-            return
-        latch.is_appointed = True
-        latch.wake()

@@ -18,18 +18,18 @@ def checked_function(text: str) -> tuple[str, str]:
     """Return module and name of a function that is there. Otherwise say what is wrong, and exit with status 2."""
     module, colon, name = text.partition(":")
     if not (module and colon and name):
-        hint = f". Did you mean {_without_suffix(module)}:FUNCTION" if module.endswith(".py") else ""
+        hint = _hint(module, "FUNCTION")
         refuse(f"a function is named MODULE:FUNCTION, as in os.path:getsize, not {text!r}{hint}")
     try:
         missing = module if importlib.util.find_spec(module) is None else None
     except ModuleNotFoundError as error:
         missing = error.name
     except (ImportError, ValueError, AttributeError) as error:
-        refuse(f"{module!r} cannot be the name of a module: {error}")
+        refuse(f"{module!r} cannot be the name of a module: {error}{_hint(module, name)}")
     except Exception as error:  # raised by importing the package that it is in
         _refuse_import(module, error)
     if missing is not None:
-        hint = f". Did you mean {_without_suffix(module)}:{name}" if module.endswith(".py") else ""
+        hint = _hint(module, name)
         refuse(f"there is no module {missing!r}, looked for in this directory and where Python finds modules{hint}")
     try:
         function = worker.find(module, name)
@@ -45,9 +45,10 @@ def checked_function(text: str) -> tuple[str, str]:
     return module, name
 
 
-def _without_suffix(file: str) -> str:
-    """Return the name of the module in a file."""
-    return file.removesuffix(".py").replace("/", ".")
+def _hint(file: str, name: str) -> str:
+    """Return what to say where somebody has named a file instead of the module in it."""
+    module = file.removesuffix(".py").removeprefix("./").replace("/", ".")
+    return f". Did you mean {module}:{name}" if file.endswith(".py") else ""
 
 
 def _refuse_import(module: str, error: BaseException) -> NoReturn:

@@ -81,6 +81,8 @@ class Run:
         if lines is not None and items:
             raise ValueError("items stand on the command line or in --lines FILE, not both")
         if lines is None and items != ["-"]:
+            if not items:
+                complain("allcores map: no items: they stand on the command line or in --lines FILE, or - reads them")
             return list(items)
         if lines in (None, "-"):
             return lines_of(self._source, self._refill)
