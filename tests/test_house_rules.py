@@ -79,7 +79,7 @@ def test_private_rooms_do_not_import_the_floors_above(path: Path) -> None:
     # The one way up is deliberate: children carry install() on, and it is what they are told to do, not their own idea.
     below = r"allcores\.(_\w+|errors)(\.|$)"
     above = {name for name in imports_of(path) if name.startswith("allcores.") and not re.match(below, name)}
-    assert above == set()
+    assert above <= ({"allcores.managers"} if path.parent.name == "_manager" and path.name == "__init__.py" else set())
 
 
 @pytest.mark.parametrize("path", [p for p in MODULES if p not in HANDED_ON], ids=str)

@@ -129,6 +129,43 @@ with Own() as manager:
     assert printed(tmp_path, main) == [f"{number} PipeConnection" for number in (1, 2, 3, 4)]
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_a_program_that_knows_multiprocessing_alone_sends_all_of_it(method: str, tmp_path: Path) -> None:
+    source = """
+import multiprocessing
+from multiprocessing.managers import BaseManager, NamespaceProxy
+
+class Thing:
+    def __init__(self): self.number = 1
+class ThingProxy(NamespaceProxy): pass
+class Own(BaseManager): pass
+Own.register("Thing", Thing, ThingProxy)
+
+def one(things): print(len(things), *[type(thing).__name__ for thing in things], flush=True)
+def use(shared, items, lock, queue, thing):
+    with lock: shared["n"] += 1
+    items.append(1); queue.put(2); thing.number += 1
+
+if __name__ == "__main__":
+    with multiprocessing.Manager() as manager, Own() as own:
+        things = manager.dict(n=0), manager.list(), manager.Lock(), manager.Queue(), own.Thing()
+        for thing in things:
+            process = multiprocessing.Process(target=one, args=([thing],))
+            process.start(); process.join()
+        process = multiprocessing.Process(target=use, args=things)
+        process.start(); process.join()
+        with multiprocessing.Pool(2) as pool: pool.starmap(use, [things] * 2)
+        shared, items, lock, queue, thing = things
+        print(shared, items, [queue.get() for _ in range(3)], thing.number)
+        print(type(thing._tls.connection).__name__)
+"""
+    outcome = run([*PYTHON, "-m", "allcores", "run", "--start-method", method, program(tmp_path, source)])
+    *types, last, connection = outcome.out.splitlines()
+    assert [line.split()[0] for line in types] == ["1"] * 5
+    assert (last, connection) == ("{'n': 3} [1, 1, 1] [2, 2, 2] 4", "PipeConnection")
+    assert (outcome.err, outcome.status) == ("", 0)
+
+
 SERVER = """
 import sys
 from {package} import managers
