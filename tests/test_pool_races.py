@@ -21,7 +21,7 @@ import allcores as mp
 import pytest
 from allcores import _core
 from allcores._in_arena import Channel
-from allcores._pool import futures_engine, helpers
+from allcores._pool import chunks, futures_engine, helpers, results
 from allcores._pool.claim import Claim
 from allcores._pool.helpers import Helpers
 from allcores._pool.marks import CALL
@@ -341,6 +341,26 @@ def test_a_flood_of_replies_does_not_keep_who_looks(timeout: float | None, tmp_p
                     result.get(timeout)
         (tmp_path / "go").touch()
         assert result.get(HANG_LIMIT_SECONDS) is None
+
+
+def test_large_arguments_are_counted_right_when_one_comes_while_another_one_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    room, threads = results.Room(), []
+
+    def add_up_while_one_arrives(sizes: Any) -> int:
+        total = sum(sizes)
+        if not threads:
+            threads.append(threading.Thread(target=room.arrived, args=(1,)))
+            threads[0].start()
+            threads[0].join(0.1)
+        return total
+
+    room.sent(1, chunks.MOST_BYTES_AHEAD)
+    monkeypatch.setattr(results, "sum", add_up_while_one_arrives, raising=False)
+    room.sent(2, 1)
+    threads[0].join(HANG_LIMIT_SECONDS)
+    assert room._ready
 
 
 def test_a_death_is_told_though_its_task_was_struck_out_meanwhile() -> None:

@@ -85,6 +85,7 @@ class Pool:
         """Return ``function(*args, **kwargs)``, called in a worker.
 
         Raises what the call raises; what pickling the arguments raises; `WorkerDiedError` when its worker was killed.
+        Of calls with large arguments 48 MB are sent at once, and the rest when there is room.
         """
         engine = self._engine_here()
         result: _R = await engine.result_of(engine.submit(function, args, kwargs))

@@ -165,8 +165,9 @@ class ProcessPoolExecutor(_StandardExecutor):  # type: ignore[misc]  # of a clas
     def submit(self, fn: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
         """Have ``fn(*args, **kwargs)`` called in a worker; return its future at once.
 
-        Arguments are pickled now. If that fails, it is the error of the future. RuntimeError after `shutdown`, and
-        `BrokenProcessPool`, which is one, when no worker can be started any more.
+        Arguments are pickled now; while large ones of 48 MB are on their way, those of further ones when there is room.
+        If that fails, it is the error of the future. RuntimeError after `shutdown`, and `BrokenProcessPool`, which is
+        one, when no worker can be started any more.
         """
         engine = self._engine
         if engine is None or _is_exiting:

@@ -1,4 +1,4 @@
-"""Tasks that were taken out of the channel again, so that they can be cancelled (README: futures)."""
+"""Tasks that wait outside of the channel: taken out so that they can be cancelled, or for room (README: futures)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from allcores._in_arena import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
     from typing import Any
 
+    from allcores._pool.future import Future
     from allcores._pool.futures_engine import FuturesEngine
+    from allcores._pool.results import Room
 
 __all__ = ["Backlog"]
 
@@ -21,7 +24,10 @@ _AHEAD_PER_WORKER = 2
 
 
 class Backlog:
-    """What is fed to the workers as they need it. It is used from the first cancellation on, until it is empty."""
+    """What is fed to the workers as they need it.
+
+    It is used from the first cancellation on, or the first call whose large arguments have no room, until it is empty.
+    """
 
     def __init__(self, engine: FuturesEngine) -> None:
         """Of the tasks of an engine."""
@@ -29,8 +35,12 @@ class Backlog:
         self._moving = threading.RLock()
         self._drained: list[tuple[int, int, Any]] = []
         """As they came out of the channel; not empty when a signal handler has raised meanwhile."""
-        self._tasks: dict[int, tuple[int, Any]] = {}
-        """Number -> mark and task, in their order."""
+        self._tasks: dict[int, tuple[int | None, Any]] = {}
+        """Number -> mark and task, in their order; without a mark: what makes them, and its arguments."""
+        self._packing: Any = threading.RLock()
+        """Who has it pickles the next one. Not together with the other lock: that runs code of the program's."""
+        self._room: Room | None = None
+        """That of large arguments on their way; there is none before the first of these."""
         self._failed: list[tuple[Any, int, BaseException]] = []
         """Future, number and error of what could not be fed, to be told when the lock is released."""
         self._scratch: Channel | None = None
@@ -93,36 +103,118 @@ class Backlog:
 
     def add(self, tasks: Channel, task: Any, number: int, mark: int, by_name: bool) -> int:
         """Have one more task, pickled now: called as `_core.put_labelled` is, and returns the same."""
-        try:
-            with self._moving:
-                if self._scratch is None:
-                    self._scratch = Channel()
-                size = _core.put_labelled(self._scratch, task, number, mark, by_name)
-                pickled: list[tuple[int, int, Any]] = []
-                _core.collect(self._scratch, pickled, None)
-                for number, mark, task in pickled:
-                    self._tasks[number] = mark, task
-                self._feed()
-        finally:
-            self._tell_failed()
+        size = self._pickle(task, number, mark, by_name)
+        self.feed()
         return size
 
-    def feed(self) -> None:
-        """Put as many into the channel as workers need soon."""
-        try:
+    def _pickle(self, task: Any, number: int, mark: int, by_name: bool) -> int:
+        """Have a task among the others as it is in the channel."""
+        with self._moving:
+            if self._scratch is None:
+                self._scratch = Channel()
+        size = _core.put_labelled(self._scratch, task, number, mark, by_name)
+        pickled: list[tuple[int, int, Any]] = []
+        with self._moving:
+            self.is_used = True
+            while _core.collect(self._scratch, pickled, 0.0):
+                continue  # other threads' are among them
+            for number, mark, task in pickled:
+                if number in self._engine.pending:
+                    self._tasks[number] = mark, task
+        return size
+
+    # ---- large arguments
+
+    def is_full(self) -> bool:
+        """Return whether a further call has to wait for room."""
+        return self._room is not None and not self._room._ready
+
+    def add_later(self, number: int, pack: Callable[..., tuple[int, Any]], parts: tuple[Any, ...]) -> None:
+        """Have one more task, which is made and pickled when there is room for it."""
+        with self._moving:
+            self._tasks[number] = None, (pack, parts)
+            self.is_used = True
+        self.feed()
+
+    def note_large(self, future: Future, size: int) -> None:
+        """Note that a call is on its way whose arguments have so many bytes outside of the channel."""
+        if future._call is not None:
+            future._call = future._call[0], None  # not kept for the text of an error
+        if self._room is None:
+            from allcores._pool.results import Room
+
             with self._moving:
-                self._feed()
-        finally:
-            self._tell_failed()
+                if self._room is None:
+                    self._room = Room()
+        future._room = self._room
+        self._room.sent(future._number, size)
+        if future._ready:  # before it could tell the room
+            self._room.arrived(future._number)
+
+    # ---- feeding
+
+    def feed(self) -> None:
+        """Put as many into the channel as workers need soon, and there is room for."""
+        while True:
+            try:
+                with self._moving:
+                    self._feed()
+            finally:
+                self._tell_failed()
+            # Who packs looks again afterwards, so nobody has to wait for that.
+            if self._next_to_pack() is None or self._packing._is_owned():
+                return
+            try:
+                if not self._packing.acquire(False):
+                    return
+                self._pack_next()
+                self._packing.release()
+            except BaseException:  # a signal handler's
+                while self._packing._is_owned():
+                    self._packing.release()
+                self._engine.nudge()  # somebody else is to go on
+                raise
+
+    def _next_to_pack(self) -> int | None:
+        """Return the number of the next task, if that is to be made now."""
+        with self._moving:
+            number: int | None = next(iter(self._tasks), None)
+            if number is None or self._tasks[number][0] is not None or self.is_full() or not self._has_place():
+                return None
+            return number
+
+    def _pack_next(self) -> None:
+        with self._moving:
+            number = self._next_to_pack()
+            future = None if number is None else self._engine.pending.get(number)
+            if number is None or future is None:
+                return
+            pack, parts = self._tasks[number][1]
+        try:
+            mark, task = pack(*parts)
+            size = self._pickle(task, number, mark, False)
+        except BaseException as error:
+            with self._moving:
+                if self._tasks.pop(number, None) is not None:
+                    self._failed.append((future, number, error))
+            if not isinstance(error, Exception):
+                raise
+            return
+        if size:
+            self.note_large(future, size)
+
+    def _has_place(self) -> bool:
+        engine = self._engine
+        most: int = _AHEAD_PER_WORKER * max(engine.crew.size, 1)
+        return bool(engine.tasks._length() < most)
 
     def _feed(self, but: int | None = None) -> None:
-        tasks, most = self._engine.tasks, _AHEAD_PER_WORKER * max(self._engine.crew.size, 1)
         if self._drained:
             self._keep_drained()
         self.is_used = True
-        while tasks._length() < most:
+        while self._has_place():
             number = next((number for number in self._tasks if number != but), None)
-            if number is None:
+            if number is None or (self._tasks[number][0] is None and number in self._engine.pending):
                 break
             self._feed_one(number)
         self.is_used = bool(self._tasks or self._failed)
@@ -131,7 +223,7 @@ class Backlog:
         engine = self._engine
         try:
             mark, task = self._tasks.pop(number)
-            if (future := engine.pending.get(number)) is not None:
+            if mark is not None and (future := engine.pending.get(number)) is not None:
                 future._fed_from = _core.next_message(engine.tasks)
                 _core.put_labelled(engine.tasks, task, number, mark, False)
         except BaseException as error:

@@ -104,3 +104,5 @@ class Collector(Waiter):
             future._settle(success, value)
         except BaseException as error:  # a callback's; the standard executor's thread ends by that, and it hangs
             threading.excepthook(threading.ExceptHookArgs((type(error), error, error.__traceback__, self.thread)))
+        if self._engine.backlog.is_used:
+            self._engine.backlog.feed()  # where there was no room before

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
     from allcores._pool.futures_engine import FuturesEngine
+    from allcores._pool.results import Room
 
 __all__ = ["Future"]
 
@@ -68,6 +69,8 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
     """Function and arguments, to be shown in errors, while it is not there."""
     _fed_from: int | None = None
     """The lowest number that its message may have, if it was put into the channel again (`Backlog.feed`)."""
+    _room: Room | None = None
+    """Which is to be told when it has come, if its arguments are large."""
 
     def __init__(self, engine: FuturesEngine, number: int, call: tuple[Any, Any]) -> None:
         """Of a call that has a number; the engine makes it."""
@@ -151,6 +154,8 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
     def _be_told(self) -> None:
         """Wake who waits; also when a callback has raised what the standard future lets through."""
         self._call = None
+        if self._room is not None:
+            self._room.arrived(self._number)
         self._wake()
 
     def _be_copied(self, error: BaseException) -> None:
@@ -186,7 +191,10 @@ class Future(Waiter, _base.Future[Any] if TYPE_CHECKING else _base.Future):  # t
                         self._exception = value
                     self._call = None
                     self._state = _FINISHED
-                if self._latches:  # also when it is told again: the first time may have been interrupted just here
+                # Also when it is told again: the first time may have been interrupted just here.
+                if self._room is not None:
+                    self._room.arrived(number)
+                if self._latches:
                     self._wake()
                 return
         if not self._ready:

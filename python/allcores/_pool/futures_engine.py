@@ -127,15 +127,20 @@ class FuturesEngine(Engine):
             self._refuse()
         number = self.numbers(1)
         self.pending[number] = future = self.future_type(self, number, call)
+        backlog = self.backlog
         try:
-            mark, task = pack(*parts)
-            put = self.backlog.add if self.backlog.is_used else _put
-            size = put(self.tasks, task, number, mark, False)
+            if backlog.is_full():
+                backlog.add_later(number, pack, parts)
+                size = 0
+            else:
+                mark, task = pack(*parts)
+                put = backlog.add if backlog.is_used else _put
+                size = put(self.tasks, task, number, mark, False)
         except BaseException as error:
             self._fail(future, error)
             return future
         if size:
-            future._call = call[0], None  # they are large: not kept for the text of an error
+            backlog.note_large(future, size)
         if self._wants_more:
             self._hire_for(number)
         if self._sleeper.is_asleep:
@@ -278,6 +283,8 @@ class FuturesEngine(Engine):
             if future is not None:
                 self._forget(future._number)
                 future._be_cancelled()
+        if self.backlog.is_used:
+            self.backlog.feed()  # where there was no room before
 
     def withdraw_all(self) -> None:
         """Cancel all that no worker has begun with; but for each worker that has nothing yet, one is left for it.

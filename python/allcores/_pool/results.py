@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from multiprocessing import TimeoutError, pool as _std
 
 from allcores._pool.chunks import MOST_BYTES_AHEAD
@@ -176,6 +177,7 @@ class Room(Waiter):
         self._sizes: dict[int, int] = {}
         self._bytes = 0
         self._is_over = False
+        self._changing = threading.RLock()
 
     @property
     def _ready(self) -> bool:  # type: ignore[override]
@@ -189,11 +191,14 @@ class Room(Waiter):
     def sent(self, number: int, size: int) -> None:
         """Note a task that was sent."""
         if size:
-            self._sizes[number] = size
-            self._bytes = sum(self._sizes.values())
+            with self._changing:
+                self._sizes[number] = size
+                self._bytes = sum(self._sizes.values())
 
     def arrived(self, number: int) -> None:
         """Note that it is done."""
-        if self._sizes.pop(number, 0):
-            self._bytes = sum(self._sizes.values())
+        if self._bytes:  # also when this was interrupted, and is told again
+            with self._changing:
+                self._sizes.pop(number, 0)
+                self._bytes = sum(self._sizes.values())
             self._wake()
