@@ -21,7 +21,7 @@ import allcores as mp
 import pytest
 from allcores import _core
 from allcores._in_arena import Channel
-from allcores._pool import chunks, futures_engine, helpers, results
+from allcores._pool import backlog, chunks, futures_engine, helpers, results
 from allcores._pool.claim import Claim
 from allcores._pool.helpers import Helpers
 from allcores._pool.marks import CALL
@@ -341,6 +341,41 @@ def test_a_flood_of_replies_does_not_keep_who_looks(timeout: float | None, tmp_p
                     result.get(timeout)
         (tmp_path / "go").touch()
         assert result.get(HANG_LIMIT_SECONDS) is None
+
+
+@pytest.mark.parametrize("are_pickled", [True, False])
+def test_who_only_looks_does_not_feed_all_that_waits(are_pickled: bool) -> None:
+    fed, nudges = [], []
+
+    class Workers:
+        """A channel whose tasks are taken at once."""
+
+        def _length(self) -> int:
+            return 0
+
+    def put(tasks: Any, task: Any, number: int, *_: Any) -> int:
+        if isinstance(tasks, Workers):
+            fed.append(number)
+            return 0
+        return _core.put_labelled(tasks, task, number, CALL, False)
+
+    pending = {number: types.SimpleNamespace() for number in range(1000)}
+    crew = types.SimpleNamespace(size=1)
+    engine: Any = types.SimpleNamespace(
+        tasks=Workers(), pending=pending, crew=crew, nudge=lambda: nudges.append(len(fed))
+    )
+    queue = backlog.Backlog(engine)
+    for number in range(1000):
+        queue._tasks[number] = (CALL, b"") if are_pickled else (None, (lambda task: (CALL, task), (number,)))
+    core = types.SimpleNamespace(**vars(_core) | {"put_labelled": put, "next_message": lambda _: 0})
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(backlog, "_core", core)
+        queue.feed()
+        assert 0 < len(fed) < 200
+        assert nudges
+        while queue.is_used:
+            queue.feed()
+    assert fed == list(range(1000))
 
 
 def test_large_arguments_are_counted_right_when_one_comes_while_another_one_is_sent(

@@ -21,6 +21,8 @@ __all__ = ["Backlog"]
 
 _AHEAD_PER_WORKER = 2
 """How many tasks lie in the channel for each worker: with fewer it might have to wait for one."""
+_FED_AT_ONCE = 64
+"""How many are fed by one who came for something else, however fast workers take them."""
 
 
 class Backlog:
@@ -154,8 +156,8 @@ class Backlog:
     # ---- feeding
 
     def feed(self) -> None:
-        """Put as many into the channel as workers need soon, and there is room for."""
-        while True:
+        """Put as many into the channel as workers need soon, and there is room for; the next who collects goes on."""
+        for _ in range(_FED_AT_ONCE):
             try:
                 with self._moving:
                     self._feed()
@@ -174,6 +176,7 @@ class Backlog:
                     self._packing.release()
                 self._engine.nudge()  # somebody else is to go on
                 raise
+        self._engine.nudge()
 
     def _next_to_pack(self) -> int | None:
         """Return the number of the next task, if that is to be made now."""
@@ -212,7 +215,12 @@ class Backlog:
         if self._drained:
             self._keep_drained()
         self.is_used = True
+        left = _FED_AT_ONCE
         while self._has_place():
+            if not left:
+                self._engine.nudge()
+                break
+            left -= 1
             number = next((number for number in self._tasks if number != but), None)
             if number is None or (self._tasks[number][0] is None and number in self._engine.pending):
                 break
