@@ -84,8 +84,8 @@ with context.Manager() as m:
 def test_they_look_as_proxies_do(tmp_path: Path) -> None:
     main = """
 with allcores.Manager() as m:
-    for thing in (m.dict(a=1), m.list([1]), m.Namespace(a=1, _b=2), m.Value("i", 3), m.Array("i", [1]), m.Lock(),
-                  m.Queue(), m.Event()):
+    for thing in (m.dict(a=1), m.list([1]), m.set([1]), m.Namespace(a=1, _b=2), m.Value("i", 3), m.Array("i", [1]),
+                  m.Lock(), m.Queue(), m.Event()):
         print(repr(thing).partition(" at ")[0], isinstance(thing, standard.BaseProxy),
               tried(copy.deepcopy, thing) if not isinstance(thing, (standard.NamespaceProxy, standard.ValueProxy))
               else copy.deepcopy(thing), copy.copy(thing) is not thing)
@@ -107,6 +107,7 @@ with allcores.Manager() as m:
     assert lines == [
         "<DictProxy object, typeid 'dict' True {'a': 1} True",
         "<ListProxy object, typeid 'list' True [1] True",
+        "<SetProxy object, typeid 'set' True {1} True",
         "<NamespaceProxy object, typeid 'Namespace' True Namespace(a=1) True",
         "<ValueProxy object, typeid 'Value' True Value('i', 3) True",
         "<ArrayProxy object, typeid 'Array' True array('i', [1]) True",
@@ -141,6 +142,32 @@ for m in (allcores.Manager(), multiprocessing.Manager()):
 """
     ours, theirs = printed(tmp_path, main)
     assert ours == theirs
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_set_is_had_by_all_and_by_the_server_of_a_manager_with_an_address(method: str, tmp_path: Path) -> None:
+    definitions = """
+def use(d):
+    d["set"].update("bc", [1.0])
+    made = d["set"]
+    made -= {"a"}
+    assert made is not None and made == made
+"""
+    main = """
+with context.Manager() as m:
+    d = m.dict()
+    d["set"] = m.set("a")
+    print(in_child(use, d), sorted(map(str, d["set"])), 1 in d["set"], isinstance(d["set"], standard.BaseProxy))
+with managers.SyncManager(("localhost", 0), ctx=context) as m:
+    made = m.set([1, 2])
+    made |= {3}
+    print(isinstance(made, standard.BaseProxy), made.copy(), sorted(made), len(made), 3 in made, made - {1},
+          is_ours(made))
+"""
+    assert printed(tmp_path, main, method, definitions=definitions) == [
+        "0 ['1.0', 'b', 'c'] True True",
+        "True {1, 2, 3} [1, 2, 3] 3 True {2, 3} False",
+    ]
 
 
 def test_they_raise_what_those_of_threading_raise(tmp_path: Path) -> None:
@@ -191,7 +218,7 @@ def test_after_shutdown_every_use_says_so_at_once(tmp_path: Path) -> None:
 with allcores.Manager() as m:
     d, ns, value, numbers, lock = m.dict(a=1), m.Namespace(x=1), m.Value("i", 1), m.Array("i", [1]), m.Lock()
     q, event, barrier, condition = m.Queue(), m.Event(), m.Barrier(1), m.Condition()
-    items, copied = m.list([1]), pickle.dumps(d)
+    items, some, copied = m.list([1]), m.set([1]), pickle.dumps(d)
 uses = [lambda: d["a"], lambda: d.update(b=1), lambda: len(d), lambda: list(d), d.keys, d.popitem, d.clear,
         lambda: "a" in d,
         lambda: pickle.loads(copied)["a"], lambda: ns.x, lambda: setattr(ns, "x", 1), value.get, lambda: numbers[0],
@@ -199,6 +226,8 @@ uses = [lambda: d["a"], lambda: d.update(b=1), lambda: len(d), lambda: list(d), 
         barrier.wait,
         lambda: items[0], lambda: items[:], lambda: items.append(1), lambda: len(items), lambda: list(items), items.pop,
         items.sort, items.copy, lambda: 1 in items, lambda: items.index(1), lambda: items.remove(1), items.reverse,
+        lambda: 1 in some, lambda: some.add(1), some.pop, lambda: len(some), lambda: list(some), some.copy,
+        lambda: some | {1}, lambda: some.update([1]),
         condition.acquire, condition.notify, m.dict, m.list, m.Lock]
 print({str(tried(use)).partition(":")[0] for use in uses}, str(tried(uses[0])))
 print(str(d).endswith("'__str__()' failed>"), tried(m.start).partition(":")[0], m.shutdown(), m.join())

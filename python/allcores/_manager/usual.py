@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allcores._manager import dicts, lists, values, waited_for
+from allcores._manager import dicts, lists, sets, values, waited_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -14,6 +14,7 @@ __all__ = ["MAKERS"]
 MAKERS: dict[str, Callable[..., Any]] = {
     **dicts.MAKERS,
     **lists.MAKERS,
+    **sets.MAKERS,
     **values.MAKERS,
     **waited_for.MAKERS,
 }
