@@ -84,8 +84,8 @@ with context.Manager() as m:
 def test_they_look_as_proxies_do(tmp_path: Path) -> None:
     main = """
 with allcores.Manager() as m:
-    for thing in (m.dict(a=1), m.Namespace(a=1, _b=2), m.Value("i", 3), m.Array("i", [1]), m.Lock(), m.Queue(),
-                  m.Event()):
+    for thing in (m.dict(a=1), m.list([1]), m.set([1]), m.Namespace(a=1, _b=2), m.Value("i", 3), m.Array("i", [1]),
+                  m.Lock(), m.Queue(), m.Event()):
         print(repr(thing).partition(" at ")[0], isinstance(thing, standard.BaseProxy),
               tried(copy.deepcopy, thing) if not isinstance(thing, (standard.NamespaceProxy, standard.ValueProxy))
               else copy.deepcopy(thing), copy.copy(thing) is not thing)
@@ -106,6 +106,8 @@ with allcores.Manager() as m:
     lines = printed(tmp_path, main)
     assert lines == [
         "<DictProxy object, typeid 'dict' True {'a': 1} True",
+        "<ListProxy object, typeid 'list' True [1] True",
+        "<SetProxy object, typeid 'set' True {1} True",
         "<NamespaceProxy object, typeid 'Namespace' True Namespace(a=1) True",
         "<ValueProxy object, typeid 'Value' True Value('i', 3) True",
         "<ArrayProxy object, typeid 'Array' True array('i', [1]) True",
@@ -118,6 +120,53 @@ with allcores.Manager() as m:
         "AttributeError: 'Namespace' object has no attribute 'missing' "
         "AttributeError: 'Namespace' object has no attribute 'missing' [2] False",
         "RuntimeError: dictionary changed size during iteration",
+    ]
+
+
+def test_a_list_has_the_manners_of_the_server_s(tmp_path: Path) -> None:
+    main = """
+import multiprocessing
+for m in (allcores.Manager(), multiprocessing.Manager()):
+    made, other = m.list([3, 1]), m.list()
+    made += (2,)
+    made *= 2
+    other.append(made)
+    other.append(m.list([made]))
+    other[1][0].append(9)
+    print([made[:], str(made), len(other[0]), other[1][0][-1], made == other[0], made + [1], made * 1,
+           [*reversed(made)],
+           made._callmethod("index", (9,)), made._callmethod("#GETVALUE"),
+           made.sort(reverse=True), [*made], made.count(3), tried(made.remove, 7), tried(made.pop, 50), made.pop(),
+           tried(made.__setitem__, slice(0, 2), 5), isinstance(made, standard.ListProxy)])
+    m.shutdown()
+"""
+    ours, theirs = printed(tmp_path, main)
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_set_is_had_by_all_and_by_the_server_of_a_manager_with_an_address(method: str, tmp_path: Path) -> None:
+    definitions = """
+def use(d):
+    d["set"].update("bc", [1.0])
+    made = d["set"]
+    made -= {"a"}
+    assert made is not None and made == made
+"""
+    main = """
+with context.Manager() as m:
+    d = m.dict()
+    d["set"] = m.set("a")
+    print(in_child(use, d), sorted(map(str, d["set"])), 1 in d["set"], isinstance(d["set"], standard.BaseProxy))
+with managers.SyncManager(("localhost", 0), ctx=context) as m:
+    made = m.set([1, 2])
+    made |= {3}
+    print(isinstance(made, standard.BaseProxy), made.copy(), sorted(made), len(made), 3 in made, made - {1},
+          is_ours(made))
+"""
+    assert printed(tmp_path, main, method, definitions=definitions) == [
+        "0 ['1.0', 'b', 'c'] True True",
+        "True {1, 2, 3} [1, 2, 3] 3 True {2, 3} False",
     ]
 
 
@@ -169,12 +218,16 @@ def test_after_shutdown_every_use_says_so_at_once(tmp_path: Path) -> None:
 with allcores.Manager() as m:
     d, ns, value, numbers, lock = m.dict(a=1), m.Namespace(x=1), m.Value("i", 1), m.Array("i", [1]), m.Lock()
     q, event, barrier, condition = m.Queue(), m.Event(), m.Barrier(1), m.Condition()
-    copied = pickle.dumps(d)
+    items, some, copied = m.list([1]), m.set([1]), pickle.dumps(d)
 uses = [lambda: d["a"], lambda: d.update(b=1), lambda: len(d), lambda: list(d), d.keys, d.popitem, d.clear,
         lambda: "a" in d,
         lambda: pickle.loads(copied)["a"], lambda: ns.x, lambda: setattr(ns, "x", 1), value.get, lambda: numbers[0],
         lambda: len(numbers), lock.acquire, lock.release, q.get, q.qsize, lambda: q.put(1), event.set, event.wait,
         barrier.wait,
+        lambda: items[0], lambda: items[:], lambda: items.append(1), lambda: len(items), lambda: list(items), items.pop,
+        items.sort, items.copy, lambda: 1 in items, lambda: items.index(1), lambda: items.remove(1), items.reverse,
+        lambda: 1 in some, lambda: some.add(1), some.pop, lambda: len(some), lambda: list(some), some.copy,
+        lambda: some | {1}, lambda: some.update([1]),
         condition.acquire, condition.notify, m.dict, m.list, m.Lock]
 print({str(tried(use)).partition(":")[0] for use in uses}, str(tried(uses[0])))
 print(str(d).endswith("'__str__()' failed>"), tried(m.start).partition(":")[0], m.shutdown(), m.join())
@@ -229,7 +282,7 @@ print(released, child.exitcode, sep="\\n")
 def test_a_server_is_started_when_it_is_needed_and_its_objects_are_kept_in_dicts(method: str, tmp_path: Path) -> None:
     definitions = """
 def use(d):
-    d["list"].append("child")
+    d["list"].append(d["pool"].apply(pow, (2, 5)))
     d["list"][0]["inner"] = 1
 """
     main = """
@@ -238,28 +291,30 @@ with context.Manager() as m:
     d = m.dict()
     assert allcores.active_children() == before == []
     d["list"] = m.list([m.dict()])  # nobody has it but the dict
+    assert allcores.active_children() == []
+    d["pool"] = m.Pool(1)
     gc.collect()
     for _ in range(2): assert in_child(use, d) == 0
-    print(len(d["list"]), d["list"][0], len(allcores.active_children()), m._process.is_alive(),
+    print(d["list"][1:], d["list"][0], len(allcores.active_children()), m._process.is_alive(),
           type(m.address).__name__)
     process = m._process
 print(process.exitcode)
 """
-    assert printed(tmp_path, main, method, definitions=definitions) == ["3 {'inner': 1} 1 True str", "0"]
+    assert printed(tmp_path, main, method, definitions=definitions) == ["[32, 32] {'inner': 1} 1 True str", "0"]
 
 
 def test_children_that_are_forked_ask_the_server_of_their_parent(tmp_path: Path) -> None:
     definitions = """
-def add(): made["list"] = m.list([1, 2])
+def add(): made["pool"] = m.Pool(1)
 """
     main = """
 m = context.Manager()
 made = m.dict()
-print(in_child(add), made["list"], context.Process().name)
+print(in_child(add), made["pool"].apply(pow, (2, 5)), context.Process().name)
 m.shutdown()
 """
     lines = printed(tmp_path, main, "fork", definitions=definitions)
-    assert lines == ["0 [1, 2] ForkProcess-3"], "the server's process has the number that it always had"
+    assert lines == ["0 32 ForkProcess-3"], "the server's process has the number that it always had"
 
 
 def test_a_manager_with_an_address_an_initializer_or_types_of_its_own_has_its_server(tmp_path: Path) -> None:

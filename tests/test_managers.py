@@ -143,8 +143,8 @@ Own.register("Thing", Thing, ThingProxy)
 
 def one(things): print(len(things), *[type(thing).__name__ for thing in things], flush=True)
 def use(shared, items, lock, queue, thing):
-    with lock: shared["n"] += 1
-    items.append(1); queue.put(2); thing.number += 1
+    with lock: shared["n"] += 1; thing.number += 1
+    items.append(1); queue.put(2)
 
 if __name__ == "__main__":
     with multiprocessing.Manager() as manager, Own() as own:

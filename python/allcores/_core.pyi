@@ -523,7 +523,7 @@ class TableScan:
 
 @disjoint_base
 class List:
-    """A list in shared memory."""
+    """A list in shared memory; not to be used any more when the event ``end`` is set."""
 
     def __new__(cls, name: str | None = None, address: _Address | None = None, end: Event | None = None) -> Self: ...
     def __len__(self) -> int: ...

@@ -21,7 +21,7 @@ from multiprocessing import managers as _std
 from multiprocessing.managers import Namespace, RemoteError, Token
 
 from allcores import _arena, _standard, context as _context, shared_memory as _shared_memory
-from allcores._manager import lanes as _lanes, late as _late, proxies as _proxies
+from allcores._manager import lanes as _lanes, late as _late, proxies as _proxies, sets as _sets
 from allcores._manager.proxies import AutoProxy, BaseProxy, MakeProxyType
 from allcores._manager.usual import MAKERS as _MAKERS
 
@@ -123,6 +123,8 @@ class SyncManager(_late.StartsLate, BaseManager, _std.SyncManager):  # type: ign
 def _register_usual() -> None:
     for typeid, (make, exposed, types, proxytype) in vars(_std.SyncManager)["_registry"].items():
         SyncManager.register(typeid, make, proxytype, exposed, types, hasattr(_std.SyncManager, typeid))
+    if "set" not in SyncManager._registry:  # before Python 3.14
+        SyncManager.register("set", set, _sets.SERVER_PROXY)
     for typeid, make in _MAKERS.items():
         setattr(SyncManager, typeid, _late.in_session(typeid, make, getattr(SyncManager, typeid)))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import MutableMapping
 
 from allcores import _core
-from allcores._manager.in_session import call_exposed
+from allcores._manager.in_session import TableProxy
 from allcores._manager.proxies import PROXIES
 from allcores._manager.shared_dict import SharedDict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
     from allcores._manager.ending import Ending
@@ -24,10 +24,10 @@ else:
 __all__ = ["MAKERS", "DictProxy"]
 
 
-class DictProxy(SharedDict, _DictProxy):
+class DictProxy(TableProxy, SharedDict, _DictProxy):
     """A `SharedDict` that a manager hands out: it is not to be used any more when that was shut down."""
 
-    _typeid, _manager = "dict", None
+    _typeid = "dict"
 
     @classmethod
     def made(cls, end: Any, content: Mapping[Any, Any]) -> DictProxy:
@@ -36,9 +36,6 @@ class DictProxy(SharedDict, _DictProxy):
         if content:
             made.update(content)
         return made
-
-    def _callmethod(self, methodname: str, args: Sequence[Any] = (), kwds: Mapping[str, Any] = {}) -> Any:
-        return call_exposed(self, methodname, args, kwds)
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the keys. RuntimeError when the dict has got longer or shorter meanwhile."""
@@ -54,16 +51,6 @@ class DictProxy(SharedDict, _DictProxy):
             except StopIteration:
                 return
             yield key
-
-    def _text(self) -> str:
-        return repr(self.copy())
-
-    def __str__(self) -> str:
-        """Show what is in it."""
-        try:
-            return self._text()
-        except Exception:
-            return repr(self)[:-1] + "; '__str__()' failed>"
 
 
 MutableMapping.register(DictProxy)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-__all__ = ["InSession", "call_exposed"]
+__all__ = ["InSession", "TableProxy", "call_exposed"]
 
 
 class InSession(BaseProxy):
@@ -75,6 +75,29 @@ class InSession(BaseProxy):
     def _text(self) -> str:
         """Show what it stands for."""
         return repr(self._used())
+
+
+class TableProxy:
+    """What a table is that looks as a proxy does: it is its own object, and looks itself whether it may be used."""
+
+    if TYPE_CHECKING:
+        _typeid: str
+
+        def copy(self) -> Any: ...
+
+    _manager = None
+
+    def _callmethod(self, methodname: str, args: Sequence[Any] = (), kwds: Mapping[str, Any] = {}) -> Any:
+        return call_exposed(self, methodname, args, kwds)
+
+    def _text(self) -> str:
+        return repr(self.copy())
+
+    def __str__(self) -> str:
+        try:
+            return self._text()
+        except Exception:
+            return repr(self)[:-1] + "; '__str__()' failed>"
 
 
 def _rebuild(cls: type[InSession], state: dict[str, Any]) -> InSession:

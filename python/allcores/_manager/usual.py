@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allcores._manager import dicts, values, waited_for
+from allcores._manager import dicts, lists, sets, values, waited_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -11,5 +11,11 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = ["MAKERS"]
 
-MAKERS: dict[str, Callable[..., Any]] = {**dicts.MAKERS, **values.MAKERS, **waited_for.MAKERS}
+MAKERS: dict[str, Callable[..., Any]] = {
+    **dicts.MAKERS,
+    **lists.MAKERS,
+    **sets.MAKERS,
+    **values.MAKERS,
+    **waited_for.MAKERS,
+}
 """Type: what makes one, of the manager's ending and the arguments of the user's. A further type has its line here."""
