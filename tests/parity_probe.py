@@ -27,6 +27,7 @@ OURS = {
     "ProcessPoolExecutor",
     "StartError",
     "TaskTimeoutError",
+    "TransactionConflictError",
     "UnpicklableArgumentError",
     "WorkerDiedError",
     "deadlocks",

@@ -16,6 +16,7 @@ import os
 import random
 import signal
 import sys
+from contextlib import nullcontext
 from typing import Any
 
 import allcores as mp
@@ -52,7 +53,10 @@ class Dicts:
         elif kind == 6:
             shared.setdefault(key, value)
         else:
-            shared[key] = [step, value]
+            with shared.transaction() if isinstance(shared, SharedDict) else nullcontext():
+                shared[key] = [step, value]
+                shared.pop((own, (first + 1) % KEYS), None)
+                shared[own, (first + 2) % KEYS] = shared.get((own, (first + 3) % KEYS))
 
     @staticmethod
     def count(shared: Any) -> None:

@@ -131,6 +131,7 @@ def _few_keys(_context: Any) -> SharedDict:
     """Return a dict that a victim leaves with as many blocks as it had: with all the pages it needs."""
     shared = SharedDict()
     shared["large"] = survivors.LARGE
+    survivors.done_nothing(shared)
     survivors.have_few_keys(shared)
     return shared
 
@@ -459,6 +460,9 @@ OPERATIONS = {
     "SharedDict: a large value is popped": _on_few_keys(lambda shared: shared.pop("large"), {"large": None}),
     "SharedDict: several keys are updated": _on_few_keys(
         lambda shared: shared.update(survivors.UPDATE), survivors.UPDATE
+    ),
+    "SharedDict: a transaction": replace(
+        _on_few_keys(survivors.transact, survivors.TRANSACTED), prepares=survivors.done_nothing
     ),
     "SharedDict: a number is added to": _on_few_keys(lambda shared: shared.add("count", 5), {"count": 5}),
     "SharedDict: all keys go": _on_few_keys(

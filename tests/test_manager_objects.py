@@ -377,3 +377,39 @@ with managers.SyncManager(ctx=context) as m:
     print(is_ours(d), d)
 """
     assert printed(tmp_path, main) == ["False {'a': 1}"]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_nested_dict_has_the_dicts_in_it_be_shared_ones(method: str, tmp_path: Path) -> None:
+    definitions = """
+def change(d):
+    d["a"]["b"]["c"] += 1
+    d["new"] = {"deep": {"x": 1}}
+    d["new"]["deep"]["x"] += 1
+    d.setdefault("a", {})["d"] = 5
+    d.setdefault("set", {})["s"] = {}
+    d["set"]["s"]["t"] = 1
+    with d.transaction(): d["in"] = {"a": 1}
+    d["in"]["a"] = 2
+"""
+    main = """
+with context.Manager() as m:
+    d = m.dict({"a": {"b": {"c": 1}}, "list": [{}]}, nested=True)
+    print(in_child(change, d))
+    print(d)
+    print(copy.deepcopy(d) == d._getvalue(), type(d._getvalue()["a"]), repr(d).partition(" at")[0],
+          repr(d["a"]["b"])[:10])
+    inner = d["new"]["deep"]
+    d["new"] = None
+    inner["still"] = 2
+    print(inner, m.dict(nested=1))
+print(tried(lambda: inner["x"]).partition(":")[0])
+"""
+    assert printed(tmp_path, main, method, definitions=definitions) == [
+        "0",
+        "{'a': {'b': {'c': 2}, 'd': 5}, 'list': [{}], 'new': {'deep': {'x': 2}}, "
+        "'set': {'s': {'t': 1}}, 'in': {'a': 2}}",
+        "True <class 'dict'> <DictProxy object, typeid 'dict' <DictProxy",
+        "{'x': 2, 'still': 2} {'nested': 1}",
+        "ManagerEndedError",
+    ]

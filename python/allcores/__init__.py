@@ -51,6 +51,7 @@ from allcores.errors import (
     RemoteError,
     StartError,
     TaskTimeoutError,
+    TransactionConflictError,
     UnpicklableArgumentError,
 )
 
@@ -89,6 +90,7 @@ __all__ = [
     "StartError",
     "TaskTimeoutError",
     "TimeoutError",
+    "TransactionConflictError",
     "UnpicklableArgumentError",
     "Value",
     "WorkerDiedError",

@@ -507,8 +507,26 @@ class Table:
     def _add(self, key: Any, number: int, /) -> int | None:
         """Add to the int that a key has, 0 without one, and return the sum; None when that is not done here."""
 
-    def _apply(self, changes: Sequence[tuple[Any, ...]], /) -> None:
-        """Set keys (tuples of key and value) and delete others (tuples of a key), all or none."""
+    def _apply(
+        self,
+        changes: Sequence[tuple[Any, ...]],
+        seen: Sequence[tuple[Any, bytes | None]] | None = None,
+        version: int | None = None,
+        /,
+    ) -> bool:
+        """Set keys (tuples of key and value) and delete others (tuples of a key), all or none.
+
+        None, and False, unless the version is this one, and keys have what was `_seen` (None: they are not there).
+        """
+
+    def _seen(self, key: Any, /) -> tuple[bytes, Any] | None:
+        """Return what a key's value is known by, for `_apply`, and the value; None without one."""
+
+    def _version(self) -> int:
+        """Return a number that changes with whatever is changed."""
+
+    def _turn(self) -> RLock:
+        """Return the lock that transactions have one after another."""
 
     def _scan(self) -> TableScan: ...
     def _address(self) -> _Address: ...

@@ -13,6 +13,7 @@ still catches it::
     ├── PoolTerminatedError        (RuntimeError)                              a pool ended before the task was done
     ├── RemoteError                (RuntimeError)                              an exception that could not be unpickled
     ├── ManagerEndedError          (ConnectionError, EOFError …)               the server of a manager is gone
+    ├── TransactionConflictError   (RuntimeError)                              what a transaction has read was changed
     ├── HandleError                (ValueError)                                a pickle of something that is not there
     ├── ArenaFullError             (MemoryError)                               no room in the session's shared memory
     └── ArenaCorruptError          (RuntimeError)                              somebody has overwritten it
@@ -42,6 +43,7 @@ __all__ = [
     "RemoteError",
     "StartError",
     "TaskTimeoutError",
+    "TransactionConflictError",
     "UnpicklableArgumentError",
     "WorkerDiedError",
 ]
@@ -170,6 +172,10 @@ class ManagerEndedError(
 
     It is each of the errors that the standard library raises then, one or the other, as it happens.
     """
+
+
+class TransactionConflictError(AllcoresError, RuntimeError):
+    """Nothing of a shared dict's transaction was done: what it had read was changed outside of a transaction."""
 
 
 class ArenaFullError(AllcoresError, MemoryError):

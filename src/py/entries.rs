@@ -11,6 +11,11 @@ use super::values::{attach, decode_value, ValueBytes};
 use crate::arena::{Arena, Error};
 use crate::table::{Key, Put, Section};
 
+/// What a value is known by: the same is the same value, as a block has a generation.
+pub fn mark(kind: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[kind], bytes].concat()
+}
+
 /// A key, and for one without a canonical form how often such came and went when it was looked for.
 pub struct Sought {
     pub key: KeyBytes,
@@ -244,6 +249,24 @@ pub fn apply(
         }
     }
     Ok(Attempt::Done(()))
+}
+
+/// Whether a key has a value that is known by this; `None`: whether it has none.
+pub fn has_mark(
+    section: &Section<'static>,
+    sought: &Sought,
+    expected: Option<&[u8]>,
+) -> crate::arena::Result<Attempt<bool>> {
+    if sought.is_stale(section) {
+        return Ok(Attempt::Again);
+    }
+    let mut bytes = Vec::new();
+    let found = match sought.is_absent {
+        true => None,
+        false => section.get(sought.key(section.table.arena), &mut bytes)?,
+    };
+    let now = found.map(|found| mark(found.kind, &bytes));
+    Ok(Attempt::Done(now.as_deref() == expected))
 }
 
 /// A key's value, with a reference to its block.

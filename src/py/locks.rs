@@ -25,7 +25,7 @@ struct Lock(Object<LockBody>);
 
 /// A lock that its thread may acquire again.
 #[pyclass(frozen, subclass, module = "allcores._core")]
-struct RLock(Object<LockBody>);
+pub struct RLock(pub Object<LockBody>);
 
 /// Seconds as Python says them: None is for ever, less than none is none.
 pub fn timeout_of(seconds: Option<f64>) -> Option<Duration> {

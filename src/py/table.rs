@@ -2,12 +2,13 @@
 
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use super::arena::{raise, Address, Object};
-use super::entries::{apply, read, take, Change};
+use super::arena::{raise, waiting, Address, Object};
+use super::entries::{apply, has_mark, mark, read, take, Change};
 use super::keys::decode_key;
 use super::listing::{TableScan, What};
+use super::locks::RLock;
 use super::messages::{pickling, prepare_for_blocks};
 use super::plain::INT;
 use super::tables::{end_of, Attempt, Tabled};
@@ -37,6 +38,9 @@ impl Tabled for Table {
         self.end
     }
 }
+
+/// A key, and what its value was known by; `None`: it had none.
+type Seen<'py> = (Bound<'py, PyAny>, Option<Bound<'py, PyBytes>>);
 
 fn missing(key: &Bound<'_, PyAny>) -> PyErr {
     PyKeyError::new_err((key.clone().unbind(),))
@@ -237,8 +241,16 @@ impl Table {
     }
 
     /// Set keys (tuples of key and value) and delete others (tuples of a key), all or, whoever is killed, none.
-    #[pyo3(signature = (changes, /))]
-    fn _apply(&self, py: Python<'_>, changes: Vec<Bound<'_, PyTuple>>) -> PyResult<()> {
+    ///
+    /// None, and False, unless the version is this one, and keys have what was `_seen` (None: they are not there).
+    #[pyo3(signature = (changes, seen=None, version=None, /))]
+    fn _apply(
+        &self,
+        py: Python<'_>,
+        changes: Vec<Bound<'_, PyTuple>>,
+        seen: Option<Vec<Seen<'_>>>,
+        version: Option<u64>,
+    ) -> PyResult<bool> {
         let mut is_first = true;
         loop {
             let (mut prepared, was_first) = (Vec::with_capacity(changes.len()), is_first);
@@ -249,11 +261,61 @@ impl Table {
                     _ => self.change_to_set(&key, &change.get_item(1)?, &mut { was_first })?,
                 });
             }
+            let mut expected = Vec::new();
+            for (key, mark) in seen.iter().flatten() {
+                expected.push((self.seek(key, false)?, mark.as_ref().map(|mark| mark.as_bytes())));
+            }
             is_first = false;
-            if let Attempt::Done(()) = self.attempt(py, |section| apply(py, section, &mut prepared))? {
-                return Ok(());
+            let attempt = self.attempt(py, |section| {
+                if version.is_some_and(|version| version != section.version()) {
+                    return Ok(Attempt::Done(false));
+                }
+                for (sought, mark) in &expected {
+                    match has_mark(section, sought, *mark)? {
+                        Attempt::Done(true) => {}
+                        other => return Ok(other),
+                    }
+                }
+                Ok(match apply(py, section, &mut prepared)? {
+                    Attempt::Done(()) => Attempt::Done(true),
+                    Attempt::Again => Attempt::Again,
+                })
+            })?;
+            if let Attempt::Done(is_done) = attempt {
+                return Ok(is_done);
             }
         }
+    }
+
+    /// Return what a key's value is known by, for `_apply`, and the value; None without one.
+    #[pyo3(signature = (key, /))]
+    fn _seen<'py>(
+        &self,
+        py: Python<'py>,
+        key: &Bound<'py, PyAny>,
+    ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyAny>)>> {
+        let Some(raw) = self.find(py, key)? else {
+            return Ok(None);
+        };
+        let mark = PyBytes::new(py, &mark(raw.kind, &raw.bytes));
+        Ok(Some((mark, raw.object(py, &self.face())?)))
+    }
+
+    /// Return a number that changes with whatever is changed.
+    fn _version(&self, py: Python<'_>) -> PyResult<u64> {
+        self.attempt(py, |section| Ok(Attempt::<u64>::Done(section.version())))
+            .map(|attempt| match attempt {
+                Attempt::Done(version) => version,
+                Attempt::Again => 0,
+            })
+    }
+
+    /// Return the lock that transactions have one after another.
+    fn _turn(&self, py: Python<'_>) -> PyResult<RLock> {
+        self.look(py)?;
+        let face = self.face();
+        let handle = waiting(py, |pause| face.turn(pause))?;
+        Ok(RLock(Object::of(py, face.arena, handle)?))
     }
 
     /// Delete all keys.

@@ -18,7 +18,7 @@ pub const PAGE_WORDS: u64 = (SLAB - CONTENT_AT) / 8;
 pub const LARGE_SEGMENTS: u64 = 8;
 const BODY_WORDS: usize = (2048 - BLOCK_HEADER as usize) / 8;
 /// Words of the log in the body.
-pub const LOG_WORDS: usize = BODY_WORDS - 102;
+pub const LOG_WORDS: usize = BODY_WORDS - 103;
 
 /// How many of them are used. The tests kill at each instruction of a log that goes on in a page: it is to do so soon.
 pub const LOG_WORDS_USED: usize = if cfg!(test) { 40 } else { LOG_WORDS };
@@ -70,6 +70,8 @@ shared_struct! {
         pub directory: AtomicU64,
         pub first_words: [AtomicU64; FIRST_WORDS as usize],
         pub _spare: [AtomicU64; 1],
+        /// The table's reference to the lock of transactions; 0: there was none yet.
+        pub turn: AtomicU64,
         /// The table's reference to an event that is set when it is not to be used any more; 0: none.
         pub end: AtomicU64,
         pub first_log: [AtomicU64; LOG_WORDS],

@@ -179,7 +179,7 @@ impl<'a> Section<'a> {
     }
 
     /// The version when it began: nothing had changed since it was this one.
-    pub(super) fn version(&self) -> u64 {
+    pub fn version(&self) -> u64 {
         self.version
     }
 

@@ -10,6 +10,8 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterable, Iterator, Mapping
     from typing import Any
 
+    from allcores._manager.transaction import Block
+
 __all__ = ["SharedDict"]
 
 
@@ -67,6 +69,26 @@ class SharedDict(InArena, _core.Table):
             if self.compare_and_set(key, before, total):
                 return total
 
+    def _as_stored(self, value: Any) -> Any:
+        """Return what is stored in the place of a value."""
+        return value
+
+    def transaction(self) -> Block:
+        """Return a block at whose end all that is done in it happens at once, or nothing, whoever is killed::
+
+            with accounts.transaction():
+                accounts["alice"] -= 5
+                accounts["bob"] += 5
+
+        In the block this thread, by this handle, sees what it has done; others see nothing of it until the end. An
+        exception that leaves the block gives it up. Transactions of one dict wait for one another. When somebody else
+        has changed meanwhile what the block has read, that is a `TransactionConflictError` at its end, and nothing is
+        done.
+        """
+        from allcores._manager.transaction import Block  # with the first one
+
+        return Block(self)
+
     def copy(self) -> dict[Any, Any]:
         """Return a dict of this process's own with the same keys and values."""
         return dict(self.items())
@@ -96,7 +118,7 @@ class SharedDict(InArena, _core.Table):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> dict[Any, Any]:
         """Return a dict, as the standard library's proxies do."""
-        return self.copy()
+        return self._getvalue()
 
     def _getvalue(self) -> dict[Any, Any]:
         """Return a dict, as the standard library's proxies do."""
