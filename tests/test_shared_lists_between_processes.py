@@ -148,17 +148,18 @@ try:
         shared.append("v" * 1000)
 except mp.ArenaFullError as error:
     print("the shared list 'everything' has" in str(error), len(shared) == number > 1000)
-try:
-    shared *= 2
-except mp.ArenaFullError:
-    print(len(shared) == number, "what does not fit changes nothing")
+for times in (2, 10**15):
+    try:
+        shared *= times
+    except mp.ArenaFullError:
+        print(len(shared) == number, "what does not fit changes nothing")
 for key in range(number):
     shared.pop()
 shared.append("again")
 print(shared)
 """
     assert prints(tmp_path, f"os.environ['ALLCORES_ARENA_BYTES'] = str(16 << 20)\n{IMPORT}", main) == (
-        "True True\nTrue what does not fit changes nothing\n['again']\n"
+        "True True\n" + 2 * "True what does not fit changes nothing\n" + "['again']\n"
     )
 
 

@@ -324,6 +324,15 @@ impl Heap<'_> {
         Ok(())
     }
 
+    /// Look whether so much more could be had in slabs if nothing were kept: for who would find out late.
+    pub(crate) fn look_ahead(&self, asked: u64) -> Result<()> {
+        let limit = self.arena.header.limit.load(Ordering::Relaxed);
+        match asked > SLABS as u64 * SLAB || self.arena.used().saturating_add(asked) > limit {
+            true => Err(self.over_limit(asked)),
+            false => Ok(()),
+        }
+    }
+
     pub(super) fn over_limit(&self, asked: u64) -> Error {
         Error::Full(Shortage::Limit {
             asked,

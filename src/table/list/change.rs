@@ -6,6 +6,7 @@ use super::super::slots::copy;
 use super::super::write::Value;
 use super::chunks::CHUNK;
 use super::entries::{Entry, Head, HEAD_WORDS};
+use crate::arena::heap::go_on;
 use crate::arena::{Error, Result};
 use crate::atomics::Ordering;
 
@@ -195,6 +196,8 @@ impl Section<'_> {
         if times == 0 {
             return self.clear_items();
         }
+        let more = count.saturating_mul(times - 1).saturating_mul(size_of::<u64>() as u64);
+        self.table.arena.heap(&mut go_on)?.look_ahead(more)?;
         for _ in 1..times {
             for index in 0..count {
                 let place = self.have_entry(self.table.items())?;
