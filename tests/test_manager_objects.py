@@ -389,6 +389,12 @@ def change(d):
     d.setdefault("a", {})["d"] = 5
     d.setdefault("set", {})["s"] = {}
     d["set"]["s"]["t"] = 1
+    d["list"].append({"l": []})
+    d["list"][0]["first"] = d["list"][1]["l"]
+    d["list"][1]["l"].extend([[1], 2])
+    d["list"][1]["l"][0].insert(0, 0)
+    d["list"][1:1] = [{"m": 1}]
+    d["list"][1]["m"] += 1
     with d.transaction(): d["in"] = {"a": 1}
     d["in"]["a"] = 2
 """
@@ -398,7 +404,7 @@ with context.Manager() as m:
     print(in_child(change, d))
     print(d)
     print(copy.deepcopy(d) == d._getvalue(), type(d._getvalue()["a"]), repr(d).partition(" at")[0],
-          repr(d["a"]["b"])[:10])
+          repr(d["a"]["b"])[:10], repr(d["list"])[:10], d["list"])
     inner = d["new"]["deep"]
     d["new"] = None
     inner["still"] = 2
@@ -407,9 +413,11 @@ print(tried(lambda: inner["x"]).partition(":")[0])
 """
     assert printed(tmp_path, main, method, definitions=definitions) == [
         "0",
-        "{'a': {'b': {'c': 2}, 'd': 5}, 'list': [{}], 'new': {'deep': {'x': 2}}, "
+        "{'a': {'b': {'c': 2}, 'd': 5}, "
+        "'list': [{'first': [[0, 1], 2]}, {'m': 2}, {'l': [[0, 1], 2]}], 'new': {'deep': {'x': 2}}, "
         "'set': {'s': {'t': 1}}, 'in': {'a': 2}}",
-        "True <class 'dict'> <DictProxy object, typeid 'dict' <DictProxy",
+        "True <class 'dict'> <DictProxy object, typeid 'dict' <DictProxy <ListProxy "
+        "[{'first': [[0, 1], 2]}, {'m': 2}, {'l': [[0, 1], 2]}]",
         "{'x': 2, 'still': 2} {'nested': 1}",
         "ManagerEndedError",
     ]

@@ -27,8 +27,7 @@ __all__ = [
     "create",
     "descriptor",
     "ended",
-    "gather",
-    "is_gathering",
+    "gathering",
     "join",
     "received",
     "reduce",
@@ -172,9 +171,9 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
 
     While a process is started that is as long as the Process object lives. Otherwise nobody tells when a pickle has
     been read for the last time, so this process keeps what it sends, until it says itself that it was `received`. But
-    where the pickle is kept with what it is to (`gather`), nobody else need do so.
+    where the pickle is kept with what it is to (`gathering`), nobody else need do so.
     """
-    kept = _gathering.kept
+    kept = gathering.kept
     if kept is not None:
         kept[address] = itself
         return rebuild, arguments
@@ -190,28 +189,12 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
 
 
 class _Gathering(threading.local):
-    """What a thread pickles that somebody else keeps."""
+    """What a thread pickles for who keeps the pickle, by addresses; None: nobody does."""
 
     kept: dict[_core._Address, Any] | None = None
 
 
-_gathering = _Gathering()
-
-
-def gather(
-    kept: dict[_core._Address, Any] | None,
-) -> tuple[dict[_core._Address, Any] | None, dict[_core._Address, Any] | None]:
-    """Note from now on in ``kept`` what this thread pickles, for who keeps the pickle; None: nobody does.
-
-    Return what was noted in before, and ``kept``.
-    """
-    before, _gathering.kept = _gathering.kept, kept
-    return before, kept
-
-
-def is_gathering() -> bool:
-    """Whether what this thread pickles is for who keeps the pickle, and may be read often."""
-    return _gathering.kept is not None
+gathering = _Gathering()
 
 
 def _rebuild_with(_ticket: None, rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

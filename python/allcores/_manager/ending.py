@@ -32,11 +32,11 @@ class Ending:
     def note(self, thing: Any) -> None:
         """Have an object that has a `_wake` woken at the end, if it is there still: it is not kept for that."""
         number = self._waited_for.add("noted")
-        before, _ = _arena.gather({})
+        before, _arena.gathering.kept = _arena.gathering.kept, {}
         try:
             self._waited_for[number] = pickle.dumps(thing._to_wake())
         finally:
-            _arena.gather(before)
+            _arena.gathering.kept = before
         if number % _LOOKED_THROUGH == 0:
             for number, pickled in self._noted():
                 if _thing(pickled) is None:

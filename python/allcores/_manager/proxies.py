@@ -88,7 +88,7 @@ class BaseProxy(_std.BaseProxy):
         return proxy
 
     def __reduce__(self) -> Any:
-        if _arena.is_gathering():
+        if _arena.gathering.kept is not None:
             self._be_kept()
         rebuild, (make, *rest) = super().__reduce__()
         return rebuild, (AutoProxy if make is _S["AutoProxy"] else make, *rest)

@@ -88,6 +88,7 @@ class _Pickler:
 
 
 _threads = threading.local()
+_gathering = _arena.gathering
 
 
 def dumps(obj: Any, longest: int) -> bytes | _core.Memory:
@@ -120,11 +121,12 @@ def dumps_to_keep(obj: Any, longest: int) -> bytes | _core.Memory | tuple[_core.
     Handles to objects of the arena are returned with it, by their addresses: whoever keeps the pickle keeps what they
     are to. Otherwise the process that pickles them would, for ever.
     """
-    before, handles = _arena.gather({})
+    handles: dict[_core._Address, Any] = {}
+    before, _gathering.kept = _gathering.kept, handles
     try:
         pickled = dumps(obj, longest)
     finally:
-        _arena.gather(before)
+        _gathering.kept = before
     if not handles:
         return pickled
     return pickled if isinstance(pickled, _core.Memory) else _in_block(memoryview(pickled), []), handles
