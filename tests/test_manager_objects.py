@@ -421,3 +421,29 @@ print(tried(lambda: inner["x"]).partition(":")[0])
         "{'x': 2, 'still': 2} {'nested': 1}",
         "ManagerEndedError",
     ]
+
+
+def test_who_waits_for_a_condition_whose_lock_is_held_is_told_when_it_is_given_back(tmp_path: Path) -> None:
+    definitions = """
+def wait(condition):
+    with condition: condition.wait()
+def die(condition):
+    condition.acquire()
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    main = """
+m = allcores.Manager()
+held, lost = m.Condition(), m.Condition()
+answers = []
+threads = [threading.Thread(target=lambda each=each: answers.append(tried(wait, each))) for each in (held, lost)]
+for thread in threads: thread.start()
+while not (held._object._waiters() and lost._object._waiters()): os.sched_yield()
+assert in_child(die, lost) == -signal.SIGKILL
+held.acquire()
+ending = threading.Thread(target=m.shutdown)
+ending.start(); ending.join()
+print(tried(held.release).partition(":")[0])
+for thread in threads: thread.join()
+print({answer.partition(":")[0] for answer in answers}, len(answers))
+"""
+    assert printed(tmp_path, main, definitions=definitions) == ["ManagerEndedError", "{'ManagerEndedError'} 2"]

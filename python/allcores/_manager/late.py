@@ -109,8 +109,13 @@ class StartsLate(_Base):  # type: ignore[misc]
 
     def shutdown(self) -> None:
         """End it: whoever uses an object of its from now on, or waits for one, gets `ManagerEndedError`."""
-        if self._ending is not None:
-            self._ending.come()
+        try:
+            if self._ending is not None:
+                self._ending.come()
+        finally:
+            self._end_server()
+
+    def _end_server(self) -> None:
         if self._begun is not None:
             self._begun, self._process = None, None
             self._state.value = _State.SHUTDOWN

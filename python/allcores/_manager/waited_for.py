@@ -13,6 +13,7 @@ import threading
 from allcores._manager.ending import Ending, ended
 from allcores._manager.in_session import InSession
 from allcores._manager.proxies import PROXIES
+from allcores.errors import OwnerDiedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -110,8 +111,19 @@ class ConditionProxy(AcquirerProxy, _Condition):
         with _as_threading("cannot notify on un-acquired lock"):
             self._used().notify_all()
 
+    def release(self) -> None:
+        """Release its lock."""
+        if self._end.is_set():  # who ended it may not have got the lock
+            with contextlib.suppress(AssertionError):
+                self._object.notify_all()
+        super().release()
+
     def _wake(self) -> None:
-        if self._object.acquire(True, _MOMENT_SECONDS):
+        try:
+            is_mine = self._object.acquire(True, _MOMENT_SECONDS)
+        except OwnerDiedError:  # once: it is free now
+            is_mine = self._object.acquire(True, _MOMENT_SECONDS)
+        if is_mine:
             self._object.notify_all()
             self._object.release()
 
