@@ -23,6 +23,7 @@ def answer(requests: Any) -> None:
     while (end := requests.recv()) is not None:
         end.send(bytes(100_000))
         end.close()
+        requests.send("closed")
 
 
 @pytest.mark.parametrize("method", ["fork", "warm"])
@@ -38,6 +39,7 @@ def test_a_pipe_for_each_request_leaves_nothing_behind(method: str) -> None:
         writer.close()
         assert len(reader.recv()) == 100_000
         reader.close()
+        assert requests.recv() == "closed"
 
     for _ in range(100):  # until segments and references have all the room that they will have
         ask()

@@ -403,6 +403,7 @@ def dup_for_another(descriptor: int, let_go: Callable[[], object] | None) -> Any
     ``let_go`` is called when that has fetched it, or cannot any more. None: it can be fetched any number of times, as
     long as this process lives.
     """
+    from functools import partial
     from multiprocessing import reduction, resource_sharer
 
     copy = os.dup(descriptor)
@@ -410,17 +411,23 @@ def dup_for_another(descriptor: int, let_go: Callable[[], object] | None) -> Any
     def send(connection: Any, pid: int) -> None:
         reduction.send_handle(connection, copy, pid)
 
-    def close() -> None:
-        if let_go is None:
-            sharer._cache[shared._id[1]] = send, close  # the sharer has taken it out
-            return
-        os.close(copy)
-        let_go()
-
     sharer = vars(resource_sharer)["_resource_sharer"]
     shared: Any = resource_sharer.DupFd.__new__(resource_sharer.DupFd)
-    shared._id = sharer.register(send, close)
+    if let_go is None:
+
+        def put_back() -> None:
+            sharer._cache[shared._id[1]] = send, put_back  # the sharer has taken it out
+
+        shared._id = sharer.register(send, put_back)
+    else:
+        # Nothing in a circle, which would keep for a while what is let go.
+        shared._id = sharer.register(send, partial(_close_and, copy, let_go))
     return shared
+
+
+def _close_and(descriptor: int, let_go: Callable[[], object]) -> None:
+    os.close(descriptor)
+    let_go()
 
 
 def before_threads_end(callback: Callable[[], None]) -> None:

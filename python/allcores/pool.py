@@ -26,7 +26,8 @@ from allcores._pool import chunks
 from allcores._pool.engine import Engine
 from allcores._pool.iterators import IMapIterator as _Iterator, IMapUnorderedIterator as _UnorderedIterator
 from allcores._pool.marks import MAP, STARMAP
-from allcores._pool.results import ApplyResult as _Result, MapResult as _MapResult, Room
+from allcores._pool.results import ApplyResult as _Result, MapResult as _MapResult
+from allcores._pool.room import Room
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import threading
 
 from allcores import _core
 from allcores._in_arena import Channel
+from allcores._pool.room import Room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -15,7 +16,6 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     from allcores._pool.future import Future
     from allcores._pool.futures_engine import FuturesEngine
-    from allcores._pool.results import Room
 
 __all__ = ["Backlog"]
 
@@ -143,8 +143,6 @@ class Backlog:
         if future._call is not None:
             future._call = future._call[0], None  # not kept for the text of an error
         if self._room is None:
-            from allcores._pool.results import Room
-
             with self._moving:
                 if self._room is None:
                     self._room = Room()

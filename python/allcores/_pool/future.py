@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any
 
     from allcores._pool.futures_engine import FuturesEngine
-    from allcores._pool.results import Room
+    from allcores._pool.room import Room
 
 __all__ = ["Future"]
 

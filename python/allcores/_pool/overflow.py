@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import threading
 
-from allcores._pool.results import Room
+from allcores._pool.room import Room
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 from multiprocessing import TimeoutError, pool as _std
 
-from allcores._pool.chunks import MOST_BYTES_AHEAD
 from allcores._pool.descriptions import in_short, name_of
 from allcores._pool.waiting import Waiter
 
@@ -14,7 +12,9 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
     from typing import Any
 
-__all__ = ["ApplyResult", "MapResult", "Room"]
+    from allcores._pool.room import Room
+
+__all__ = ["ApplyResult", "MapResult"]
 
 # Not by its name, under which install() may put ours in the standard module.
 _StdApplyResult: Any = _std.ApplyResult
@@ -168,37 +168,3 @@ class MapResult(ApplyResult):
         start, stop = self._starts[number - self._first], self._starts[number - self._first + 1]
         which = f"item {start}" if stop - start == 1 else f"items {start} to {stop - 1}"
         return f"{name_of(self._call[0])} for {which} of {self._starts[-1]}"
-
-
-class Room(Waiter):
-    """That large arguments on their way are less than so many bytes: whoever waits for their results sends no more."""
-
-    def __init__(self) -> None:
-        self._sizes: dict[int, int] = {}
-        self._bytes = 0
-        self._is_over = False
-        self._changing = threading.RLock()
-
-    @property
-    def _ready(self) -> bool:  # type: ignore[override]
-        return self._bytes <= MOST_BYTES_AHEAD or self._is_over
-
-    def give_up(self) -> None:
-        """Have nobody wait for it any more."""
-        self._is_over = True
-        self._wake()
-
-    def sent(self, number: int, size: int) -> None:
-        """Note a task that was sent."""
-        if size:
-            with self._changing:
-                self._sizes[number] = size
-                self._bytes = sum(self._sizes.values())
-
-    def arrived(self, number: int) -> None:
-        """Note that it is done."""
-        if self._bytes:  # also when this was interrupted, and is told again
-            with self._changing:
-                self._sizes.pop(number, 0)
-                self._bytes = sum(self._sizes.values())
-            self._wake()
