@@ -21,7 +21,7 @@ import allcores as mp
 import pytest
 from allcores import _core
 from allcores._in_arena import Channel
-from allcores._pool import backlog, chunks, futures_engine, helpers, results
+from allcores._pool import backlog, chunks, futures_engine, helpers, room as rooms
 from allcores._pool.claim import Claim
 from allcores._pool.helpers import Helpers
 from allcores._pool.marks import CALL
@@ -381,7 +381,7 @@ def test_who_only_looks_does_not_feed_all_that_waits(are_pickled: bool) -> None:
 def test_large_arguments_are_counted_right_when_one_comes_while_another_one_is_sent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    room, threads = results.Room(), []
+    room, threads = rooms.Room(), []
 
     def add_up_while_one_arrives(sizes: Any) -> int:
         total = sum(sizes)
@@ -392,7 +392,7 @@ def test_large_arguments_are_counted_right_when_one_comes_while_another_one_is_s
         return total
 
     room.sent(1, chunks.MOST_BYTES_AHEAD)
-    monkeypatch.setattr(results, "sum", add_up_while_one_arrives, raising=False)
+    monkeypatch.setattr(rooms, "sum", add_up_while_one_arrives, raising=False)
     room.sent(2, 1)
     threads[0].join(HANG_LIMIT_SECONDS)
     assert room._ready
