@@ -103,7 +103,7 @@ class BaseManager(_std.BaseManager):
         super().register(typeid, callable, _proxies.ours(proxytype), exposed, method_to_typeid, create_method)
 
     def _create(self, typeid: str, /, *args: Any, **kwds: Any) -> Any:
-        with _proxies.reached("the server of this manager", self.address, self):
+        with _proxies.reached(lambda: _proxies.ended("the server of this manager", self.address, self)):
             return super()._create(typeid, *args, **kwds)  # type: ignore[misc]
 
 

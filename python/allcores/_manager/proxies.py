@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from typing import Any
 
-__all__ = ["PROXIES", "AutoProxy", "BaseProxy", "MakeProxyType", "ours", "reached"]
+__all__ = ["PROXIES", "AutoProxy", "BaseProxy", "MakeProxyType", "ended", "ours", "reached"]
 
 _S: dict[str, Any] = vars(_std)
 _GONE = (EOFError, ConnectionError, FileNotFoundError)
@@ -47,15 +47,15 @@ class BaseProxy(_std.BaseProxy):
         name = process.current_process().name
         if threading.current_thread() is not threading.main_thread():
             name += "|" + threading.current_thread().name
-        with self._reached():
+        with reached(self._ended):
             self._tls.connection = lanes.connect(self._Client, self._token.address, self._authkey, name)
 
     def _incref(self) -> None:
-        with self._reached():
+        with reached(self._ended):
             super()._incref()  # type: ignore[misc]
 
-    def _reached(self) -> Any:
-        return reached(f"the server of this {self._token.typeid} object", self._token.address, self._manager)
+    def _ended(self) -> ManagerEndedError:
+        return ended(f"the server of this {self._token.typeid} object", self._token.address, self._manager)
 
     def _callmethod(self, methodname: str, args: Sequence[Any] = (), kwds: Mapping[str, Any] = {}) -> Any:
         # While a call waits it has the connection for itself: a signal handler that calls, too, would take its answer.
@@ -63,13 +63,14 @@ class BaseProxy(_std.BaseProxy):
         if "connection" not in own:
             self._connect()
         connection = own.pop("connection")
-        with self._reached():
-            try:
-                connection.send((self._id, methodname, args, kwds))
-                kind, result = connection.recv()
-            except BaseException:  # an answer that comes yet would be taken for that of the next call
-                connection.close()
-                raise
+        try:
+            connection.send((self._id, methodname, args, kwds))
+            kind, result = connection.recv()
+        except BaseException as error:  # an answer that comes yet would be taken for that of the next call
+            connection.close()
+            if isinstance(error, _GONE):
+                raise self._ended() from error
+            raise
         own["connection"] = connection
         if kind == "#RETURN":
             return result
@@ -98,7 +99,7 @@ class BaseProxy(_std.BaseProxy):
         kept = self._token.address, self._id
         if kept in _kept:
             return
-        with self._reached():
+        with reached(self._ended):
             connection = self._Client(self._token.address, authkey=self._authkey)
             try:
                 _S["dispatch"](connection, None, "incref", (self._id,))
@@ -112,21 +113,26 @@ _kept: set[tuple[Any, str]] = set()
 
 
 @contextlib.contextmanager
-def reached(what: str, address: Any, manager: Any) -> Iterator[None]:
-    """A block that talks to a server: when nobody is there, `ManagerEndedError` says so, and why if that is known."""
+def reached(says: Callable[[], ManagerEndedError]) -> Iterator[None]:
+    """A block that talks to a server: when nobody is there, the error is what ``says`` returns."""
     try:
         yield
     except ManagerEndedError:
         raise
     except _GONE as error:
-        owner = None if manager is None else _ended_process(manager)
-        if getattr(getattr(manager, "_state", None), "value", None) == _S["State"].SHUTDOWN:
-            why = "its manager was shut down. Use it before that, inside the manager's `with` block"
-        elif owner is not None:
-            why = f"{getattr(owner, 'exit_reason', None) or f'exit code {owner.exitcode}'}. What was in it is lost"
-        else:
-            why = "its manager was shut down, or died. Keep the manager for as long as its objects are used"
-        raise ManagerEndedError(f"{what}, at {address!r}, is gone: {why}") from error
+        raise says() from error
+
+
+def ended(what: str, address: Any, manager: Any) -> ManagerEndedError:
+    """Return the error of who finds that a server is gone: why it is, if that is known here."""
+    owner = None if manager is None else _ended_process(manager)
+    if getattr(getattr(manager, "_state", None), "value", None) == _S["State"].SHUTDOWN:
+        why = "its manager was shut down. Use it before that, inside the manager's `with` block"
+    elif owner is not None:
+        why = f"{getattr(owner, 'exit_reason', None) or f'exit code {owner.exitcode}'}. What was in it is lost"
+    else:
+        why = "its manager was shut down, or died. Keep the manager for as long as its objects are used"
+    return ManagerEndedError(f"{what}, at {address!r}, is gone: {why}")
 
 
 def _ended_process(manager: Any) -> Any:
