@@ -230,11 +230,14 @@ uses = [lambda: d["a"], lambda: d.update(b=1), lambda: len(d), lambda: list(d), 
         lambda: some | {1}, lambda: some.update([1]),
         condition.acquire, condition.notify, m.dict, m.list, m.Lock]
 print({str(tried(use)).partition(":")[0] for use in uses}, str(tried(uses[0])))
+named = lambda: items[0], lambda: ns.x, value.get, lambda: numbers[0], q.get, event.wait, lock.acquire
+print(*[str(tried(use)).split()[2] for use in named])
 print(str(d).endswith("'__str__()' failed>"), tried(m.start).partition(":")[0], m.shutdown(), m.join())
 """
     assert printed(tmp_path, main) == [
         "{'ManagerEndedError'} ManagerEndedError: this dict object is gone: its manager was shut down. Use it before "
         "that, inside the manager's `with` block",
+        "list Namespace Value Array Queue Event Lock",
         "True ProcessError None None",
     ]
 

@@ -6,10 +6,10 @@ import array
 from multiprocessing import managers as _std
 
 from allcores import _core
-from allcores._manager.dicts import DictProxy
 from allcores._manager.ending import Ending
 from allcores._manager.in_session import InSession
 from allcores._manager.proxies import PROXIES
+from allcores._manager.shared_dict import SharedDict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -37,7 +37,7 @@ class NamespaceProxy(InSession, _Namespace):
         if key[0] == "_":
             return object.__getattribute__(self, key)
         try:
-            return vars(self)["_object"][key]
+            return self._used()[key]
         except KeyError:
             raise _no_attribute(key) from None
 
@@ -45,19 +45,19 @@ class NamespaceProxy(InSession, _Namespace):
         if key[0] == "_":
             object.__setattr__(self, key, value)
         else:
-            self._object[key] = value
+            self._used()[key] = value
 
     def __delattr__(self, key: str) -> None:
         if key[0] == "_":
             object.__delattr__(self, key)
             return
         try:
-            del self._object[key]
+            del self._used()[key]
         except KeyError:
             raise _no_attribute(key) from None
 
     def _getvalue(self) -> Any:
-        return _std.Namespace(**self._object.copy())
+        return _std.Namespace(**self._used().copy())
 
     def _text(self) -> str:
         return repr(self._getvalue())
@@ -75,21 +75,21 @@ class ValueProxy(InSession, _Value):
 
     def get(self) -> Any:
         """Return it."""
-        return self._object["value"]
+        return self._used()["value"]
 
     def set(self, value: Any) -> None:
         """Have another one."""
-        self._object["value"] = value
+        self._used()["value"] = value
 
     value = property(get, set)
 
     def add(self, number: Any = 1) -> Any:
         """Add to it, at once, and return the sum."""
-        return self._object.add("value", number)
+        return self._used().add("value", number)
 
     def compare_exchange(self, old: Any, new: Any) -> bool:
         """Have it be ``new`` if it equals ``old``; whether it did."""
-        return bool(self._object.compare_and_set("value", old, new))
+        return bool(self._used().compare_and_set("value", old, new))
 
     def _getvalue(self) -> Any:
         return vars(_std)["Value"](self._typecode, self.get())
@@ -166,11 +166,11 @@ class ArrayProxy(InSession, _Array):
 
 
 def _namespace(ending: Ending, /, **attributes: Any) -> NamespaceProxy:
-    return NamespaceProxy("Namespace", ending.event, DictProxy.made(ending.event, attributes))
+    return NamespaceProxy("Namespace", ending.event, SharedDict(attributes))
 
 
 def _value(ending: Ending, typecode: Any, value: Any, lock: Any = True) -> ValueProxy:
-    proxy = ValueProxy("Value", ending.event, DictProxy.made(ending.event, {"value": value}))
+    proxy = ValueProxy("Value", ending.event, SharedDict(value=value))
     proxy._typecode = typecode
     return proxy
 

@@ -12,6 +12,7 @@ from multiprocessing import connection
 from allcores import _core
 from allcores._cpus import usable_cpus
 from allcores._pool.claim import Claim
+from allcores._pool.endings import broken_by, reason_of, stillborn, terminated
 from allcores._pool.judge import (
     Death,
     Stillbirths,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     from allcores._in_arena import Channel
 
-__all__ = ["Crew", "terminated"]
+__all__ = ["Crew"]
 
 _GRACE_SECONDS = 5.0
 """How long a worker may take to end when it is asked to; then it is killed."""
@@ -228,7 +229,7 @@ class Crew:
             self._dismissed.discard(process.pid)
             if self._breaks and not (is_dismissed or self._is_hopeless or is_orderly(death)):
                 name, pid, (reason, _) = process.name, process.pid, reason_of(process)
-                self.break_up(functools.partial(_broken, name, pid, reason))
+                self.break_up(functools.partial(broken_by, name, pid, reason))
                 continue
             if noted is not None and task_lost(death) is not None and not is_dismissed:
                 lost.append((*noted, process))
@@ -360,42 +361,3 @@ class Crew:
             if process.is_alive():
                 process.join()
             self._forget_descriptor(process)
-
-
-def reason_of(process: Any) -> tuple[str, str | None]:
-    """Return in words why a process has ended, and its last Python stack, if that could be written."""
-    code = process.exitcode
-    reason = getattr(process, "exit_reason", None)  # of ours; a context may have others
-    if code == 0:
-        return "exit code 0: something in it called os._exit", None
-    if reason is None:
-        return f"exit code {code}", None
-    stack, reason.stack = reason.stack, None
-    return str(reason), stack
-
-
-def terminated() -> BaseException:
-    """Return the error of a task that was not done when the pool ended."""
-    from allcores.errors import PoolTerminatedError
-
-    return PoolTerminatedError("the pool was terminated before this task was done")
-
-
-def _broken(name: str, pid: int | None, reason: str) -> BaseException:
-    """Return the error of all tasks of an executor that the end of a worker breaks."""
-    from allcores._pool.died import broken
-
-    return broken(
-        f"worker {name} (pid {pid}) ended: {reason}. With on_worker_death='break' that is the end of the executor; "
-        "make a new one, or have it go on with on_worker_death='heal'"
-    )
-
-
-def stillborn(name: str, pid: int | None, reason: str) -> BaseException:
-    """Return the error of all tasks when workers end before they come to the first one, again and again."""
-    from allcores.errors import InitializerError
-
-    return InitializerError(
-        f"the pool's workers end before they take a task, the last one ({name}, pid {pid}) with {reason}: in the "
-        "initializer, or while the main module is imported. No further ones are started"
-    )

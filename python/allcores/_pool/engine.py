@@ -9,7 +9,8 @@ from allcores import _core
 from allcores._in_arena import Channel
 from allcores._pickle.messages import loads as _loads_block
 from allcores._pool import failure
-from allcores._pool.crew import Crew, reason_of, terminated
+from allcores._pool.crew import Crew
+from allcores._pool.endings import reason_of, terminated
 from allcores._pool.marks import BROKEN, DIED, IS_PICKLE, RESULT, WAKE
 from allcores._pool.tasks import Packing
 from allcores._pool.waiting import Idle, Waiting

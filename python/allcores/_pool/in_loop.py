@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import signal
 
-from allcores._pool.crew import terminated
+from allcores._pool.endings import terminated
 from allcores._pool.future import Future
 from allcores._pool.futures_engine import UNTIL_STOPPED_SECONDS, FuturesEngine
 
