@@ -5,15 +5,13 @@ use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PySlice};
 
-use super::arena::{Address, Object};
+use super::arena::Address;
 use super::items::{number_of, slice_of};
-use super::messages::{pickling, prepare_for_blocks};
-use super::tables::{end_of, Attempt, Raw, Tabled};
+use super::messages::prepare_for_blocks;
+use super::tables::{Attempt, Raw, Shared, Tabled};
 use super::values::ValueBytes;
 use super::waits::Event;
 use crate::arena::tag::Kind;
-use crate::sync::event::EventBody;
-use crate::table::layout::TableBody;
 use crate::table::list::{index_of, insertion_of, Slice, Which};
 use crate::table::{Section, Value};
 
@@ -23,19 +21,14 @@ const PART: u64 = 4096;
 /// A list in the session's shared memory; see allcores.managers.
 #[pyclass(frozen, subclass, module = "allcores._core")]
 pub struct List {
-    object: Object<TableBody>,
-    end: Option<&'static EventBody>,
+    shared: Shared,
 }
 
 impl Tabled for List {
     const WHAT: &'static str = "list";
 
-    fn table(&self) -> &Object<TableBody> {
-        &self.object
-    }
-
-    fn end(&self) -> Option<&'static EventBody> {
-        self.end
+    fn shared(&self) -> &Shared {
+        &self.shared
     }
 }
 
@@ -141,11 +134,9 @@ impl List {
         address: Option<Address>,
         end: Option<&Bound<'_, Event>>,
     ) -> PyResult<Self> {
-        pickling(py)?; // before anything is stored
-        let size = size_of::<TableBody>() as u64;
-        let (object, _) = Object::<TableBody>::new(py, Kind::List, size, name, address)?;
-        let end = end_of(py, &object, end)?;
-        Ok(Self { object, end })
+        Ok(Self {
+            shared: Shared::new(py, Kind::List, name, address, end)?,
+        })
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
@@ -327,12 +318,12 @@ impl List {
 
     /// Session, offset and generation, by which every process of the session finds it.
     fn _address(&self) -> Address {
-        self.object.address()
+        self.shared.object.address()
     }
 
     /// The name it was given.
     fn _name(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        self.object.name(py)
+        self.shared.object.name(py)
     }
 }
 

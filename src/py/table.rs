@@ -9,33 +9,26 @@ use super::entries::{apply, has_mark, mark, read, take, Change};
 use super::keys::decode_key;
 use super::listing::{TableScan, What};
 use super::locks::RLock;
-use super::messages::{pickling, prepare_for_blocks};
+use super::messages::prepare_for_blocks;
 use super::plain::INT;
-use super::tables::{end_of, Attempt, Tabled};
+use super::tables::{Attempt, Shared, Tabled};
 use super::values::decode_value;
 use super::waits::Event;
 use crate::arena::tag::Kind;
 use crate::arena::Error;
-use crate::sync::event::EventBody;
-use crate::table::layout::TableBody;
 use crate::table::{Added, Key, Section};
 
 /// A dict in the session's shared memory; see allcores.managers.
 #[pyclass(frozen, subclass, module = "allcores._core")]
 pub struct Table {
-    pub object: Object<TableBody>,
-    end: Option<&'static EventBody>,
+    shared: Shared,
 }
 
 impl Tabled for Table {
     const WHAT: &'static str = "dict";
 
-    fn table(&self) -> &Object<TableBody> {
-        &self.object
-    }
-
-    fn end(&self) -> Option<&'static EventBody> {
-        self.end
+    fn shared(&self) -> &Shared {
+        &self.shared
     }
 }
 
@@ -56,11 +49,9 @@ impl Table {
         address: Option<Address>,
         end: Option<&Bound<'_, Event>>,
     ) -> PyResult<Self> {
-        pickling(py)?; // before anything is stored
-        let size = size_of::<TableBody>() as u64;
-        let (object, _) = Object::<TableBody>::new(py, Kind::Table, size, name, address)?;
-        let end = end_of(py, &object, end)?;
-        Ok(Self { object, end })
+        Ok(Self {
+            shared: Shared::new(py, Kind::Table, name, address, end)?,
+        })
     }
 
     fn __len__(&self, py: Python<'_>) -> PyResult<usize> {
@@ -140,7 +131,7 @@ impl Table {
             return Err(PyKeyError::new_err("popitem(): dictionary is empty"));
         };
         let key = decode_key(py, &item, &bytes)?;
-        let (value, paired) = decode_value(py, self.object.arena, raw.kind, &raw.bytes, raw.block)?;
+        let (value, paired) = decode_value(py, self.shared.object.arena, raw.kind, &raw.bytes, raw.block)?;
         match key.or(paired) {
             Some(key) => Ok((key, value)),
             None => Err(raise(
@@ -345,12 +336,12 @@ impl Table {
 
     /// Session, offset and generation, by which every process of the session finds it.
     fn _address(&self) -> Address {
-        self.object.address()
+        self.shared.object.address()
     }
 
     /// The name it was given.
     fn _name(&self, py: Python<'_>) -> PyResult<Option<String>> {
-        self.object.name(py)
+        self.shared.object.name(py)
     }
 }
 

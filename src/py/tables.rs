@@ -2,11 +2,13 @@
 
 use pyo3::prelude::*;
 
-use super::arena::{raise, Object};
+use super::arena::{raise, Address, Object};
+use super::messages::pickling;
 use super::sides::lock_word;
 use super::values::{attach, decode_value};
 use super::waits::Event;
 use crate::arena::heap::go_on;
+use crate::arena::tag::Kind;
 use crate::arena::Handle;
 use crate::sync::event::EventBody;
 use crate::sync::side::Held;
@@ -60,52 +62,59 @@ fn ended(py: Python<'_>, what: &str) -> PyErr {
     made.map_or_else(|error| error, PyErr::from_value)
 }
 
-/// The event of a table, which a new one is to have if it is given.
-pub fn end_of(
-    py: Python<'_>,
-    object: &Object<TableBody>,
-    event: Option<&Bound<'_, Event>>,
-) -> PyResult<Option<&'static EventBody>> {
-    let face = Face {
-        arena: object.arena,
-        body: object.body,
-        offset: object.offset(),
-    };
-    let end = match event {
-        None => Ok(()),
-        Some(event) => face.have_end(event.get().0.handle()),
-    };
-    end.and_then(|()| face.end()).map_err(|error| raise(py, error))
+/// A table, and the event that is set when it is not to be used any more, if there is one.
+pub struct Shared {
+    pub object: Object<TableBody>,
+    end: Option<&'static EventBody>,
+}
+
+impl Shared {
+    /// Make one, with this event, or have the one that an address means.
+    pub fn new(
+        py: Python<'_>,
+        kind: Kind,
+        name: Option<&str>,
+        address: Option<Address>,
+        event: Option<&Bound<'_, Event>>,
+    ) -> PyResult<Self> {
+        pickling(py)?; // before anything is stored
+        let (object, _) = Object::new(py, kind, size_of::<TableBody>() as u64, name, address)?;
+        let mut made = Self { object, end: None };
+        let face = made.face();
+        let has_end = event.map_or(Ok(()), |event| face.have_end(event.get().0.handle()));
+        made.end = has_end.and_then(|()| face.end()).map_err(|error| raise(py, error))?;
+        Ok(made)
+    }
+
+    fn face(&self) -> Face {
+        Face {
+            arena: self.object.arena,
+            body: self.object.body,
+            offset: self.object.offset(),
+        }
+    }
 }
 
 /// Whatever has a table.
 pub trait Tabled {
-    fn table(&self) -> &Object<TableBody>;
+    fn shared(&self) -> &Shared;
 
     /// What it is, to whoever may not use it any more.
     const WHAT: &'static str;
-
-    /// The event that is set when it is not to be used any more, if there is one.
-    fn end(&self) -> Option<&'static EventBody>;
 
     /// Look that it may be used still.
     ///
     /// # Errors
     /// ManagerEndedError.
     fn look(&self, py: Python<'_>) -> PyResult<()> {
-        match self.end() {
+        match self.shared().end {
             Some(end) if end.is_set() => Err(ended(py, Self::WHAT)),
             _ => Ok(()),
         }
     }
 
     fn face(&self) -> Face {
-        let object = self.table();
-        Face {
-            arena: object.arena,
-            body: object.body,
-            offset: object.offset(),
-        }
+        self.shared().face()
     }
 
     fn lock(&self, py: Python<'_>) -> PyResult<Held> {
