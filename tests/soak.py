@@ -1,11 +1,12 @@
 """Random deaths for as long as one likes: what must hold however often, and wherever, the kill lands.
 
-    python tests/soak.py [--seconds 30] [--rows 200]
+    python tests/soak.py [--seconds 30] [--rows 200] [--only PART ...]
 
 `make test` runs it for 30 seconds with 3 rounds of each crash row, `make soak` for ten minutes with 200; five times as
 often a child multiplies matrices, fifty times as often one is killed among locks, queues, pipes, dicts and lists, and
 in a pool, by each start method that is fast; half as often each row of the crash table of pools and of executors
 (`test_pool_deaths.py`, `test_executor_deaths.py`). Prints what was done; ends with what went wrong otherwise.
+Those parts can be asked for by name.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from running import BUSY_ASLEEP_OR_STOPPED
@@ -137,15 +140,26 @@ def under_fire(program: str, kills: int, *arguments: str) -> None:
 
 
 def pool_rows(times: int) -> None:
-    """Run each row of the crash table of pools and of executors, by every start method."""
-    for kind in ("pool", "executor"):
+    """Run each row of the crash table of pools and of executors, by every start method, on all cores."""
+
+    def once(kind: str) -> str:
         tests = str(Path(__file__).with_name(f"test_{kind}_deaths.py"))
-        for number in range(times):
-            command = [sys.executable, "-m", "pytest", "-q", "--no-header", tests]
-            outcome = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-            if outcome.returncode:
-                sys.exit(f"rows of the crash table, {kind}, round {number}:\n{outcome.stdout}{outcome.stderr}")
-        print(f"rows of the crash table, {kind}, {times} times more: all as they must be")
+        command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", tests]
+        outcome = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+        return f"{kind}:\n{outcome.stdout}{outcome.stderr}" if outcome.returncode else ""
+
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as rounds:
+        wrong = [report for report in rounds.map(once, ("pool", "executor") * times) if report]
+    if wrong:
+        sys.exit(f"rows of the crash table, {len(wrong)} of {2 * times} rounds went wrong\n\n" + "\n\n".join(wrong))
+    print(f"rows of the crash tables of pools and executors, {times} times more: all as they must be")
+
+
+def model(rounds: int) -> None:
+    """Compare shared dicts and lists, which killed processes have changed, with plain ones."""
+    for method in ("fork", "warm"):
+        command = [sys.executable, str(Path(__file__).with_name("shared_model.py")), method, str(rounds)]
+        subprocess.run(command, check=True, start_new_session=True, timeout=20 * rounds + 60)
 
 
 def starts_under_fire(folder: Path, seconds: float) -> None:
@@ -187,26 +201,36 @@ def rows(folder: Path, times: int) -> None:
         print(f"{row}, {times} times: nothing lived on; the slowest end took {slowest * 1e3:.0f} ms")
 
 
+PARTS: dict[str, Callable[[Path, int, float], None]] = {
+    "trees": lambda folder, times, _: rows(folder, times),
+    "matrices": lambda folder, times, _: matrices(folder, 5 * times),
+    "locks": lambda _folder, times, _: under_fire("lock_soak.py", 50 * times),
+    "queues": lambda _folder, times, _: under_fire("channel_soak.py", 50 * times),
+    "pipes": lambda _folder, times, _: under_fire("pipe_soak.py", 50 * times),
+    "pools": lambda _folder, times, _: under_fire("pool_soak.py", 50 * times),
+    "dicts": lambda _folder, times, _: under_fire("shared_soak.py", 50 * times, "dict"),
+    "lists": lambda _folder, times, _: under_fire("shared_soak.py", 50 * times, "list"),
+    "model": lambda _folder, times, _: model(times),
+    "starts": lambda folder, _times, seconds: starts_under_fire(folder, seconds),
+    "pool-rows": lambda _folder, times, _: pool_rows(times // 2 - 1),  # `make test` has run them once as tests
+}
+"""What can be asked for: each with a folder, how often a row is done, and how long what takes time."""
+
+
 def main() -> int:
     """Run all for as long as is asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--rows", type=int, default=200)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, metavar="PART", help=", ".join(PARTS))
     arguments = parser.parse_args()
     random.seed()
     before = set(os.listdir("/dev/shm"))
-    with tempfile.TemporaryDirectory() as folder:
-        rows(Path(folder), arguments.rows)
-        matrices(Path(folder), 5 * arguments.rows)
-        for program in ("lock_soak.py", "channel_soak.py", "pipe_soak.py", "pool_soak.py"):
-            under_fire(program, 50 * arguments.rows)
-        for kind in ("dict", "list"):
-            under_fire("shared_soak.py", 50 * arguments.rows, kind)
-        for method in ("fork", "warm"):
-            command = [sys.executable, str(Path(__file__).with_name("shared_model.py")), method, str(arguments.rows)]
-            subprocess.run(command, check=True, start_new_session=True, timeout=20 * arguments.rows + 60)
-        starts_under_fire(Path(folder), arguments.seconds)
-        pool_rows(arguments.rows // 2 - 1)  # `make test` has run them once as tests
+    for part in arguments.only:
+        with tempfile.TemporaryDirectory() as folder:
+            began = time.monotonic()
+            PARTS[part](Path(folder), arguments.rows, arguments.seconds)
+            print(f"{part}: {time.monotonic() - began:.0f} s", flush=True)
     left = {name for name in set(os.listdir("/dev/shm")) - before if "allcores" in name}
     assert not left, f"left in /dev/shm: {left}"
     return 0
