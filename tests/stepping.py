@@ -1,11 +1,13 @@
 """Killing a process before a chosen instruction of its native code: `ptrace(2)` through ctypes, x86-64 only.
 
-A step takes 20 us, so going through n instructions anew for each of them would take minutes. A *scout* is stepped
-through once, from one marker to the next; each *victim* runs to a breakpoint at the place at which it is to be killed.
+A step takes 20 us and more, so going through n instructions anew for each of them would take minutes. A *scout* is
+stepped through once, from one marker to the next; each *victim* runs to a breakpoint at the place at which it is to be
+killed.
 
 Places are those of the extension module and of what it calls (libc, the kernel's vDSO) until the interpreter goes on.
 The interpreter's own instructions do not touch the session's shared memory, nor does what it calls by itself: a kill at
-one of them leaves there what a kill at the next of our places would, or at the marker.
+one of them leaves there what a kill at the next of our places would, or at the marker. They are most of all, so a scout
+runs through them: there are breakpoints where our functions begin, and where the interpreter returns to them.
 
 A copy by `rep movsb` is one instruction and a step for each byte, and libc has two of it, for addresses that are far
 from each other or not, which differs between processes. So it counts as one visit, with places in the midst of it.
@@ -19,6 +21,7 @@ import ctypes
 import os
 import platform
 import signal
+import struct
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -29,8 +32,9 @@ from allcores import _core
 
 _CONT, _SINGLESTEP, _SETREGS, _GETREGS, _PEEKUSER = 7, 9, 13, 12, 3
 _SEIZE, _INTERRUPT = 0x4206, 0x4207
-_RIP_WORD, _WORDS = 16, 27
+_RIP_WORD, _RSP_WORD, _WORDS = 16, 19, 27
 _WALL = 0x40000000
+_EH_FRAME_SEGMENT = 0x6474E550
 _BREAKPOINT = b"\xcc"
 _SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
@@ -44,15 +48,18 @@ mark = os.getpgrp
 
 
 class Place(NamedTuple):
-    """An instruction, the same in every process, and which visit of it since the first marker is meant (from 1 on).
+    """An instruction, the same in every process, and which visit of it is meant (from 1 on).
 
-    `repeats` is how often it has repeated itself by then, as those with a `rep` do; 0: it has not begun.
+    Visits of the extension module's are counted since the first marker, those of what it calls since `caller`: the
+    extension module's last instruction before, by its offset and visit. `repeats` is how often the instruction has
+    repeated itself by then, as those with a `rep` do; 0: it has not begun.
     """
 
     file: str
     offset: int
     visit: int
     repeats: int = 0
+    caller: tuple[int, int] | None = None
 
 
 class _Mapping(NamedTuple):
@@ -98,6 +105,21 @@ def _here(function: object) -> tuple[str, int]:
 _MARKER = _here(_libc.getpgrp)
 _INTERPRETER = _here(ctypes.pythonapi.Py_IncRef)[0]
 _EXTENSION = os.path.realpath(_core.__file__)
+
+
+def _function_starts(file: str) -> list[int]:
+    """Where the functions of a 64-bit ELF file begin, as offsets in it: `.eh_frame_hdr` has a sorted table of them."""
+    with open(file, "rb") as opened:
+        elf = opened.read()
+    at, size, count = *struct.unpack_from("<Q", elf, 32), *struct.unpack_from("<HH", elf, 54)
+    segments = [struct.unpack_from("<IIQQQQ", elf, at + size * number) for number in range(count)]
+    frames, frames_at = next((offset, to) for kind, _, offset, to, _, _ in segments if kind == _EH_FRAME_SEGMENT)
+    code, code_at = next((offset, to) for kind, flags, offset, to, _, _ in segments if kind == 1 and flags & 1)
+    version, _, counted, how = elf[frames : frames + 4]
+    assert (version, counted, how) == (1, 0x03, 0x3B), "pairs of signed 32-bit numbers, from the table's address on"
+    (entries,) = struct.unpack_from("<I", elf, frames + 8)
+    pairs = struct.iter_unpack("<ii", elf[frames + 12 : frames + 12 + 8 * entries])
+    return [frames_at + start - code_at + code for start, _ in pairs]
 
 
 def _ptrace(request: int, pid: int, address: int = 0, data: object = 0) -> int:
@@ -147,41 +169,55 @@ class Traced:
         assert self._run() == self._marker
 
     def scout(self) -> list[Place]:
-        """Step from the first marker to the second, and return the places in between."""
-        self._disarm(self._marker)
+        """Step through our code from the first marker to the second, and return the places in between."""
+        for offset in _function_starts(_EXTENSION):
+            self._arm(_address_of(_EXTENSION, offset, self._mappings))
         pages: dict[int, tuple[str, int]] = {}
-        visits: Counter[tuple[str, int]] = Counter()
-        places: list[Place] = []
-        is_inside = False
-        address = repeats = 0
-        while True:
-            before, address = address, self._address()
-            repeats = repeats + 1 if address == before else 0
+
+        def file_and_offset(address: int) -> tuple[str, int]:
             page = address >> 12
             if page not in pages:
                 self._mappings = _mappings(self.pid)
                 file, offset = _place_of(address, self._mappings)
                 pages[page] = file, offset - address
             file, difference = pages[page]
+            return file, address + difference
+
+        places: list[Place] = []
+        visits: Counter[int] = Counter()
+        visits_since: Counter[tuple[str, int]] = Counter()
+        caller = 0, 0
+        repeats = 0
+        address = self._run()
+        while address != self._marker:
+            here = file, offset = file_and_offset(address)
             if file == _INTERPRETER:
-                is_inside = False
+                returns_to = int.from_bytes(os.pread(self._memory, 8, self._register(_RSP_WORD)), "little")
+                if file_and_offset(returns_to)[0] == _EXTENSION:
+                    self._arm(returns_to)
+                before, address = address, self._run()
             else:
-                here = file, address + difference
-                visits[here] += repeats == 0
-                if here == _MARKER and visits[here] == 2:
-                    return places
-                is_inside |= file == _EXTENSION
-                if is_inside and repeats & (repeats - 1) == 0:  # 0, and powers of two
-                    places.append(Place(*here, visits[here], repeats))
-            self._go_on(_SINGLESTEP)
+                if file == _EXTENSION:
+                    visits[offset] += repeats == 0
+                    caller = offset, visits[offset]
+                    visits_since.clear()
+                    place = Place(*here, visits[offset], repeats)
+                else:
+                    visits_since[here] += repeats == 0
+                    place = Place(*here, visits_since[here], repeats, caller)
+                if repeats & (repeats - 1) == 0:  # 0, and powers of two
+                    places.append(place)
+                before, address = address, self._step()
+            repeats = repeats + 1 if address == before else 0
+        return places
 
     def run_to(self, place: Place) -> bool:
         """Go on from the first marker until it is about to execute an instruction; False: the second one came first."""
-        address = _address_of(place.file, place.offset, self._mappings)
-        self._arm(address)
-        if not all(self._run() == address for _ in range(place.visit)):
+        if place.caller is not None and not self._come_to(_EXTENSION, *place.caller):
             return False
-        self._disarm(address)
+        if not self._come_to(place.file, place.offset, place.visit):
+            return False
+        address = self._address()
         for _ in range(place.repeats):
             self._go_on(_SINGLESTEP)
             if self._address() != address:
@@ -202,16 +238,33 @@ class Traced:
         if not self._is_ours:
             os.waitpid(self.pid, _WALL)  # its parent is told when who traces it knows
 
+    def _come_to(self, file: str, offset: int, visit: int) -> bool:
+        """Go on until it is about to execute an instruction for the so-manieth time; False: the second marker came."""
+        address = _address_of(file, offset, self._mappings)
+        self._arm(address)
+        if not all(self._run() == address for _ in range(visit)):
+            return False
+        self._disarm(address)
+        return True
+
+    def _step(self) -> int:
+        """Do one instruction, one time if it repeats itself, whether a breakpoint is there or not. Returns the next."""
+        here = self._address()
+        if here in self._armed:
+            os.pwrite(self._memory, self._armed[here], here)
+        self._go_on(_SINGLESTEP)
+        if here in self._armed:
+            os.pwrite(self._memory, _BREAKPOINT, here)
+        return self._address()
+
     def _run(self) -> int:
         """Go on to the next breakpoint, past the one where it is, and return its address."""
-        if self._address() in self._armed:
-            here = self._address()
-            os.pwrite(self._memory, self._armed[here], here)
-            while self._address() == here:  # more than once where it repeats itself
-                self._go_on(_SINGLESTEP)
-            os.pwrite(self._memory, _BREAKPOINT, here)
-            if self._address() in self._armed:
-                return self._address()
+        here = self._address()
+        if here in self._armed:
+            while (there := self._step()) == here:  # more than once where it repeats itself
+                pass
+            if there in self._armed:
+                return there
         self._go_on(_CONT)
         address = self._address() - len(_BREAKPOINT)
         assert address in self._armed, f"stopped at {address:#x}, where no breakpoint is"
@@ -230,7 +283,10 @@ class Traced:
         os.pwrite(self._memory, self._armed.pop(address), address)
 
     def _address(self) -> int:
-        return _ptrace(_PEEKUSER, self.pid, 8 * _RIP_WORD) & 0xFFFF_FFFF_FFFF_FFFF
+        return self._register(_RIP_WORD)
+
+    def _register(self, word: int) -> int:
+        return _ptrace(_PEEKUSER, self.pid, 8 * word) & 0xFFFF_FFFF_FFFF_FFFF
 
     def _go_on(self, request: int) -> None:
         """Resume it, until it has done a step or comes to a breakpoint. Signals reach it as ever."""
