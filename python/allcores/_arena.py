@@ -27,7 +27,6 @@ __all__ = [
     "create",
     "descriptor",
     "ended",
-    "gathering",
     "join",
     "received",
     "reduce",
@@ -171,9 +170,9 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
 
     While a process is started that is as long as the Process object lives. Otherwise nobody tells when a pickle has
     been read for the last time, so this process keeps what it sends, until it says itself that it was `received`. But
-    where the pickle is kept with what it is to (`gathering`), nobody else need do so.
+    where the pickle is kept with what it is to, in a message or a shared object, nobody else need do so.
     """
-    kept = gathering.kept
+    kept = _core.gathering()
     if kept is not None:
         kept[address] = itself
         return rebuild, arguments
@@ -186,15 +185,6 @@ def reduce(rebuild: Callable[..., Any], arguments: tuple[Any, ...], itself: Any,
     if popen.method == "warm":
         return rebuild, arguments
     return _rebuild_with, (_ticket, rebuild, arguments)
-
-
-class _Gathering(threading.local):
-    """What a thread pickles for who keeps the pickle, by addresses; None: nobody does."""
-
-    kept: dict[_core._Address, Any] | None = None
-
-
-gathering = _Gathering()
 
 
 def _rebuild_with(_ticket: None, rebuild: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
-from typing import Any, Self, SupportsIndex, final
+from typing import Any, Self, SupportsIndex, TypeVar, final
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -23,6 +23,7 @@ __all__ = [
     "Numbers",
     "Offer",
     "RLock",
+    "Reducers",
     "Semaphore",
     "Table",
     "TableScan",
@@ -43,15 +44,20 @@ __all__ = [
     "compile_program",
     "create_arena",
     "die_with_parent",
+    "dumps",
+    "dumps_by_name",
     "end_cleanly",
     "exchange_number",
+    "gathering",
     "has_given",
     "is_detached",
+    "is_pickled_for_all",
     "join_arena",
     "leads_back",
     "name_embryo",
     "name_process_in_arena",
     "next_message",
+    "note_main",
     "offer_failed",
     "offer_spare",
     "offer_threaded",
@@ -74,7 +80,11 @@ __all__ = [
     "take_over_state",
     "tell_exit",
     "wait_for_work",
+    "without_gathering",
+    "without_handles",
 ]
+
+_T = TypeVar("_T")
 
 __version__: str
 
@@ -749,6 +759,58 @@ def read_abandoned_waits() -> list[tuple[Blocked, int, str]]:
 
 def acquire_site(text: str, /) -> int:
     """Return the number by which a place in the program is known in the session; 0 when there is no room for it."""
+
+@final
+class Reducers:
+    """What `ForkingPickler` looks reducers up in, as one mapping; they may be registered at any time.
+
+    The first dict has those that were registered for travel between processes, the second one `copyreg`'s.
+    ``repeatable``: types of the first ones whose reducers make nothing for a single receiver.
+    """
+
+    def __new__(
+        cls,
+        registered: dict[type, Callable[[Any], Any]],
+        others: dict[type, Callable[[Any], Any]],
+        repeatable: frozenset[type] | None = None,
+        /,
+    ) -> Self: ...
+    @property
+    def is_for_one(self) -> bool:
+        """Whether one was looked up that may make something for a single receiver."""
+
+    def __getitem__(self, kind: type, /) -> Callable[[Any], Any]:
+        """Look where they are registered. KeyError for a type without one."""
+
+def dumps(obj: Any, longest: int, /) -> bytes | Memory:
+    """Pickle an object: by name, or by value what cannot be by name. Raises what pickling it by name raises.
+
+    A Memory when it is longer than ``longest`` bytes, or has large buffers.
+    """
+
+def dumps_by_name(obj: Any, longest: int, reducers: Reducers | None = None, /) -> bytes | Memory:
+    """Pickle an object by name; with other reducers than usual, if any are given.
+
+    What has no name in its receiver raises what pickling raises.
+    """
+
+def gathering() -> dict[_Address, Any] | None:
+    """Return the handles that are kept beside what this thread pickles just now, by the addresses of what they are to.
+
+    None where who sends a handle keeps what it is to.
+    """
+
+def is_pickled_for_all() -> bool:
+    """Whether what this thread pickles just now is kept where any number of processes may read it."""
+
+def without_handles(call: Callable[[], _T], /) -> _T:
+    """Call something that pickles, and return what it returns; the handles in it are nobody's."""
+
+def without_gathering(call: Callable[[], _T], /) -> _T:
+    """Call something that pickles for somebody else than this thread does just now, if it does."""
+
+def note_main(found: bool, /) -> None:
+    """Note whether children find what the main module defines under its name."""
 
 @final
 class Memory:

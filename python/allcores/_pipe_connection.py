@@ -90,7 +90,7 @@ class PipeConnection(_core.Connection, _std.Connection):
         if get_spawning_popen() is not None:
             return _rebuild, (reduction.DupFd(handle), *self._channels())
         channels = self._channels()
-        let_go = None if _arena.gathering.kept is not None else partial(_let_go, channels)
+        let_go = None if _core.gathering() is not None else partial(_let_go, channels)
         return _rebuild, (_standard.dup_for_another(handle, let_go), *channels)
 
     def __repr__(self) -> str:

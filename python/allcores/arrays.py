@@ -41,9 +41,9 @@ def share(array: ArrayLike, *, writable: bool = False, name: str | None = None) 
     that is asked for, though whoever has the writable one may go on writing. Only a writable one of what is read-only
     is a copy.
 
-    The memory is freed when no process has the array, or a view of it, any more. A process that sent it through a
-    queue, a pipe or a pool keeps it until it ends, or says that it was `received`; as an argument of a process it is
-    kept as long as the `Process` object. Children of ``fork`` have whatever their parent had at the fork.
+    The memory is freed when no process has the array, or a view of it, any more, and no message, task or shared dict
+    either. As an argument of a process it is kept as long as the `Process` object. Children of ``fork`` have whatever
+    their parent had at the fork. (For who pickles it himself see `received`.)
 
     TypeError for Python objects (dtype object, or a field of it) and masked arrays; ArenaFullError when there is no
     room; ImportError when numpy is not installed.
@@ -107,17 +107,17 @@ def empty(
 
 
 def received(array: SharedArray) -> None:
-    """Say that whoever was sent ``array`` through a queue, a pipe or a pool has it, or needs it no more.
+    """Say that whoever got a pickle of ``array`` has it, or needs it no more.
 
-    A process keeps what it sends, since nobody tells it when a pickle was read for the last time. One that sends a new
-    array again and again says so of each, and its memory is freed as soon as nobody has it. Handles that are still on
-    their way then may become a HandleError where they arrive.
+    What is sent through queues, pipes and pools of allcores needs that not: the message keeps the array. But a process
+    keeps what it pickles itself, for a socket or a file, since nobody tells it when that was read for the last time.
+    One that does so again and again says it of each array, and its memory is freed as soon as nobody has it. Pickles
+    that are still on their way then may become a HandleError where they arrive.
 
-    >>> import allcores
+    >>> import allcores, pickle
     >>> batch = allcores.share(range(1000))
-    >>> with allcores.Pool(2) as pool:  # doctest: +SKIP
-    ...     pool.apply(sum, (batch,))
-    499500
+    >>> pickle.loads(pickle.dumps(batch))[999]
+    999
     >>> allcores.arrays.received(batch)
     """
     _, ours = _numpy()

@@ -8,6 +8,7 @@ there in every child; the contexts here only translate it to their own kind and 
 from __future__ import annotations
 
 import sys
+from functools import partial
 from multiprocessing import context as _std, process as _process, reduction
 from multiprocessing.context import (
     AuthenticationError,
@@ -104,7 +105,7 @@ class _OwnProcess(_process.BaseProcess):
             self._log_line = _logs.line_for_child()
         session.hand_on(self)
         try:
-            _standard.as_no_daemon(super().start)
+            _core.without_gathering(partial(_standard.as_no_daemon, super().start))
         except UnpicklableArgumentError as error:
             raise error.with_traceback(None)  # noqa: B904  # frames of allcores alone; its cause it has
         finally:

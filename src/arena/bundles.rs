@@ -63,6 +63,20 @@ impl Arena {
         Ok(of_entry(first.load(Ordering::Relaxed)))
     }
 
+    /// How long the body of a block is, in bytes; of a bundle, that of its first block.
+    ///
+    /// # Errors
+    /// `Corrupt`.
+    pub fn size_of_first(&self, handle: &Handle) -> Result<u64> {
+        let is_bundle = Tag(self.block(handle.offset)?.tag.load(Ordering::Relaxed)).kind() == Some(Kind::Bundle);
+        let first = if is_bundle {
+            self.first_of_bundle(handle)?.0
+        } else {
+            handle.offset
+        };
+        Ok(self.block(first)?.size.load(Ordering::Relaxed))
+    }
+
     fn entries_of_bundle(&self, offset: u64) -> Result<&'static [AtomicU64]> {
         let size = self.size_of_kind(offset, Kind::Bundle)?;
         Ok(self.file.words(offset + BLOCK_HEADER, size as usize / 8)?)

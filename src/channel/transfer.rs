@@ -85,7 +85,7 @@ impl<'a> Channel<'a> {
 
     fn size_of_block(&self, block: &Handle) -> u32 {
         // It is this process's: there is no error.
-        counted(self.arena.size_of(block).unwrap_or_default().div_ceil(8))
+        counted(self.arena.size_of_first(block).unwrap_or_default().div_ceil(8))
     }
 
     /// Whether there is nothing to get.
@@ -272,7 +272,11 @@ impl<'a> Channel<'a> {
         let words: &[AtomicU64; 3] = self.arena.file.at(message_at)?;
         let (place, entry) = (words[1].load(Ordering::Relaxed), words[2].load(Ordering::Relaxed));
         let (offset, generation) = of_entry(entry);
-        let block = self.arena.attach(offset, generation, Kind::Memory, &mut go_on)?;
+        let attach = |kind| self.arena.attach(offset, generation, kind, &mut go_on);
+        let block = match attach(Kind::Memory) {
+            Err(Error::OtherKind) => attach(Kind::Bundle)?,
+            other => other?,
+        };
         begin_receiving(self.body, place, entry, head.number());
         Ok(block)
     }

@@ -21,8 +21,8 @@ impl Channel {
         for object in objects.try_iter()? {
             parts.push(Outgoing::of(&object?, &mut bytes)?);
         }
-        let messages: PyResult<Vec<Message<'_>>> = parts.iter().map(|part| part.message(py, &bytes)).collect();
-        let (messages, face, mut put) = (messages?, self.face(None), 0);
+        let messages: Vec<Message<'_>> = parts.iter().map(|part| part.message(py, &bytes)).collect();
+        let (face, mut put) = (self.face(None), 0);
         while put < messages.len() {
             let before = put;
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -189,7 +189,7 @@ impl Channel {
         let seconds = if block { timeout } else { Some(0.0) };
         let mut buffer = buffer();
         let outgoing = Outgoing::of(obj, &mut buffer)?;
-        let message = outgoing.message(py, &buffer)?;
+        let message = outgoing.message(py, &buffer);
         let face = self.face(None);
         let at_once = match face.try_producers() {
             Some(producers) => {

@@ -11,6 +11,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
 
 use super::messages::pickling;
+use super::pickler::{dumps, Pickled};
 use super::plain::{self, decode_plain, ENCODED, FALSE, FLOAT, INT, PICKLED, TRUE};
 use super::primitives::encode;
 use crate::table::layout::{LONGEST_KEY, OTHER};
@@ -245,10 +246,9 @@ fn encode_by_python(object: &Bound<'_, PyAny>, stores: bool) -> PyResult<KeyByte
         key.length = 8;
     }
     if stores {
-        let pickle = pickling(py)?.dumps(py, object, LONGEST_KEY)?;
-        match pickle.cast::<PyBytes>() {
-            Ok(pickle) => key.bytes.extend_from_slice(pickle.as_bytes()),
-            Err(_) => key.bytes.resize(key.length + 2 * LONGEST_KEY, 0), // as above
+        match dumps(object, LONGEST_KEY)? {
+            Pickled::Bytes(pickle) => key.bytes.extend_from_slice(pickle.as_bytes()),
+            Pickled::Block(_) => key.bytes.resize(key.length + 2 * LONGEST_KEY, 0), // as above
         }
     }
     key.shorten();

@@ -1,10 +1,13 @@
 //! Bytes of the user's in the arena.
 
+use std::sync::OnceLock;
+
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
-use super::arena::{arena, raise, waiting, Address, Object};
+use super::arena::{arena, exception, raise, waiting, Address, Object};
 use super::fast::fill;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Handle};
@@ -25,6 +28,8 @@ pub struct Memory {
     is_received: bool,
     /// Whether what is written there stays in this process.
     is_private: bool,
+    /// Of a pickle with handles: this block, and what they are to.
+    bundle: OnceLock<Object<AtomicU64>>,
 }
 
 impl Drop for Memory {
@@ -83,7 +88,50 @@ impl Memory {
             mapping: bytes.mapping,
             is_received: false,
             is_private: false,
+            bundle: OnceLock::new(),
         })
+    }
+
+    /// The pickle of a bundle that this process has, opened by a function; what its handles are to lives as long.
+    pub fn of_bundle(
+        py: Python<'_>,
+        arena: &'static Arena,
+        bundle: Handle,
+        open: impl FnOnce(Python<'_>, &'static Arena, Handle) -> PyResult<Self>,
+    ) -> PyResult<Self> {
+        let bundle = Object::of(py, arena, bundle)?;
+        let pickle = waiting(py, |pause| {
+            let (offset, generation) = arena.first_of_bundle(bundle.handle())?;
+            arena.attach(offset, generation, Kind::Memory, pause)
+        })?;
+        let memory = open(py, arena, pickle)?;
+        let _ = memory.bundle.set(bundle); // which it had not
+        Ok(memory)
+    }
+
+    /// Have this live together with what the handles in it are to, by their addresses.
+    ///
+    /// # Errors
+    /// HandleError for one of another session.
+    pub fn keep(&self, py: Python<'_>, handles: &Bound<'_, PyDict>) -> PyResult<()> {
+        let arena = self.object.arena;
+        let mut blocks = vec![(self.handle().offset, self.handle().generation)];
+        for address in handles.keys() {
+            let (session, offset, generation): Address = address.extract()?;
+            if session != arena.session() {
+                let text = "a handle of another session cannot be sent, nor be kept in a shared object";
+                return Err(exception(py, "HandleError", (text,)));
+            }
+            blocks.push((offset, generation));
+        }
+        let made = waiting(py, |pause| arena.make_bundle(&blocks, pause))?;
+        let _ = self.bundle.set(Object::of(py, arena, made)?); // which it had not
+        Ok(())
+    }
+
+    /// The bundle in which it lives, if it does.
+    pub fn bundle(&self) -> Option<&Handle> {
+        self.bundle.get().map(Object::handle)
     }
 
     /// Where it begins in this process and how long it is, if it may be written; as long as this lives.

@@ -9,6 +9,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyBytes;
 
 use super::memory::Memory;
+use super::pickler::{dumps, dumps_by_name, with_handles, Pickled, Reducers};
 use super::primitives::{decode, encode};
 use crate::arena::{Arena, Handle};
 use crate::channel::layout::LONGEST;
@@ -21,6 +22,8 @@ const PICKLED: u8 = 1;
 pub const RAW: u8 = 2;
 /// And of one that is a bytes object, and nothing else.
 const BYTES: u8 = 3;
+/// And of one that is a pickle in a bundle with what it has handles to.
+const BUNDLED: u8 = 4;
 /// A buffer that became longer than that is not kept.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -47,8 +50,9 @@ pub fn keep(buffer: Vec<u8>) {
 pub enum Outgoing {
     /// These bytes of a buffer.
     Encoded(Range<usize>),
-    /// Bytes, or if it is long a block.
-    Pickled(Py<PyAny>),
+    Pickled(Py<PyBytes>),
+    /// A pickle that is long, or has handles.
+    Block(Py<Memory>),
     /// This object, which need not be copied first.
     Bytes(Py<PyBytes>),
     /// As they are: these bytes of a buffer, or if they are many a block.
@@ -62,7 +66,7 @@ impl Outgoing {
     /// # Errors
     /// Those of pickling.
     pub fn of(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
-        Self::made(object, buffer, false)
+        Self::made(object, buffer, dumps_to_send)
     }
 
     /// Make one, by name only: what has no name elsewhere is an error.
@@ -70,10 +74,14 @@ impl Outgoing {
     /// # Errors
     /// Those of pickling.
     pub fn by_name(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
-        Self::made(object, buffer, true)
+        Self::made(object, buffer, dumps_by_name_to_send)
     }
 
-    fn made(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>, by_name: bool) -> PyResult<Self> {
+    fn made<'py>(
+        object: &Bound<'py, PyAny>,
+        buffer: &mut Vec<u8>,
+        dumps: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Pickled<'py>>,
+    ) -> PyResult<Self> {
         if let Ok(bytes) = object.cast_exact::<PyBytes>() {
             if bytes.as_bytes().len() <= LONGEST {
                 return Ok(Self::Bytes(bytes.clone().unbind()));
@@ -84,31 +92,48 @@ impl Outgoing {
             return Ok(Self::Encoded(start..buffer.len()));
         }
         buffer.truncate(start);
-        let pickling = pickling(object.py())?;
-        let dumps = if by_name {
-            &pickling.dumps_by_name
-        } else {
-            &pickling.dumps
-        };
-        Ok(Self::Pickled(dumps.call1(object.py(), (object, LONGEST))?))
+        Ok(dumps(object)?.into())
     }
 
     /// The message that it is.
-    ///
-    /// # Errors
-    /// TypeError when the pickler returned something else than pickles are.
-    pub fn message<'a>(&'a self, py: Python<'a>, buffer: &'a [u8]) -> PyResult<Message<'a>> {
-        let pickle = match self {
-            Self::Encoded(range) => return Ok(Message::Bytes(ENCODED, &buffer[range.clone()])),
-            Self::Bytes(bytes) => return Ok(Message::Bytes(BYTES, bytes.as_bytes(py))),
-            Self::Raw(range) => return Ok(Message::Bytes(RAW, &buffer[range.clone()])),
-            Self::RawBlock(memory) => return Ok(Message::Block(RAW, memory.get().handle())),
-            Self::Pickled(pickle) => pickle.bind(py),
-        };
-        match pickle.cast::<PyBytes>() {
-            Ok(bytes) => Ok(Message::Bytes(PICKLED, bytes.as_bytes())),
-            Err(_) => Ok(Message::Block(PICKLED, pickle.cast::<Memory>()?.get().handle())),
+    pub fn message<'a>(&'a self, py: Python<'a>, buffer: &'a [u8]) -> Message<'a> {
+        match self {
+            Self::Encoded(range) => Message::Bytes(ENCODED, &buffer[range.clone()]),
+            Self::Pickled(bytes) => Message::Bytes(PICKLED, bytes.as_bytes(py)),
+            Self::Block(memory) => match memory.get().bundle() {
+                Some(bundle) => Message::Block(BUNDLED, bundle),
+                None => Message::Block(PICKLED, memory.get().handle()),
+            },
+            Self::Bytes(bytes) => Message::Bytes(BYTES, bytes.as_bytes(py)),
+            Self::Raw(range) => Message::Bytes(RAW, &buffer[range.clone()]),
+            Self::RawBlock(memory) => Message::Block(RAW, memory.get().handle()),
         }
+    }
+}
+
+impl From<Pickled<'_>> for Outgoing {
+    fn from(pickled: Pickled<'_>) -> Self {
+        match pickled {
+            Pickled::Bytes(bytes) => Self::Pickled(bytes.unbind()),
+            Pickled::Block(memory) => Self::Block(memory.unbind()),
+        }
+    }
+}
+
+fn dumps_to_send<'py>(object: &Bound<'py, PyAny>) -> PyResult<Pickled<'py>> {
+    with_handles(object.py(), false, || dumps(object, LONGEST))
+}
+
+fn dumps_by_name_to_send<'py>(object: &Bound<'py, PyAny>) -> PyResult<Pickled<'py>> {
+    with_handles(object.py(), false, || dumps_by_name(object, LONGEST))
+}
+
+/// The memory that a message lies in, which this process has received.
+fn received(py: Python<'_>, arena: &'static Arena, kind: u8, block: Handle) -> PyResult<Memory> {
+    if kind == BUNDLED {
+        Memory::of_bundle(py, arena, block, Memory::received)
+    } else {
+        Memory::received(py, arena, block)
     }
 }
 
@@ -125,7 +150,7 @@ pub fn object_of<'py>(
 ) -> PyResult<Bound<'py, PyAny>> {
     match block {
         Some(block) => {
-            let (memory, pickling) = (Memory::received(py, arena, block)?, pickling(py)?);
+            let (memory, pickling) = (received(py, arena, kind, block)?, pickling(py)?);
             if kind != RAW {
                 return pickling.loads_block(py, memory);
             }
@@ -153,7 +178,7 @@ pub fn object_or_pickle<'py>(
     match block {
         None if kind == PICKLED => Ok((PyBytes::new(py, bytes).into_any(), true)),
         None => Ok((object_of(py, arena, kind, bytes, None)?, false)),
-        Some(block) => Ok((Bound::new(py, Memory::received(py, arena, block)?)?.into_any(), true)),
+        Some(block) => Ok((Bound::new(py, received(py, arena, kind, block)?)?.into_any(), true)),
     }
 }
 
@@ -184,9 +209,17 @@ pub fn bytes_of<'py>(
 
 /// What makes pickles, and objects of them.
 pub struct Pickling {
-    dumps: Py<PyAny>,
-    dumps_by_name: Py<PyAny>,
-    dumps_to_keep: Py<PyAny>,
+    /// The class, what it is told of versions, and where it looks reducers up.
+    pub pickler: Py<PyAny>,
+    pub protocol: u8,
+    pub reducers: Py<Reducers>,
+    /// What it raises for an object that cannot be pickled.
+    pub errors: Py<PyAny>,
+    /// Of an object: its pickle by value, and if need be, of one that was pickled by name.
+    pub by_value: Py<PyAny>,
+    pub found_in_main: Py<PyAny>,
+    /// Of what a pickler has written.
+    pub whole: Py<PyAny>,
     /// Of what was received as an object, for who wants its bytes.
     repickle: Py<PyAny>,
     /// Bytes into a block, as they are, and back.
@@ -200,32 +233,6 @@ pub struct Pickling {
 }
 
 impl Pickling {
-    /// A pickle: bytes, or a block if it is longer than that or has large buffers.
-    ///
-    /// # Errors
-    /// Those of pickling.
-    pub fn dumps<'py>(
-        &self,
-        py: Python<'py>,
-        object: &Bound<'py, PyAny>,
-        longest: usize,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        Ok(self.dumps.call1(py, (object, longest))?.into_bound(py))
-    }
-
-    /// A pickle that is kept where anybody reads it: the same; or a block and the handles in it, by their addresses.
-    ///
-    /// # Errors
-    /// Those of pickling.
-    pub fn dumps_to_keep<'py>(
-        &self,
-        py: Python<'py>,
-        object: &Bound<'py, PyAny>,
-        longest: usize,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        Ok(self.dumps_to_keep.call1(py, (object, longest))?.into_bound(py))
-    }
-
     /// The object that bytes are a pickle of.
     ///
     /// # Errors
@@ -274,15 +281,19 @@ pub fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
         return Ok(found);
     }
     // Nothing of Python's runs while the cell is being filled: a signal handler that puts, too, would wait for itself.
-    let module = py.import("allcores._pickle.messages")?;
+    let (module, pickle) = (py.import("allcores._pickle.messages")?, py.import("pickle")?);
     let found = Pickling {
-        dumps: module.getattr("dumps")?.unbind(),
-        dumps_by_name: module.getattr("dumps_by_name")?.unbind(),
-        dumps_to_keep: module.getattr("dumps_to_keep")?.unbind(),
+        pickler: pickle.getattr("Pickler")?.unbind(),
+        protocol: pickle.getattr("HIGHEST_PROTOCOL")?.extract()?,
+        reducers: module.getattr("REDUCERS")?.extract()?,
+        errors: module.getattr("PICKLING_ERRORS")?.unbind(),
+        by_value: module.getattr("by_value")?.unbind(),
+        found_in_main: module.getattr("found_in_main")?.unbind(),
+        whole: module.getattr("whole")?.unbind(),
         repickle: module.getattr("repickle")?.unbind(),
         keep: module.getattr("keep")?.unbind(),
         given: module.getattr("given")?.unbind(),
-        loads: py.import("pickle")?.getattr("loads")?.unbind(),
+        loads: pickle.getattr("loads")?.unbind(),
         loads_block: module.getattr("loads")?.unbind(),
         prepare: module.getattr("prepare")?.unbind(),
     };

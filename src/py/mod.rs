@@ -16,6 +16,7 @@ mod locks;
 mod memory;
 mod messages;
 mod numbers;
+mod pickler;
 mod pipe;
 mod plain;
 mod pool;
@@ -47,6 +48,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     locks::add_to(module)?;
     memory::add_to(module)?;
     numbers::add_to(module)?;
+    pickler::add_to(module)?;
     pipe::add_to(module)?;
     pool::add_to(module)?;
     process::add_to(module)?;

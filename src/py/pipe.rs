@@ -189,7 +189,7 @@ impl Connection {
         let way = self.to_send()?;
         let mut buffer = buffer();
         let outgoing = Outgoing::of(obj, &mut buffer)?;
-        self.put(py, way, outgoing.message(py, &buffer)?)?;
+        self.put(py, way, outgoing.message(py, &buffer))?;
         keep(buffer);
         Ok(())
     }
@@ -228,7 +228,7 @@ impl Connection {
             PyBuffer::<u8>::get(&part)?.copy_to_slice(py, &mut buffer)?;
             Outgoing::Raw(0..size)
         };
-        self.put(py, way, outgoing.message(py, &buffer)?)?;
+        self.put(py, way, outgoing.message(py, &buffer))?;
         keep(buffer);
         Ok(())
     }

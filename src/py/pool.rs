@@ -11,6 +11,7 @@ use super::arena::{raise, Address, Object};
 use super::call::Outcome;
 use super::channel::{Channel, Taken};
 use super::messages::{buffer, keep, object_of, object_or_pickle, takes_blocks, Outgoing};
+use super::pickler::Pickled;
 use super::primitives::encode_pair;
 use super::sides::Side;
 use crate::arena::heap::go_on;
@@ -127,7 +128,7 @@ fn put_labelled(
 ) -> PyResult<u64> {
     let mut buffer = buffer();
     let outgoing = if mark & IS_PICKLE != 0 {
-        Outgoing::Pickled(obj.clone().unbind())
+        Pickled::of(obj.clone())?.into()
     } else if by_name {
         Outgoing::by_name(obj, &mut buffer)?
     } else {
@@ -141,7 +142,7 @@ fn put_labelled(
 
 fn put(py: Python<'_>, channel: &Channel, outgoing: &Outgoing, buffer: &[u8], label: Label) -> PyResult<u64> {
     let face = channel.face(None);
-    let message = outgoing.message(py, buffer)?;
+    let message = outgoing.message(py, buffer);
     let producers = match face.try_producers() {
         Some(producers) => producers,
         None => channel.lock(py, Side::Producers)?,

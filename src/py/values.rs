@@ -1,17 +1,16 @@
 //! Values of a shared dict: plain ones in the slot, pickles there or in a block.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple};
+use pyo3::types::{PyBytes, PyTuple};
 
-use super::arena::{exception, waiting, Address, Object};
 use super::keys::PAIR;
 use super::memory::Memory;
 use super::messages::pickling;
+use super::pickler::{dumps, with_handles, Pickled};
 use super::plain::{decode_plain, encode_plain, PICKLED};
 use crate::arena::heap::go_on;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Error, Handle};
-use crate::atomics::AtomicU64;
 use crate::table::layout::{IN_BLOCK, LONGEST_VALUE};
 use crate::table::{block_of, Value};
 
@@ -24,7 +23,6 @@ pub enum ValueBytes {
     Plain(u8, Vec<u8>),
     Pickled(u8, Py<PyBytes>),
     Block(u8, Py<Memory>),
-    Bundle(u8, Object<AtomicU64>),
 }
 
 impl ValueBytes {
@@ -46,21 +44,12 @@ impl ValueBytes {
     }
 
     fn pickled(object: &Bound<'_, PyAny>, kind: u8) -> PyResult<Self> {
-        let py = object.py();
-        let pickle = match pickling(py)?
-            .dumps_to_keep(py, object, LONGEST_VALUE)?
-            .cast_into::<PyBytes>()
-        {
-            Ok(bytes) => return Ok(Self::Pickled(kind, bytes.unbind())),
-            Err(other) => other.into_inner(),
-        };
-        match pickle.cast_into::<Memory>() {
-            Ok(memory) => Ok(Self::Block(kind, memory.unbind())),
-            Err(other) => {
-                let (memory, handles) = other.into_inner().extract::<(Py<Memory>, Bound<'_, PyDict>)>()?;
-                Ok(Self::Bundle(kind | WITH_HANDLES, bundle(py, &memory, &handles)?))
-            }
-        }
+        Ok(
+            match with_handles(object.py(), true, || dumps(object, LONGEST_VALUE))? {
+                Pickled::Bytes(bytes) => Self::Pickled(kind, bytes.unbind()),
+                Pickled::Block(memory) => Self::Block(kind, memory.unbind()),
+            },
+        )
     }
 
     /// As the floor below has it.
@@ -68,25 +57,12 @@ impl ValueBytes {
         match self {
             Self::Plain(kind, bytes) => Value::Bytes(*kind, bytes),
             Self::Pickled(kind, bytes) => Value::Bytes(*kind, bytes.as_bytes(py)),
-            Self::Block(kind, memory) => Value::Block(*kind, memory.get().handle()),
-            Self::Bundle(kind, bundle) => Value::Block(*kind, bundle.handle()),
+            Self::Block(kind, memory) => match memory.get().bundle() {
+                Some(bundle) => Value::Block(*kind | WITH_HANDLES, bundle),
+                None => Value::Block(*kind, memory.get().handle()),
+            },
         }
     }
-}
-
-/// The bundle of a pickle's block and what the handles in it are to, by their addresses.
-fn bundle(py: Python<'_>, memory: &Py<Memory>, handles: &Bound<'_, PyDict>) -> PyResult<Object<AtomicU64>> {
-    let (arena, pickle) = (super::arena::arena(py)?, memory.get().handle());
-    let mut blocks = vec![(pickle.offset, pickle.generation)];
-    for address in handles.keys() {
-        let (session, offset, generation): Address = address.extract()?;
-        if session != arena.session() {
-            let text = "a handle of another session cannot be kept in a shared dict";
-            return Err(exception(py, "HandleError", (text,)));
-        }
-        blocks.push((offset, generation));
-    }
-    Object::of(py, arena, waiting(py, |pause| arena.make_bundle(&blocks, pause))?)
 }
 
 /// Have a reference to the block that a value lies in, if it does. With the GIL.
@@ -120,13 +96,7 @@ pub fn decode_value<'py>(
 ) -> PyResult<(Bound<'py, PyAny>, Option<Bound<'py, PyAny>>)> {
     let object = match block {
         Some(bundle) if kind & WITH_HANDLES != 0 => {
-            let bundle = Object::<AtomicU64>::of(py, arena, bundle)?; // until the object has handles of its own
-            let attach = |pause: crate::arena::Pause<'_>| {
-                let (offset, generation) = arena.first_of_bundle(bundle.handle())?;
-                arena.attach(offset, generation, Kind::Memory, pause)
-            };
-            let block = waiting(py, attach)?;
-            pickling(py)?.loads_block(py, Memory::private(py, arena, block)?)?
+            pickling(py)?.loads_block(py, Memory::of_bundle(py, arena, bundle, Memory::private)?)?
         }
         Some(block) => pickling(py)?.loads_block(py, Memory::private(py, arena, block)?)?,
         None if kind & !PAIR == PICKLED => pickling(py)?.loads(py, bytes)?,

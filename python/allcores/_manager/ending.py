@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import pickle
+from functools import partial
 
-from allcores import _arena
+from allcores import _core
 from allcores._manager.shared_dict import SharedDict
 from allcores.errors import HandleError, ManagerEndedError
 
@@ -32,11 +33,7 @@ class Ending:
     def note(self, thing: Any) -> None:
         """Have an object that has a `_wake` woken at the end, if it is there still: it is not kept for that."""
         number = self._waited_for.add("noted")
-        before, _arena.gathering.kept = _arena.gathering.kept, {}
-        try:
-            self._waited_for[number] = pickle.dumps(thing._to_wake())
-        finally:
-            _arena.gathering.kept = before
+        self._waited_for[number] = _core.without_handles(partial(pickle.dumps, thing._to_wake()))
         if number % _LOOKED_THROUGH == 0:
             for number, pickled in self._noted():
                 if _thing(pickled) is None:

@@ -6,7 +6,7 @@ import contextlib
 import threading
 from multiprocessing import managers as _std, process
 
-from allcores import _arena, _standard
+from allcores import _core, _standard
 from allcores._manager import lanes
 from allcores.errors import ManagerEndedError
 
@@ -89,7 +89,7 @@ class BaseProxy(_std.BaseProxy):
         return proxy
 
     def __reduce__(self) -> Any:
-        if _arena.gathering.kept is not None:
+        if _core.is_pickled_for_all():
             self._be_kept()
         rebuild, (make, *rest) = super().__reduce__()
         return rebuild, (AutoProxy if make is _S["AutoProxy"] else make, *rest)

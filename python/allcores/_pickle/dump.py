@@ -7,7 +7,7 @@ import io
 import pickle
 from multiprocessing import reduction
 
-from allcores import _standard
+from allcores import _core, _standard
 from allcores._pickle.main_module import main_is_importable as is_importable, main_reference
 
 TYPE_CHECKING = False
@@ -15,23 +15,18 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable
     from typing import Any
 
-    _Table = dict[type, Callable[[Any], Any]]
-else:
-    _Table = dict
-
-__all__ = ["PICKLING_ERRORS", "Reducers", "dump", "dumps"]
+__all__ = ["PICKLING_ERRORS", "dump", "dumps", "reducers"]
 
 PICKLING_ERRORS = (pickle.PicklingError, TypeError, AttributeError)
 """What picklers raise for an object that cannot be pickled; anything else is the object's own affair."""
 
 
-class Reducers(_Table):
-    """What `ForkingPickler` looks reducers up in, as one dict; they may be registered at any time."""
+def reducers(repeatable: frozenset[type] | None = None) -> _core.Reducers:
+    """Return what `ForkingPickler` looks reducers up in, as one mapping; they may be registered at any time.
 
-    def __missing__(self, kind: type) -> Callable[[Any], Any]:
-        """Look where they are registered. KeyError for a type without one."""
-        registered = _standard.registered_reducers
-        return registered[kind] if kind in registered else copyreg.dispatch_table[kind]
+    ``repeatable``: those registered there that make nothing for a single receiver; whether others were used is noted.
+    """
+    return _core.Reducers(_standard.registered_reducers, copyreg.dispatch_table, repeatable)
 
 
 def dump(obj: Any, file: io.BytesIO, *, main_is_importable: bool, forget: Callable[[], None] | None = None) -> None:
@@ -68,7 +63,7 @@ def _dump_by_name(obj: Any, file: io.BytesIO) -> None:
         reduction.dump(obj, file)
         return
     pickler = pickle.Pickler(file)
-    pickler.dispatch_table = Reducers()
+    pickler.dispatch_table = reducers()  # type: ignore[assignment]  # which only needs to be looked up in
     pickler.dump(obj)
 
 

@@ -1,4 +1,4 @@
-"""Pickles of messages: as `multiprocessing.reduction.ForkingPickler` makes them, by a pickler that is used again.
+"""What is rare of messages: pickles by value, and long ones. The pickler is `_core.dumps`.
 
 A short message is bytes. A long one is a block of shared memory, which its receiver has for itself, and in it are the
 large buffers (arrays, bytearrays), which are copied once when they are sent and not at all when they are received::
@@ -15,13 +15,12 @@ import io
 import os
 import pickle
 import sys
-import threading
 from multiprocessing import process
 from multiprocessing.reduction import ForkingPickler
 from types import MethodType
 
-from allcores import _arena, _core, _standard
-from allcores._pickle.dump import PICKLING_ERRORS, Reducers
+from allcores import _core
+from allcores._pickle.dump import PICKLING_ERRORS, reducers
 from allcores._pickle.main_module import main_is_importable, main_reference
 from allcores._start_method import effective_start_method
 
@@ -30,116 +29,25 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Callable, Sequence
     from typing import Any
 
-__all__ = ["dumps", "dumps_by_name", "dumps_to_keep", "given", "keep", "loads", "prepare", "repickle", "whole"]
+__all__ = [
+    "PICKLING_ERRORS",
+    "REDUCERS",
+    "by_value",
+    "dumps_for_many",
+    "found_in_main",
+    "given",
+    "keep",
+    "loads",
+    "loads_copy",
+    "prepare",
+    "repickle",
+    "whole",
+]
 
-_LARGE_BYTES = 1 << 14
-"""A buffer of this length goes beside the pickle."""
 _ALIGNMENT = 64
 
 
-class _Pieces:
-    """What a pickler takes for a file: whatever it writes is appended to a list, short pickles as one piece."""
-
-    __slots__ = ("append",)
-
-    def __init__(self, pieces: list[bytes]) -> None:
-        self.append = pieces.append
-
-    def write(self, piece: bytes | bytearray) -> None:
-        # A large bytearray is handed over itself, and a reducer may change it before the pickle is complete.
-        self.append(piece if type(piece) is bytes else bytes(piece))
-
-
-class _Pickler:
-    """A thread's pickler, and what it writes; free unless it is at work (reducers may put something, too)."""
-
-    __slots__ = ("buffers", "clear_memo", "is_busy", "pickle", "pieces")
-
-    def __init__(self, reducers: Reducers | None = None) -> None:
-        self.pieces, self.buffers = list[bytes](), list[memoryview]()
-        pickler = pickle.Pickler(_Pieces(self.pieces), pickle.HIGHEST_PROTOCOL, buffer_callback=self._take)
-        pickler.dispatch_table = Reducers() if reducers is None else reducers
-        self.pickle, self.clear_memo, self.is_busy = pickler.dump, pickler.clear_memo, False
-
-    def _take(self, buffer: pickle.PickleBuffer) -> bool:
-        """Take a large buffer beside the pickle; True leaves it in there."""
-        try:
-            view = buffer.raw()
-        except BufferError:  # it does not lie in one piece
-            return True
-        if view.nbytes < _LARGE_BYTES:
-            return True
-        self.buffers.append(view)
-        return False
-
-    def dump(self, obj: Any, longest: int) -> bytes | _core.Memory:
-        self.is_busy = True
-        pieces = self.pieces
-        try:
-            self.pickle(obj)
-            if len(pieces) == 1 and not self.buffers and len(pieces[0]) <= longest:
-                return pieces[0]
-            return _whole(pieces, self.buffers, longest)
-        finally:
-            self.clear_memo()
-            pieces.clear()
-            self.buffers.clear()
-            self.is_busy = False
-
-
-_threads = threading.local()
-_gathering = _arena.gathering
-
-
-def dumps(obj: Any, longest: int) -> bytes | _core.Memory:
-    """Pickle an object: by name, or by value what cannot be by name. Raises what pickling it by name raises."""
-    try:
-        pickled = dumps_by_name(obj, longest)
-    except PICKLING_ERRORS as error:
-        try:
-            return _by_value(obj, longest, main_is_importable=True)
-        except PICKLING_ERRORS:
-            raise error from None
-    if _is_first_without_main is not False and _children_lack_main() and b"__main__" in _pickle_of(pickled):
-        with contextlib.suppress(*PICKLING_ERRORS):
-            return _by_value(obj, longest, main_is_importable=False)
-    return pickled
-
-
-def dumps_by_name(obj: Any, longest: int) -> bytes | _core.Memory:
-    """Pickle an object by name. What has no name in its receiver raises what pickling raises."""
-    try:
-        own: _Pickler = _threads.pickler
-    except AttributeError:
-        own = _threads.pickler = _Pickler()
-    return (_Pickler() if own.is_busy else own).dump(obj, longest)
-
-
-def dumps_to_keep(obj: Any, longest: int) -> bytes | _core.Memory | tuple[_core.Memory, dict[_core._Address, Any]]:
-    """Pickle an object that is kept where anybody may read it any number of times.
-
-    Handles to objects of the arena are returned with it, by their addresses: whoever keeps the pickle keeps what they
-    are to. Otherwise the process that pickles them would, for ever.
-    """
-    handles: dict[_core._Address, Any] = {}
-    before, _gathering.kept = _gathering.kept, handles
-    try:
-        pickled = dumps(obj, longest)
-    finally:
-        _gathering.kept = before
-    if not handles:
-        return pickled
-    return pickled if isinstance(pickled, _core.Memory) else _in_block(memoryview(pickled), []), handles
-
-
-class _NotedReducers(Reducers):
-    """Reducers, and whether one was used that may make something for a single receiver."""
-
-    is_for_one = False
-
-    def __missing__(self, kind: type) -> Callable[[Any], Any]:
-        self.is_for_one = self.is_for_one or (kind in _standard.registered_reducers and kind not in _REPEATABLE)
-        return super().__missing__(kind)
+REDUCERS = reducers()
 
 
 _REPEATABLE = frozenset((functools.partial, MethodType, type(list.append), type(int.__add__)))
@@ -153,15 +61,15 @@ def dumps_for_many(
 
     So it is with descriptors, which are handed over to who asks first. ``by_value`` pickles where no name is known.
     """
-    handed_over, reducers = _handed_over(), _NotedReducers()
+    handed_over, noting = _handed_over(), reducers(_REPEATABLE)
     if by_value is not None:
         pickled = by_value(obj, longest)
     else:
         try:
-            pickled = _Pickler(reducers).dump(obj, longest)
+            pickled = _core.dumps_by_name(obj, longest, noting)
         except PICKLING_ERRORS:
-            pickled = dumps(obj, longest)
-    return None if reducers.is_for_one or _handed_over() != handed_over else pickled
+            pickled = _core.dumps(obj, longest)
+    return None if noting.is_for_one or _handed_over() != handed_over else pickled
 
 
 def _handed_over() -> int:
@@ -170,12 +78,21 @@ def _handed_over() -> int:
     return 0 if sharer is None else sharer._resource_sharer._key
 
 
-def _by_value(obj: Any, longest: int, *, main_is_importable: bool) -> bytes | _core.Memory:
+def by_value(obj: Any, longest: int, main_is_importable: bool) -> bytes | _core.Memory:
+    """Pickle an object by value."""
     from allcores._pickle.by_value import dump_by_value  # cloudpickle is loaded when it is needed
 
     file = io.BytesIO()
     dump_by_value(obj, file, main_is_importable=main_is_importable)
-    return _whole([file.getvalue()], [], longest)
+    return whole([file.getvalue()], [], longest)
+
+
+def found_in_main(obj: Any, longest: int, pickled: bytes | _core.Memory) -> bytes | _core.Memory:
+    """Return the pickle of an object by name, or by value if it has names that its receiver will not find."""
+    if _is_first_without_main is not False and _children_lack_main() and b"__main__" in _pickle_of(pickled):
+        with contextlib.suppress(*PICKLING_ERRORS):
+            return by_value(obj, longest, False)
+    return pickled
 
 
 _is_first_without_main: bool | None = None
@@ -188,12 +105,14 @@ def _children_lack_main() -> bool:
     if _is_first_without_main is None:
         is_first = process.parent_process() is None
         _is_first_without_main = is_first and not main_is_importable(main_reference())
+        _core.note_main(not _is_first_without_main)  # then nobody asks again
     return _is_first_without_main and effective_start_method() != "fork"
 
 
 def _forget_who_this_is() -> None:
     global _is_first_without_main
     _is_first_without_main = None
+    _core.note_main(False)
 
 
 def _await_import() -> None:
@@ -205,12 +124,8 @@ def _await_import() -> None:
 os.register_at_fork(before=_await_import, after_in_child=_forget_who_this_is)
 
 
-def whole(pickled: bytes, longest: int) -> bytes | _core.Memory:
-    """Return a pickle as a message: itself, or a block when it is a long one."""
-    return _whole([pickled], [], longest)
-
-
-def _whole(pieces: list[bytes], buffers: Sequence[memoryview], longest: int) -> bytes | _core.Memory:
+def whole(pieces: list[bytes], buffers: Sequence[memoryview], longest: int) -> bytes | _core.Memory:
+    """Return a pickle as a message: its bytes, or a block when it is a long one or has large buffers."""
     pickled = b"".join(pieces)
     return _in_block(memoryview(pickled), buffers) if buffers or len(pickled) > longest else pickled
 

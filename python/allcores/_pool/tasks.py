@@ -14,7 +14,7 @@ from types import BuiltinFunctionType, FunctionType, ModuleType
 from allcores import _core
 from allcores._pickle.dump import PICKLING_ERRORS, dumps as _dumps_for_child
 from allcores._pickle.main_module import main_is_importable, main_reference
-from allcores._pickle.messages import dumps_by_name, dumps_for_many, loads_copy, whole
+from allcores._pickle.messages import dumps_for_many, loads_copy, whole
 from allcores._pool.marks import BY_VALUE, CALL, MAP
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def _new_name_of(function: Any) -> Any:
     if owner is not None and not isinstance(owner, ModuleType):
         return function  # of an object, which may be another one next time
     try:
-        name = dumps_by_name(function, _SHORT_BYTES)
+        name = _core.dumps_by_name(function, _SHORT_BYTES)
     except PICKLING_ERRORS:
         return function
     if not isinstance(name, bytes):
@@ -133,7 +133,7 @@ def opened(mark: int, task: Any) -> tuple[int, Any]:
 
 
 def _by_value(function: Any, longest: int) -> Any:
-    return whole(bytes(_dumps_for_child(function)), longest)
+    return whole([bytes(_dumps_for_child(function))], [], longest)
 
 
 def run(mark: int, task: Any) -> Any:
