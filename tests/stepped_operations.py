@@ -352,6 +352,13 @@ OPERATIONS = {
         checks=survivors.large_put_or_not,
         outcomes=_PUT,
     ),
+    "Queue: put of an event": Operation(
+        makes=lambda context: _worn_in(context.Queue()),
+        prepares=lambda queue: (queue, [Event()]),
+        does=lambda both: both[0].put(both[1]),
+        checks=survivors.event_put_or_not,
+        outcomes=_PUT,
+    ),
     "Queue: get": Operation(
         makes=lambda context: _worn_in(context.Queue()),
         sets_up=lambda queue: queue.put(survivors.MESSAGE),
@@ -381,6 +388,13 @@ OPERATIONS = {
         sets_up=lambda queue: queue.put_many([survivors.LARGE, survivors.NEXT]),
         does=lambda queue: queue.get(),
         checks=survivors.large_got_or_not,
+        outcomes=_GOT,
+    ),
+    "Queue: get of an event": Operation(
+        makes=lambda context: _worn_in(context.Queue()),
+        sets_up=lambda queue: queue.put_many([[Event()], survivors.NEXT]),
+        does=lambda queue: queue.get(),
+        checks=survivors.event_got_or_not,
         outcomes=_GOT,
     ),
     "Queue: task done, a joiner asleep": Operation(

@@ -286,6 +286,12 @@ def large_put_or_not(channel: Any, _answer: Answer) -> str:
     return "put" if messages else "not put"
 
 
+def event_put_or_not(channel: Any, _answer: Answer) -> str:
+    messages = list(map(_comparable, received(channel)))
+    assert messages in ([EVENT], []), "not with its event, or not once"
+    return "put" if messages else "not put"
+
+
 def fill(queues: list[Any]) -> None:
     """Make a queue whose first segment has no room for one message more."""
     queues.append(mp.Queue())
@@ -362,6 +368,12 @@ def sent_and_got_or_not(channel: Any, answer: Answer) -> str:
 def large_got_or_not(channel: Any, _answer: Answer) -> str:
     messages = received(channel)
     assert messages in ([LARGE, NEXT], [NEXT]), "not whole, or not once"
+    return "not got" if len(messages) == 2 else "got"
+
+
+def event_got_or_not(channel: Any, _answer: Answer) -> str:
+    messages = list(map(_comparable, received(channel)))
+    assert messages in ([EVENT, NEXT], [NEXT]), "not with its event, or not once"
     return "not got" if len(messages) == 2 else "got"
 
 
@@ -485,7 +497,7 @@ def left_lost_or_replied_and_put_back(place: Place, answer: Answer) -> str:
 
 
 FEW_KEYS: dict[Any, Any] = {"a": 1, "b": "text", 3: (1, 2), "count": 0}
-EVENT = "what an event in a dict is compared as"
+EVENT = "what an event is compared as"
 UPDATE: dict[Any, Any] = {"a": 2, "c": "v" * 200, "d": b"w" * 20}
 
 

@@ -128,7 +128,7 @@ def test_what_cannot_be_pickled_leaves_nothing_of_the_handles_before_it() -> Non
     queue = CONTEXT.Queue()
     before = account()
     with pytest.raises(TypeError, match="cannot pickle"):
-        queue.put((CONTEXT.Event(), (number for number in ())))
+        queue.put((CONTEXT.Event(), (lambda: (yield))()))
     assert account() == before
 
 
