@@ -4,7 +4,7 @@
 #   make test          all tests: Rust, Python, and CPython's own (a sample of spawn's and forkserver's)
 #   make check         formatting, lints and types
 #   make conformance   CPython's own tests, whole, for every start method; writes docs/conformance.md
-#   make soak          random deaths for ten minutes, each crash row 200 times, and a death at every instruction: hours
+#   make soak          random deaths for ten minutes, each crash row 200 times, and a death at every instruction that counts: hours
 #   make bench         side by side with the standard library
 #   make docs          the API's documentation, in build/docs
 #   make clean         removes what the others made
@@ -50,7 +50,7 @@ conformance: setup
 
 soak: setup
 	$(BIN)/python tests/soak.py --seconds 600 --rows 200
-	$(BIN)/python -m pytest --every-instruction tests/test_single_step.py
+	$(BIN)/python -m pytest --every-outcome tests/test_single_step.py
 	EVERY_INSTRUCTION=1 cargo test --quiet -- table::crash table::list::crash
 
 bench: setup

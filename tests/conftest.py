@@ -17,7 +17,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    every = "kill at every instruction, in children of every start method: hours, where a sample takes a minute"
+    outcome = "kill wherever it leaves something else than a kill later on, in children of every start method: hours"
+    parser.addoption("--every-outcome", action="store_true", help=outcome)
+    every = "kill at every instruction, in children of every start method: days"
     parser.addoption("--every-instruction", action="store_true", help=every)
 
 

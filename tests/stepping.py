@@ -9,6 +9,10 @@ The interpreter's own instructions do not touch the session's shared memory, nor
 one of them leaves there what a kill at the next of our places would, or at the marker. They are most of all, so a scout
 runs through them: there are breakpoints where our functions begin, and where the interpreter returns to them.
 
+Nor need there be a kill at each of our places: at most of them it leaves what a kill at the next one does. It leaves
+something else only where the shared memory is changed, or what the kernel looks at (`lasting_state.py`), or a system
+call is made. These places *tell*; they are one in eighty.
+
 A copy by `rep movsb` is one instruction and a step for each byte, and libc has two of it, for addresses that are far
 from each other or not, which differs between processes. So it counts as one visit, with places in the midst of it.
 
@@ -29,13 +33,14 @@ from types import TracebackType
 from typing import NamedTuple
 
 from allcores import _core
+from lasting_state import LastingState
 
 _CONT, _SINGLESTEP, _SETREGS, _GETREGS, _PEEKUSER = 7, 9, 13, 12, 3
 _SEIZE, _INTERRUPT = 0x4206, 0x4207
 _RIP_WORD, _RSP_WORD, _WORDS = 16, 19, 27
 _WALL = 0x40000000
 _EH_FRAME_SEGMENT = 0x6474E550
-_BREAKPOINT = b"\xcc"
+_BREAKPOINT, _SYSTEM_CALL = b"\xcc", b"\x0f\x05"
 _SET_PTRACER, _ANYBODY = 0x59616D61, ctypes.c_ulong(-1)
 _YAMA = "/proc/sys/kernel/yama/ptrace_scope"
 
@@ -60,6 +65,8 @@ class Place(NamedTuple):
     visit: int
     repeats: int = 0
     caller: tuple[int, int] | None = None
+    tells: bool = False
+    """Whether a kill at the next place leaves something else."""
 
 
 class _Mapping(NamedTuple):
@@ -169,7 +176,11 @@ class Traced:
         assert self._run() == self._marker
 
     def scout(self) -> list[Place]:
-        """Step through our code from the first marker to the second, and return the places in between."""
+        """Step through our code from the first marker to the second, and return the places in between.
+
+        The last one tells, too, and all do that a system call was made at or that others have changed something at.
+        """
+        state = LastingState(self.pid, self._memory)
         for offset in _function_starts(_EXTENSION):
             self._arm(_address_of(_EXTENSION, offset, self._mappings))
         pages: dict[int, tuple[str, int]] = {}
@@ -184,6 +195,15 @@ class Traced:
             return file, address + difference
 
         places: list[Place] = []
+        has_changed = False
+
+        def come_to(place: Place) -> None:
+            nonlocal has_changed
+            if places and has_changed:
+                places[-1] = places[-1]._replace(tells=True)
+            places.append(place)
+            has_changed = False
+
         visits: Counter[int] = Counter()
         visits_since: Counter[tuple[str, int]] = Counter()
         caller = 0, 0
@@ -206,9 +226,14 @@ class Traced:
                     visits_since[here] += repeats == 0
                     place = Place(*here, visits_since[here], repeats, caller)
                 if repeats & (repeats - 1) == 0:  # 0, and powers of two
-                    places.append(place)
+                    come_to(place)
+                is_call = os.pread(self._memory, len(_SYSTEM_CALL), address) == _SYSTEM_CALL
                 before, address = address, self._step()
+                has_changed |= state.has_changed() or is_call
             repeats = repeats + 1 if address == before else 0
+        state.close()
+        if places:
+            places[-1] = places[-1]._replace(tells=True)
         return places
 
     def run_to(self, place: Place) -> bool:

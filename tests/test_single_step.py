@@ -11,19 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from running import HANG_LIMIT_SECONDS, METHODS, PYTHON, run
+from running import METHODS, PYTHON, run
 from stepped_operations import OPERATIONS
 from stepping import refusal
 
 PROGRAM = Path(__file__).with_name("single_step.py")
 SAMPLE = {"fork": 12, "warm": 12, "forkserver": 3, "spawn": 3}
-"""How many victims of each operation, a fixed stride apart; `--every-instruction` (`make soak`) is for all of them."""
+"""How many victims of each operation, a fixed stride apart; `--every-instruction` is for all of them.
+
+By fork there is one, too, at each place where a kill leaves something else than a kill at the next one; with
+`--every-outcome` (`make soak`) by every start method.
+"""
 
 
-def kill_at_instructions(method: str, operation: str, most: int) -> dict[str, Any]:
-    """Run the program; with all instructions as long as it likes: it has a limit for each victim."""
-    limit = HANG_LIMIT_SECONDS if most else None
-    outcome = run([*PYTHON, PROGRAM, method, operation, str(most)], hang_limit_seconds=limit)
+def kill_at_instructions(method: str, operation: str, most: int, *, telling: bool) -> dict[str, Any]:
+    """Run the program. It has a limit for each victim, and all together as long as they like."""
+    command: list[str | Path] = [*PYTHON, PROGRAM, method, operation, str(most), *["telling"] * telling]
+    outcome = run(command, hang_limit_seconds=None)
     assert outcome.status == 0, f"{method}: {outcome.out}{outcome.err}"
     found: dict[str, Any] = json.loads(outcome.out)
     return found
@@ -39,20 +43,22 @@ def _can_step() -> None:
 def test_an_operation_survives_a_kill_at_any_instruction_in_children_of_every_start_method(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    every = request.config.getoption("--every-instruction")
-    if every:
-        faulthandler.cancel_dump_traceback_later()
-    most = {method: 0 if every else SAMPLE[method] for method in METHODS}
+    every, every_outcome = (request.config.getoption(f"--every-{what}") for what in ("instruction", "outcome"))
+    if every or every_outcome:
+        faulthandler.cancel_dump_traceback_later()  # the program has a limit for each victim
     outcomes: Counter[str] = Counter()
     missed = victims = 0
+
+    def kill_by(method: str) -> dict[str, Any]:
+        most = 0 if every else SAMPLE[method]
+        return kill_at_instructions(method, name, most, telling=every_outcome or method == "fork")
+
     with ThreadPoolExecutor(len(METHODS)) as methods:  # they sleep most of the time
-        for found in methods.map(lambda method: kill_at_instructions(method, name, most[method]), METHODS):
+        for found in methods.map(kill_by, METHODS):
             print(name, found)
             outcomes.update(found["outcomes"])
             missed += found["missed"]
             victims += found["victims"]
     # How often it looks for what it waits for depends on time, and some visits of those instructions are never paid.
     assert missed <= victims // 10, "too many victims never came to where they were to be killed"
-    assert outcomes.keys() <= OPERATIONS[name].outcomes
-    if every:
-        assert outcomes.keys() == OPERATIONS[name].outcomes, "some of what can happen never did"
+    assert outcomes.keys() == OPERATIONS[name].outcomes, "some of what can happen never did"
