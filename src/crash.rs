@@ -16,6 +16,7 @@ use crate::arena::{Arena, Handle};
 use crate::registry::processes::ProcessId;
 use crate::sync::lock::Who;
 use crate::sync::patience::Step;
+use crate::sys::lasting::watch;
 
 /// Nothing here may take longer.
 pub const HANG: Duration = Duration::from_secs(30);
@@ -23,6 +24,7 @@ pub const HANG_SECONDS: u64 = 30;
 
 pub fn session() -> Arena {
     let arena = Arena::create(None).expect("an arena");
+    watch(arena.descriptor().expect("a descriptor")).expect("a file");
     arena.register("survivor", &mut go_on).expect("a record");
     arena
 }

@@ -18,7 +18,7 @@ use crate::crash::{enter, session, until_done, wait_until, HANG, HANG_SECONDS};
 use crate::sync::patience::Patience;
 use crate::sync::side::Held;
 use crate::sys::line::Line;
-use crate::sys::step::{kill_at_each_instruction, Child, End};
+use crate::sys::step::{kill_at_instructions, Child, End};
 
 const SIZE: u64 = size_of::<ChannelBody>() as u64;
 const BLOCK_BYTES: u64 = 100_000;
@@ -195,7 +195,7 @@ fn a_message_is_put_whole_or_not_wherever_its_producer_is_killed() {
     let arena = session();
     // In the room there is; where there is none.
     for (left, length) in [(2000, 20), (16, 20)] {
-        kill_at_each_instruction(
+        kill_at_instructions(
             || {
                 let scene = Scene::new(&arena);
                 fill(&scene, left);
@@ -221,7 +221,7 @@ fn a_message_is_got_once_wherever_its_consumer_is_killed() {
     let arena = session();
     // In the middle of a segment; where the next one begins, which makes the old one spare, or frees it.
     for (before, length) in [(0, 20), (7, 500), (134, 500)] {
-        kill_at_each_instruction(
+        kill_at_instructions(
             || {
                 let scene = Scene::new(&arena);
                 for number in 0..before + 3 {
@@ -249,7 +249,7 @@ fn a_message_is_got_once_wherever_its_consumer_is_killed() {
 #[test]
 fn a_channel_knows_how_many_bytes_it_has_wherever_its_producer_is_killed() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             let scene = Scene::bounded(&arena, 12);
             scene.put_number(0, 24);
@@ -276,7 +276,7 @@ fn a_channel_knows_how_many_bytes_it_has_wherever_its_consumer_is_killed() {
     let arena = session();
     // A message counts for what its block has, if it lies in one.
     for (is_block, units) in [(false, 4), (true, BLOCK_BYTES as u32 / 8)] {
-        kill_at_each_instruction(
+        kill_at_instructions(
             || {
                 let scene = Scene::bounded(&arena, 3 * u64::from(units));
                 for number in 0..3 {
@@ -312,7 +312,7 @@ fn a_channel_knows_how_many_bytes_it_has_wherever_its_consumer_is_killed() {
 #[test]
 fn a_block_is_put_whole_or_not_wherever_its_producer_is_killed() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || Scene::new(&arena),
         |scene| {
             enter(scene.arena);
@@ -339,7 +339,7 @@ fn a_block_is_put_whole_or_not_wherever_its_producer_is_killed() {
 #[test]
 fn a_block_is_got_once_wherever_its_consumer_is_killed() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             let scene = Scene::new(&arena);
             scene.put_block(1);
@@ -366,7 +366,7 @@ fn a_block_is_got_once_wherever_its_consumer_is_killed() {
 #[test]
 fn a_consumer_that_sleeps_gets_what_comes_wherever_a_producer_is_killed() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             let scene = Scene::new(&arena);
             let waiter = Child::fork(|| {

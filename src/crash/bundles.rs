@@ -4,7 +4,7 @@ use super::{check_heap, enter, make, session};
 use crate::arena::heap::go_on;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Error, Handle};
-use crate::sys::step::kill_at_each_instruction;
+use crate::sys::step::kill_at_instructions;
 
 /// More than fit into one bundle of a test's.
 const MANY: usize = 7;
@@ -56,7 +56,7 @@ fn a_bundle_of_what_is_no_more_is_not_made() {
 fn making_a_bundle_survives_a_kill_at_any_instruction() {
     let arena = session();
     let objects = events(&arena);
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| enter(&arena),
         |()| {
@@ -70,7 +70,7 @@ fn making_a_bundle_survives_a_kill_at_any_instruction() {
 #[test]
 fn releasing_all_that_a_bundle_has_survives_a_kill_at_any_instruction() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| {
             enter(&arena);

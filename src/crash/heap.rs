@@ -8,14 +8,15 @@ use crate::arena::layout::SLAB;
 use crate::arena::tag::Kind;
 use crate::arena::Arena;
 use crate::channel::layout::OTHER_SEGMENT;
-use crate::sys::step::{kill_at_each_instruction, Child, End};
+use crate::sys::lasting::watch;
+use crate::sys::step::{kill_at_instructions, Child, End};
 
 #[test]
 fn making_an_object_survives_a_kill_at_any_instruction() {
     for (kind, size, name) in [(Kind::Lock, 32, Some("a name")), (Kind::Memory, 5 << 20, None)] {
         let arena = session();
         let kept = make(&arena, Kind::Lock);
-        kill_at_each_instruction(
+        kill_at_instructions(
             || (),
             |()| enter(&arena),
             |()| {
@@ -36,7 +37,7 @@ fn making_an_object_survives_a_kill_at_any_instruction() {
 fn attaching_and_releasing_survive_a_kill_at_any_instruction() {
     let arena = session();
     let kept = make(&arena, Kind::Event);
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| enter(&arena),
         |()| {
@@ -53,7 +54,7 @@ fn attaching_and_releasing_survive_a_kill_at_any_instruction() {
 fn releasing_the_last_handle_survives_a_kill_at_any_instruction() {
     for (size, name) in [(32, None), (32, Some("a name")), (1 << 20, None)] {
         let arena = session();
-        kill_at_each_instruction(
+        kill_at_instructions(
             || (),
             |()| {
                 enter(&arena);
@@ -68,7 +69,7 @@ fn releasing_the_last_handle_survives_a_kill_at_any_instruction() {
 #[test]
 fn registering_survives_a_kill_at_any_instruction() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| (),
         |()| enter(&arena),
@@ -84,7 +85,7 @@ fn a_fork_survives_a_kill_at_any_instruction_on_both_sides() {
     let arena = session();
     let _kept = make(&arena, Kind::Lock);
     // The parent, before the fork.
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| {
             enter(&arena);
@@ -100,7 +101,7 @@ fn a_fork_survives_a_kill_at_any_instruction_on_both_sides() {
         },
     );
     // The child, after it.
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| {
             enter(&arena);
@@ -137,7 +138,7 @@ fn a_child_that_died_unborn_is_forgotten_when_its_parent_tells_of_it() {
 fn sweeping_and_rebuilding_survive_a_kill_at_any_instruction() {
     let arena = session();
     let kept = make(&arena, Kind::Lock);
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             // One that died with the heap's mutex, and things half done.
             let dead = Child::fork(|| {
@@ -167,6 +168,7 @@ fn sweeping_and_rebuilding_survive_a_kill_at_any_instruction() {
 /// A session whose memory was a queue's for a while, all of it: `kept` of the free slabs have theirs still.
 fn after_a_backlog(slabs: u64, kept: bool) -> Arena {
     let arena = Arena::create(Some(slabs * SLAB)).expect("an arena");
+    watch(arena.descriptor().expect("a descriptor")).expect("a file");
     arena.register("survivor", &mut go_on).expect("a record");
     let heap = arena.heap(&mut go_on).expect("the heap");
     let mut taken = Vec::new();
@@ -208,7 +210,7 @@ fn what_was_a_queues_for_a_while_is_had_by_objects_of_all_sizes() {
 
 #[test]
 fn turning_a_slab_survives_a_kill_at_any_instruction() {
-    kill_at_each_instruction(
+    kill_at_instructions(
         || Arc::new(after_a_backlog(3, true)),
         |arena| {
             enter(arena);

@@ -14,7 +14,7 @@ use crate::sync::holds::{self, Holds};
 use crate::sync::lock::{LockBody, LockWait, Waited, Who};
 use crate::sync::patience::Step;
 use crate::sync::semaphore::{SemaphoreBody, SemaphoreWait};
-use crate::sys::step::{kill_at_each_instruction, Child, End};
+use crate::sys::step::{kill_at_instructions, Child, End};
 
 /// Acquire a lock as a survivor: whatever its last owner's end was, it must be had in the end.
 fn acquire_in_the_end(arena: &Arena, body: &'static LockBody, offset: u64) -> u32 {
@@ -36,7 +36,7 @@ fn a_lock_survives_a_kill_at_any_instruction_of_its_owner() {
         let body: &LockBody = arena.body_of(&handle).expect("a body");
         let site = arena.site("program.py:1 in work").expect("room");
         let mut deaths = 0;
-        kill_at_each_instruction(
+        kill_at_instructions(
             || (),
             |()| enter(&arena),
             |()| {
@@ -86,7 +86,7 @@ fn a_lock_with_a_waiter_survives_a_kill_at_any_instruction_of_its_owner() {
     let arena = session();
     let handle = make(&arena, Kind::Lock);
     let body: &LockBody = arena.body_of(&handle).expect("a body");
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             assert!(body.try_acquire(who(&arena)));
             lock_waiter(&arena, body, handle.offset)
@@ -105,7 +105,7 @@ fn a_lock_survives_a_kill_at_any_instruction_of_a_waiter() {
     let arena = session();
     let handle = make(&arena, Kind::Lock);
     let body: &LockBody = arena.body_of(&handle).expect("a body");
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| {
             enter(&arena);
@@ -136,7 +136,7 @@ fn who_gets_a_lock_after_waiting_never_seems_to_wait_for_itself() {
     let handle = make(&arena, Kind::Lock);
     let body: &LockBody = arena.body_of(&handle).expect("a body");
     let site = arena.site("program.py:1 in work").expect("room");
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| {
             enter(&arena);
@@ -186,7 +186,7 @@ fn a_thread_that_waits_for_what_it_has_is_a_deadlock_until_it_is_killed() {
 fn a_site_survives_a_kill_at_any_instruction_of_who_writes_it() {
     let text = "program.py:1 in work";
     let mut left_half_done = 0;
-    kill_at_each_instruction(
+    kill_at_instructions(
         || Arc::new(session()),
         Arc::clone,
         |arena| {
@@ -208,7 +208,7 @@ fn a_semaphore_survives_a_kill_at_any_instruction_with_a_waiter() {
     let handle = make(&arena, Kind::Semaphore);
     let body: &SemaphoreBody = arena.body_of(&handle).expect("a body");
     body.maximum.store(1000, Ordering::SeqCst);
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             body.word.store(0, Ordering::SeqCst);
             let child = Child::fork(|| {
@@ -251,7 +251,7 @@ fn recovering_semaphore(arena: &Arena, value: u32) -> (Handle, &'static Semaphor
 fn what_the_dead_had_of_a_semaphore_comes_back_once_whenever_they_are_killed() {
     let arena = session();
     let (_handle, body, holds) = recovering_semaphore(&arena, 2);
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| enter(&arena),
         |()| {
@@ -275,7 +275,7 @@ fn what_the_dead_had_of_a_semaphore_comes_back_once_whenever_they_are_killed() {
 fn a_waiter_gets_what_the_dead_had_of_a_semaphore_whenever_they_are_killed() {
     let arena = session();
     let (handle, body, holds) = recovering_semaphore(&arena, 1);
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| {
             enter(&arena);

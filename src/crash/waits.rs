@@ -12,14 +12,14 @@ use crate::sync::barrier::{Barrier, BarrierBody, BarrierWait, Passed, State};
 use crate::sync::condition::{notify, ConditionBody, ConditionWait};
 use crate::sync::event::{EventBody, EventWait};
 use crate::sync::patience::Step;
-use crate::sys::step::{kill_at_each_instruction, Child, End};
+use crate::sys::step::{kill_at_instructions, Child, End};
 
 #[test]
 fn an_event_survives_a_kill_at_any_instruction_with_a_waiter() {
     let arena = session();
     let handle = make(&arena, Kind::Event);
     let body: &EventBody = arena.body_of(&handle).expect("a body");
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             body.clear();
             let child = Child::fork(|| {
@@ -62,7 +62,7 @@ fn a_notification_survives_a_kill_at_any_instruction_of_who_notifies() {
     let arena = session();
     let handle = make(&arena, Kind::Condition);
     let body: &ConditionBody = arena.body_of(&handle).expect("a body");
-    kill_at_each_instruction(
+    kill_at_instructions(
         || condition_waiter(&arena, body, handle.offset),
         |_| enter(&arena),
         |()| {
@@ -82,7 +82,7 @@ fn a_notification_reaches_a_living_waiter_whenever_another_one_is_killed() {
     let arena = session();
     let handle = make(&arena, Kind::Condition);
     let body: &ConditionBody = arena.body_of(&handle).expect("a body");
-    kill_at_each_instruction(
+    kill_at_instructions(
         || (),
         |()| enter(&arena),
         |()| {
@@ -128,7 +128,7 @@ fn a_barrier_is_passed_or_broken_whenever_one_of_its_parties_is_killed() {
     };
     let other = barrier_with_the_same_mutex(&arena, handle.offset);
     let (mut passed, mut broken) = (0, 0);
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             let child = Child::fork(|| {
                 enter(&arena);

@@ -11,6 +11,8 @@ pub mod futex;
 #[path = "modelled/guarded.rs"]
 pub mod guarded;
 pub mod headroom;
+#[cfg(all(test, target_arch = "x86_64"))]
+pub mod lasting;
 #[cfg_attr(loom, path = "modelled/line.rs")]
 pub mod line;
 pub mod liveness;

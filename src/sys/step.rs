@@ -2,9 +2,14 @@
 //!
 //! A step takes 17 us in a virtual machine, so going through n instructions anew for each of them would take minutes. A
 //! scout is stepped through once; each victim then runs to a breakpoint at the instruction at which it is to be killed.
+//!
+//! At most instructions a kill leaves what a kill at the next one does. It leaves something else only where what lasts is
+//! changed (`lasting.rs`), or a system call is made: these instructions tell, and there is a kill at all of them.
 
 use std::collections::HashMap;
 use std::io;
+
+use super::lasting::Lasting;
 
 /// A process that a test forked. Dropped, it is killed and reaped.
 pub struct Child {
@@ -165,6 +170,9 @@ impl Child {
     }
 }
 
+/// The instruction's bytes, as the lower half of a word.
+const SYSTEM_CALL: libc::c_long = 0x050f;
+
 impl Drop for Child {
     fn drop(&mut self) {
         self.kill();
@@ -182,26 +190,18 @@ pub fn limit_address_space(bytes: u64) {
     assert_eq!(status, 0, "{}", io::Error::last_os_error());
 }
 
-/// Kill at each instruction, however many there are, where `kill_at_instructions` would at some.
+/// Kill at each instruction, however many there are, and not only at those that tell and at some others.
 const EVERY_INSTRUCTION: &str = "EVERY_INSTRUCTION";
 
-/// Let a process do something, and kill it before each of its instructions in turn.
+/// At how many instructions that do not tell there is a kill as well, evenly spread and beginning elsewhere each time.
+const OTHERS: usize = 50;
+
+/// Let a process do something, and kill it before each of its instructions in turn that tells, and before some others; before
+/// all of them where the environment has `EVERY_INSTRUCTION`.
 ///
 /// Each time: `sets_up` in this process, `prepares` in the victim, `does` in it, and `checks` in this one, which is told
 /// the victim's pid. Returns how many instructions there were.
-pub fn kill_at_each_instruction<S, T>(
-    sets_up: impl FnMut() -> S,
-    prepares: impl Fn(&S) -> T,
-    does: impl Fn(T),
-    checks: impl FnMut(S, u32),
-) -> usize {
-    kill_at_instructions(usize::MAX, sets_up, prepares, does, checks)
-}
-
-/// The same at about so many of them, evenly spread and beginning elsewhere each time; at all of them where the environment
-/// has `EVERY_INSTRUCTION`.
 pub fn kill_at_instructions<S, T>(
-    most: usize,
     mut sets_up: impl FnMut() -> S,
     prepares: impl Fn(&S) -> T,
     does: impl Fn(T),
@@ -215,22 +215,29 @@ pub fn kill_at_instructions<S, T>(
         checks(scene, victim.pid());
     };
     let mut path = Vec::new();
-    attempt(&mut |scout| loop {
-        path.push(scout.address());
-        if !scout.step() {
-            break;
+    attempt(&mut |scout| {
+        let mut lasting = Lasting::default();
+        loop {
+            let address = scout.address();
+            let is_call = scout.word(address) & 0xffff == SYSTEM_CALL;
+            let has_ended = !scout.step();
+            let tells = has_ended || lasting.has_changed(scout.pid, |address| scout.word(address)) || is_call;
+            path.push((address, tells));
+            if has_ended {
+                break;
+            }
         }
     });
     let stride = match std::env::var_os(EVERY_INSTRUCTION) {
         Some(_) => 1,
-        None => path.len().div_ceil(most),
+        None => path.len().div_ceil(OTHERS),
     };
     let start = std::process::id() as usize % stride;
     let mut times = HashMap::new();
-    for (index, address) in path.iter().enumerate() {
+    for (index, (address, tells)) in path.iter().enumerate() {
         let times = times.entry(address).or_insert(0);
         *times += 1;
-        if index % stride != start {
+        if !tells && index % stride != start {
             continue;
         }
         // Another path than the scout's ends, or leads past: then it is killed at its end.

@@ -1,5 +1,5 @@
-//! Proof of crash safety: a writer is killed at its instructions in turn (`crash.rs`), at a sample of them unless all are
-//! asked for; what it did has happened whole, or not at all.
+//! Proof of crash safety: a writer is killed at its instructions in turn (`crash.rs`); what it did has happened whole, or not
+//! at all.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "tests")]
 
@@ -12,9 +12,6 @@ use crate::crash::{enter, session};
 use crate::sys::step::kill_at_instructions;
 
 const PLAIN: Original<'_> = Original { kind: 0, bytes: &[] };
-
-/// How many victims of each case; an operation has some thousand instructions. `EVERY_INSTRUCTION` is for all of them.
-const MOST: usize = 500;
 
 /// What a victim has.
 pub struct Victim<'a> {
@@ -86,7 +83,6 @@ pub fn kill_in<B>(
     let arena = session();
     let mut outcomes = [0, 0];
     kill_at_instructions(
-        MOST,
         || {
             let scene = Scene::of(&arena, kind);
             sets_up(&scene);
@@ -304,7 +300,6 @@ fn several_keys_change_together_or_not_at_all() {
 fn what_is_given_up_has_not_happened_wherever_its_writer_is_killed() {
     let arena = session();
     kill_at_instructions(
-        MOST,
         || {
             let scene = Scene::new(&arena);
             fill(&scene, 16);
@@ -368,7 +363,6 @@ fn whoever_puts_right_what_a_dead_writer_has_left_may_be_killed_too() {
     let arena = session();
     for commits in [false, true] {
         kill_at_instructions(
-            MOST,
             || {
                 let scene = Scene::new(&arena);
                 fill(&scene, 16);

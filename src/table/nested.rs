@@ -11,7 +11,6 @@ use crate::crash::{enter, session, HANG_SECONDS};
 use crate::sys::step::{kill_at_instructions, Child, End};
 
 const PLAIN: Original<'_> = Original { kind: 0, bytes: &[] };
-const VICTIMS: usize = 500;
 
 /// Objects of a table in a table, but for the outer one: the bundle, the pickle and the inner table.
 const NESTED: u64 = 3;
@@ -86,7 +85,6 @@ fn a_table_is_set_into_another_whole_or_not_at_all() {
     let arena = session();
     let mut outcomes = [0, 0];
     kill_at_instructions(
-        VICTIMS,
         || Scene::new(&arena),
         |scene| {
             enter(scene.arena);
@@ -114,7 +112,6 @@ fn a_table_goes_from_another_with_all_it_has_or_stays() {
     let arena = session();
     let mut outcomes = [0, 0];
     kill_at_instructions(
-        VICTIMS,
         || nest(&arena, &nest(&arena, &Scene::new(&arena).handle).handle),
         |scene| {
             enter(scene.arena);

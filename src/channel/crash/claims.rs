@@ -9,7 +9,7 @@ use crate::channel::claims::{Claim, ClaimBody};
 use crate::channel::layout::Label;
 use crate::channel::{Channel, Got, Message, Put};
 use crate::crash::{enter, session};
-use crate::sys::step::kill_at_each_instruction;
+use crate::sys::step::kill_at_instructions;
 
 const FIRST: u32 = 41;
 
@@ -105,7 +105,7 @@ fn put(face: Channel<'_>, number: u32, message: Message<'_>) {
 fn a_task_is_there_or_done_or_known_to_be_lost_wherever_its_worker_is_killed() {
     let arena = session();
     for in_block in [false, true] {
-        kill_at_each_instruction(
+        kill_at_instructions(
             || Pool::new(&arena, in_block),
             |pool| {
                 enter(pool.arena);

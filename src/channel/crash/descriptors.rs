@@ -15,7 +15,7 @@ fn is_readable(number: RawFd) -> bool {
 #[test]
 fn who_listens_hears_of_what_comes_wherever_a_producer_is_killed() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             let scene = Scene::new(&arena);
             let face = scene.face();
@@ -50,7 +50,7 @@ fn who_listens_hears_of_what_comes_wherever_a_producer_is_killed() {
 #[test]
 fn who_listens_hears_of_what_comes_wherever_another_one_is_killed_that_begins_to() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             let scene = Scene::new(&arena);
             let face = scene.face();
@@ -133,7 +133,7 @@ impl<'a> Pipe<'a> {
 #[test]
 fn a_line_is_readable_when_there_is_a_message_wherever_a_producer_is_killed() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || Pipe::new(&arena),
         |pipe| {
             enter(pipe.scene.arena);
@@ -154,7 +154,7 @@ fn a_line_is_readable_when_there_is_a_message_wherever_a_producer_is_killed() {
 #[test]
 fn a_line_is_readable_when_there_is_a_message_wherever_one_is_killed_that_has_it_silent() {
     let arena = session();
-    kill_at_each_instruction(
+    kill_at_instructions(
         || {
             let pipe = Pipe::new(&arena);
             pipe.scene.put_number(1, 20);
