@@ -1,4 +1,4 @@
-"""What managers give: dicts and lists in shared memory, and classes in a server, against the standard library's.
+"""What managers give: dicts, lists, namespaces in shared memory, classes in a server, against the standard library's.
 
     python benchmarks/manager.py            seven rounds of a third of a second for each figure and contestant
     python benchmarks/manager.py --quick    three short rounds: whether it works, not how fast it is
@@ -51,8 +51,14 @@ PAYLOADS: dict[str, tuple[Any, float]] = {
 LIST_OWED = 40
 """How many times the standard list's speed we owe."""
 
+NAMESPACE_OWED = 40
+"""How many times the standard namespace's speed we owe."""
+
 Make = Callable[[], Any]
-"""Makes a dict or a list."""
+"""Makes a dict, a list or a namespace."""
+
+ValueLoop = Callable[[Any, Make, int], float]
+"""Does something so many times with a value and what was made, and returns how long that took, in seconds."""
 
 
 class Counter:
@@ -93,7 +99,7 @@ def report_calls() -> None:
         counters = {"ours": ours.Counter(), "theirs": theirs.Counter()}  # type: ignore[attr-defined]
         found = measure({name: calibrated(calls, counter, ROUND_SECONDS) for name, counter in counters.items()}, ROUNDS)
     us, them = found.median("ours"), found.median("theirs")
-    print(f"{'registered class: call':28}{us * 1e6:9.3f}{them * 1e6:11.2f}{them / us:9.1f}  (owed 2)", flush=True)
+    print(f"{'registered class: call':30}{us * 1e6:9.3f}{them * 1e6:11.2f}{them / us:9.1f}  (owed 2)", flush=True)
 
 
 def set_all(shared: Any, value: Any, times: int) -> None:
@@ -150,7 +156,7 @@ def report_payload(title: str, value: Any, owed: float, makers: dict[str, Make])
     found = measure(contestants, ROUNDS)
     for loop in ("set", "get", "set, two", "get, two"):
         ours, theirs = found.median(f"{loop} ours"), found.median(f"{loop} theirs")
-        line = f"{title + ': ' + loop:28}{ours * 1e6:9.3f}{theirs * 1e6:11.2f}{theirs / ours:9.0f}  (owed {owed:g})"
+        line = f"{title + ': ' + loop:30}{ours * 1e6:9.3f}{theirs * 1e6:11.2f}{theirs / ours:9.0f}  (owed {owed:g})"
         if f"{loop} ultra" in found.seconds:
             line += f"  UltraDict / ours {found.median(f'{loop} ultra') / ours:.1f}"
         if loop == "get, two":
@@ -181,9 +187,27 @@ def indexes(value: Any, make: Make, times: int) -> float:
     return time.perf_counter() - began
 
 
-def report_list(title: str, value: Any, makers: dict[str, Make]) -> None:
-    """Measure and print appends and reads of an item, from one process."""
-    loops: dict[str, Callable[[Any, Make, int], float]] = {"append": appends, "index": indexes}
+def attribute_sets(value: Any, make: Make, times: int) -> float:
+    """Return the seconds that so many sets of an attribute take."""
+    shared = make()
+    began = time.perf_counter()
+    for _ in range(times):
+        shared.attribute = value
+    return time.perf_counter() - began
+
+
+def attribute_gets(value: Any, make: Make, times: int) -> float:
+    """Return the seconds that so many gets of an attribute take."""
+    shared = make()
+    shared.attribute = value
+    began = time.perf_counter()
+    for _ in range(times):
+        shared.attribute  # noqa: B018  (a get)
+    return time.perf_counter() - began
+
+
+def report_loops(title: str, value: Any, loops: dict[str, ValueLoop], makers: dict[str, Make], owed: float) -> None:
+    """Measure and print some loops over a value, from one process."""
     contestants = {
         f"{name} {maker}": calibrated(partial(loop, value), make, ROUND_SECONDS)
         for name, loop in loops.items()
@@ -192,8 +216,8 @@ def report_list(title: str, value: Any, makers: dict[str, Make]) -> None:
     found = measure(contestants, ROUNDS)
     for name in loops:
         ours, theirs = found.median(f"{name} ours"), found.median(f"{name} theirs")
-        line = f"{title + ': list ' + name:24}{ours * 1e6:9.3f}{theirs * 1e6:11.2f}{theirs / ours:9.0f}"
-        print(f"{line}  (owed {LIST_OWED})", flush=True)
+        line = f"{title + ': ' + name:30}{ours * 1e6:9.3f}{theirs * 1e6:11.2f}{theirs / ours:9.0f}"
+        print(f"{line}  (owed {owed:g})", flush=True)
 
 
 def longest_of(does: Callable[[int], object]) -> float:
@@ -261,16 +285,20 @@ def main() -> int:
     report_many_items()
     if UltraDict is None:
         print("UltraDict is absent: pip install UltraDict has it take part")
-    print(f"\n{'us for each':28}{'ours':>9}{'theirs':>11}{'ratio':>9}")
+    print(f"\n{'us for each':30}{'ours':>9}{'theirs':>11}{'ratio':>9}")
     with allcores.Manager() as ours, FORK.Manager() as manager:
         makers: dict[str, Make] = {"ours": ours.dict, "theirs": manager.dict}
         if UltraDict is not None:
             makers["ultra"] = UltraDict
         for title, (value, owed) in PAYLOADS.items():
             report_payload(title, value, owed, makers)
-        makers = {"ours": SharedList, "theirs": manager.list}
+        lists: dict[str, Make] = {"ours": SharedList, "theirs": manager.list}
         for title, (value, _) in PAYLOADS.items():
-            report_list(title, value, makers)
+            report_loops(title, value, {"list append": appends, "list index": indexes}, lists, LIST_OWED)
+        loops: dict[str, ValueLoop] = {"namespace set": attribute_sets, "namespace get": attribute_gets}
+        namespaces: dict[str, Make] = {"ours": ours.Namespace, "theirs": manager.Namespace}
+        for title, (value, _) in PAYLOADS.items():
+            report_loops(title, value, loops, namespaces, NAMESPACE_OWED)
     report_calls()
     report_many()
     return 0
