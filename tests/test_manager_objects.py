@@ -230,16 +230,49 @@ uses = [lambda: d["a"], lambda: d.update(b=1), lambda: len(d), lambda: list(d), 
         lambda: some | {1}, lambda: some.update([1]),
         condition.acquire, condition.notify, m.dict, m.list, m.Lock]
 print({str(tried(use)).partition(":")[0] for use in uses}, str(tried(uses[0])))
-named = lambda: items[0], lambda: ns.x, value.get, lambda: numbers[0], q.get, event.wait, lock.acquire
-print(*[str(tried(use)).split()[2] for use in named])
 print(str(d).endswith("'__str__()' failed>"), tried(m.start).partition(":")[0], m.shutdown(), m.join())
 """
     assert printed(tmp_path, main) == [
         "{'ManagerEndedError'} ManagerEndedError: this dict object is gone: its manager was shut down. Use it before "
         "that, inside the manager's `with` block",
-        "list Namespace Value Array Queue Event Lock",
         "True ProcessError None None",
     ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_after_shutdown_each_type_says_what_it_was(method: str, tmp_path: Path) -> None:
+    definitions = """
+USES = {
+    "dict": lambda d: d["a"], "list": lambda items: items[0], "set": len, "Namespace": lambda ns: ns.x,
+    "Value": lambda value: value.value, "Array": lambda numbers: numbers[0], "Event": lambda event: event.is_set(),
+    "Barrier": lambda barrier: barrier.wait(), "Queue": lambda q: q.get(), "JoinableQueue": lambda q: q.put(1),
+    **dict.fromkeys(("Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition"), lambda lock: lock.acquire()),
+}
+ARGUMENTS = {"Value": ("i", 1), "Array": ("i", [1]), "Barrier": (1,)}
+
+def say(things, ended=None):
+    if ended is not None: ended.wait()
+    for (typeid, nested), thing in things.items():
+        said = tried(USES[typeid], thing)
+        if not said.startswith(f"ManagerEndedError: this {typeid} object is gone: "): print(typeid, nested, said)
+    print(len(things), flush=True)
+"""
+    main = """
+from allcores._manager.usual import MAKERS
+assert USES.keys() == MAKERS.keys()
+m = context.Manager()
+things = {(typeid, ""): getattr(m, typeid)(*ARGUMENTS.get(typeid, ())) for typeid in MAKERS}
+tree = m.dict({"dict": {}, "list": []}, nested=True)
+things |= {("dict", "nested"): tree["dict"], ("list", "nested"): tree["list"]}
+ended = context.Event()
+child = context.Process(target=say, args=(things, ended))
+child.start()
+m.shutdown()
+ended.set()
+child.join()
+say(things)
+"""
+    assert printed(tmp_path, main, method, definitions=definitions) == ["17", "17"]
 
 
 @pytest.mark.parametrize("method", METHODS)

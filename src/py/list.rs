@@ -3,7 +3,7 @@
 
 use pyo3::exceptions::{PyIndexError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PySlice};
+use pyo3::types::{PyList, PySlice, PyType};
 
 use super::arena::Address;
 use super::items::{number_of, slice_of};
@@ -25,8 +25,6 @@ pub struct List {
 }
 
 impl Tabled for List {
-    const WHAT: &'static str = "list";
-
     fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -127,15 +125,16 @@ fn take(section: &mut Section<'static>, index: u64) -> crate::arena::Result<Opti
 #[pymethods]
 impl List {
     #[new]
+    #[classmethod]
     #[pyo3(signature = (name=None, address=None, end=None))]
     fn new(
-        py: Python<'_>,
+        class: &Bound<'_, PyType>,
         name: Option<&str>,
         address: Option<Address>,
         end: Option<&Bound<'_, Event>>,
     ) -> PyResult<Self> {
         Ok(Self {
-            shared: Shared::new(py, Kind::List, name, address, end)?,
+            shared: Shared::new(class, Kind::List, name, address, end)?,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyList, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple, PyType};
 
 use super::arena::{raise, waiting, Address, Object};
 use super::entries::{apply, has_mark, mark, read, take, Change};
@@ -25,8 +25,6 @@ pub struct Table {
 }
 
 impl Tabled for Table {
-    const WHAT: &'static str = "dict";
-
     fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -42,15 +40,16 @@ fn missing(key: &Bound<'_, PyAny>) -> PyErr {
 #[pymethods]
 impl Table {
     #[new]
+    #[classmethod]
     #[pyo3(signature = (name=None, address=None, end=None))]
     fn new(
-        py: Python<'_>,
+        class: &Bound<'_, PyType>,
         name: Option<&str>,
         address: Option<Address>,
         end: Option<&Bound<'_, Event>>,
     ) -> PyResult<Self> {
         Ok(Self {
-            shared: Shared::new(py, Kind::Table, name, address, end)?,
+            shared: Shared::new(class, Kind::Table, name, address, end)?,
         })
     }
 

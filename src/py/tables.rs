@@ -1,6 +1,8 @@
 //! What shared dicts and lists have in common: the lock, and changes that are made under it, whole or not at all.
 
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::arena::{raise, Address, Object};
 use super::messages::pickling;
@@ -54,35 +56,48 @@ pub enum Attempt<T> {
     Again,
 }
 
-#[cold]
-fn ended(py: Python<'_>, what: &str) -> PyErr {
-    let made = py
-        .import("allcores._manager.ending")
-        .and_then(|module| module.call_method1("ended", (what,)));
-    made.map_or_else(|error| error, PyErr::from_value)
+/// The end of those who gave an object out.
+struct End {
+    event: &'static EventBody,
+    /// What the object is, to whoever uses it after that: its class says so.
+    typeid: Py<PyAny>,
 }
 
-/// A table, and the event that is set when it is not to be used any more, if there is one.
+impl End {
+    #[cold]
+    fn error(&self, py: Python<'_>) -> PyErr {
+        let made = py
+            .import("allcores._manager.ending")
+            .and_then(|module| module.call_method1("ended", (&self.typeid,)));
+        made.map_or_else(|error| error, PyErr::from_value)
+    }
+}
+
+/// A table, and its end, if it has one.
 pub struct Shared {
     pub object: Object<TableBody>,
-    end: Option<&'static EventBody>,
+    end: Option<End>,
 }
 
 impl Shared {
-    /// Make one, with this event, or have the one that an address means.
+    /// Make one, with this event, or have the one that an address means. A class of those that end has a `_typeid`.
     pub fn new(
-        py: Python<'_>,
+        class: &Bound<'_, PyType>,
         kind: Kind,
         name: Option<&str>,
         address: Option<Address>,
         event: Option<&Bound<'_, Event>>,
     ) -> PyResult<Self> {
+        let py = class.py();
         pickling(py)?; // before anything is stored
         let (object, _) = Object::new(py, kind, size_of::<TableBody>() as u64, name, address)?;
         let mut made = Self { object, end: None };
         let face = made.face();
         let has_end = event.map_or(Ok(()), |event| face.have_end(event.get().0.handle()));
-        made.end = has_end.and_then(|()| face.end()).map_err(|error| raise(py, error))?;
+        if let Some(event) = has_end.and_then(|()| face.end()).map_err(|error| raise(py, error))? {
+            let typeid = class.getattr(intern!(py, "_typeid"))?.unbind();
+            made.end = Some(End { event, typeid });
+        }
         Ok(made)
     }
 
@@ -99,16 +114,13 @@ impl Shared {
 pub trait Tabled {
     fn shared(&self) -> &Shared;
 
-    /// What it is, to whoever may not use it any more.
-    const WHAT: &'static str;
-
     /// Look that it may be used still.
     ///
     /// # Errors
     /// ManagerEndedError.
     fn look(&self, py: Python<'_>) -> PyResult<()> {
-        match self.shared().end {
-            Some(end) if end.is_set() => Err(ended(py, Self::WHAT)),
+        match &self.shared().end {
+            Some(end) if end.event.is_set() => Err(end.error(py)),
             _ => Ok(()),
         }
     }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-from allcores import _core
 from allcores._manager.in_session import TableProxy
 from allcores._manager.proxies import PROXIES
 from allcores._manager.shared_dict import SharedDict
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from typing import Any
 
     from allcores._manager.ending import Ending
@@ -28,14 +27,6 @@ class DictProxy(TableProxy, SharedDict, _DictProxy):
     """A `SharedDict` that a manager hands out: it is not to be used any more when that was shut down."""
 
     _typeid = "dict"
-
-    @classmethod
-    def made(cls, end: Any, content: Mapping[Any, Any]) -> DictProxy:
-        """Make one that ends with an event."""
-        made: DictProxy = _core.Table.__new__(cls, None, None, end)
-        if content:
-            made.update(content)
-        return made
 
     def __iter__(self) -> Iterator[Any]:
         """Iterate over the keys. RuntimeError when the dict has got longer or shorter meanwhile."""

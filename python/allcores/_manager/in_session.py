@@ -14,7 +14,10 @@ __all__ = ["InSession", "TableProxy", "call_exposed"]
 
 
 class InSession(BaseProxy):
-    """A proxy without a server: the object itself is in every process that has it."""
+    """A proxy without a server: the object itself is in every process that has it.
+
+    A table looks itself whether its manager has ended; of other objects the proxy does, before each use.
+    """
 
     if TYPE_CHECKING:
         _typeid: str
@@ -27,7 +30,7 @@ class InSession(BaseProxy):
     """The attributes that it has in every process."""
 
     def __init__(self, typeid: str, end: Any, thing: Any) -> None:
-        """Stand for ``thing``, until the event ``end`` is set; None: that looks itself."""
+        """Stand for ``thing``, until the event ``end`` is set; None for a table, which looks itself."""
         vars(self).update(_typeid=typeid, _end=end, _object=thing)
 
     def _used(self) -> Any:

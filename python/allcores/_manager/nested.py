@@ -10,7 +10,7 @@ from allcores._manager.lists import ListProxy
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterable, Mapping
-    from typing import Any
+    from typing import Any, Self
 
 __all__ = ["NestedDictProxy", "NestedListProxy"]
 
@@ -55,9 +55,9 @@ class NestedDictProxy(_Nested, DictProxy):
     """A dict in which ``d["a"]["b"] = 1`` changes what is in there."""
 
     @classmethod
-    def made(cls, end: Any, content: Mapping[Any, Any]) -> NestedDictProxy:
+    def made(cls, end: Any, content: Mapping[Any, Any]) -> Self:
         """Make one that ends with an event."""
-        made: NestedDictProxy = _core.Table.__new__(cls, None, None, end)
+        made = _core.Table.__new__(cls, None, None, end)
         made._end = end
         made.update(content)
         return made

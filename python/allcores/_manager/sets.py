@@ -69,15 +69,20 @@ else:
     _SetProxy = SERVER_PROXY
 
 
+class _Table(_core.Table):
+    _typeid = "set"
+
+
 class SetProxy(TableProxy, SharedSet, _SetProxy):
     """A `SharedSet` that a manager hands out: it is not to be used any more when that was shut down."""
 
-    _typeid = "set"
+    _typeid = _Table._typeid
+    _Table = _Table
 
     @classmethod
     def made(cls, end: Any, content: set[Any]) -> SetProxy:
         """Make one that ends with an event."""
-        made: SetProxy = cls._with(_core.Table(None, None, end))
+        made: SetProxy = cls._with(_Table(None, None, end))
         made.update(content)
         return made
 

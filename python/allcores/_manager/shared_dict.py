@@ -8,7 +8,7 @@ from allcores._in_arena import InArena, checked_name
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterable, Iterator, Mapping
-    from typing import Any
+    from typing import Any, Self
 
     from allcores._manager.transaction import Block
 
@@ -40,6 +40,14 @@ class SharedDict(InArena, _core.Table):
     def named(cls, name: str) -> SharedDict:
         """Make an empty one with a name, which `repr` shows and errors say."""
         made: SharedDict = _core.Table.__new__(cls, checked_name(name))
+        return made
+
+    @classmethod
+    def made(cls, end: Any, content: Mapping[Any, Any]) -> Self:
+        """Make one that ends with an event: who uses it then is told that it was a ``_typeid``, as its class says."""
+        made = _core.Table.__new__(cls, None, None, end)
+        if content:
+            made.update(content)
         return made
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

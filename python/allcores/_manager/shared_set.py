@@ -33,17 +33,18 @@ class SharedSet(InArena):
     what another process adds meanwhile stays. `ArenaFullError` when there is no memory.
     """
 
+    _Table: type[_core.Table] = _core.Table
     _table: _core.Table
 
     def __init__(self, iterable: Iterable[Any] = (), /) -> None:
         """Have what ``set`` would have of the same argument."""
-        self._table = _core.Table()
+        self._table = self._Table()
         self.update(iterable)
 
     @classmethod
     def named(cls, name: str) -> SharedSet:
         """Make an empty one with a name, which `repr` shows and errors say."""
-        made: SharedSet = cls._with(_core.Table(checked_name(name)))
+        made: SharedSet = cls._with(cls._Table(checked_name(name)))
         return made
 
     @classmethod
@@ -54,7 +55,7 @@ class SharedSet(InArena):
 
     @classmethod
     def _at(cls, address: _core._Address) -> Any:
-        return cls._with(_core.Table(None, address))
+        return cls._with(cls._Table(None, address))
 
     def _address(self) -> _core._Address:
         return self._table._address()

@@ -30,6 +30,14 @@ else:
 __all__ = ["MAKERS", "ArrayProxy", "NamespaceProxy", "ValueProxy"]
 
 
+class _Attributes(SharedDict):
+    _typeid = "Namespace"
+
+
+class _Content(SharedDict):
+    _typeid = "Value"
+
+
 class NamespaceProxy(InSession, _Namespace):
     """An object whose attributes are shared, but for those that begin with an underscore: these are the handle's."""
 
@@ -37,7 +45,7 @@ class NamespaceProxy(InSession, _Namespace):
         if key[0] == "_":
             return object.__getattribute__(self, key)
         try:
-            return self._used()[key]
+            return self._object[key]
         except KeyError:
             raise _no_attribute(key) from None
 
@@ -45,19 +53,19 @@ class NamespaceProxy(InSession, _Namespace):
         if key[0] == "_":
             object.__setattr__(self, key, value)
         else:
-            self._used()[key] = value
+            self._object[key] = value
 
     def __delattr__(self, key: str) -> None:
         if key[0] == "_":
             object.__delattr__(self, key)
             return
         try:
-            del self._used()[key]
+            del self._object[key]
         except KeyError:
             raise _no_attribute(key) from None
 
     def _getvalue(self) -> Any:
-        return _std.Namespace(**self._used().copy())
+        return _std.Namespace(**self._object.copy())
 
     def _text(self) -> str:
         return repr(self._getvalue())
@@ -75,21 +83,21 @@ class ValueProxy(InSession, _Value):
 
     def get(self) -> Any:
         """Return it."""
-        return self._used()["value"]
+        return self._object["value"]
 
     def set(self, value: Any) -> None:
         """Have another one."""
-        self._used()["value"] = value
+        self._object["value"] = value
 
     value = property(get, set)
 
     def add(self, number: Any = 1) -> Any:
         """Add to it, at once, and return the sum."""
-        return self._used().add("value", number)
+        return self._object.add("value", number)
 
     def compare_exchange(self, old: Any, new: Any) -> bool:
         """Have it be ``new`` if it equals ``old``; whether it did."""
-        return bool(self._used().compare_and_set("value", old, new))
+        return bool(self._object.compare_and_set("value", old, new))
 
     def _getvalue(self) -> Any:
         return vars(_std)["Value"](self._typecode, self.get())
@@ -166,11 +174,11 @@ class ArrayProxy(InSession, _Array):
 
 
 def _namespace(ending: Ending, /, **attributes: Any) -> NamespaceProxy:
-    return NamespaceProxy("Namespace", ending.event, SharedDict(attributes))
+    return NamespaceProxy(_Attributes._typeid, None, _Attributes.made(ending.event, attributes))
 
 
 def _value(ending: Ending, typecode: Any, value: Any, lock: Any = True) -> ValueProxy:
-    proxy = ValueProxy("Value", ending.event, SharedDict(value=value))
+    proxy = ValueProxy(_Content._typeid, None, _Content.made(ending.event, {"value": value}))
     proxy._typecode = typecode
     return proxy
 
