@@ -121,6 +121,86 @@ queue.put("text")
     assert 'Argument 1 to "put" of "Queue" has incompatible type "str"; expected "int"' in error
 
 
+MANAGED = """
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from multiprocessing import managers as standard
+
+import allcores
+from allcores.managers import DictProxy, ListProxy, SetProxy, SyncManager, ValueProxy
+
+
+def use(m: SyncManager) -> None:
+    d: DictProxy[str, int] = m.dict({"k": 1})
+    total: int = d.add("k", 1) + d.add("other")
+    was_set: bool = d.compare_and_set("k", total, 7)
+    with d.transaction():
+        d["k"] -= 1
+    with d.transaction() as same:
+        total = same["k"]
+    both: dict[str, int] = d | {"more": 2}
+    as_ever: standard.DictProxy[str, int] = d
+    for pair in (m.dict(a=1.5), m.dict([("a", 1.5)]), m.dict({"a": 1.5}, b=2.5)):
+        amount: float = pair.add("a", 0.5)
+    tree = m.dict(nested=True)
+    tree["a"] = {}
+    tree["a"]["b"] = [1]
+    tree["a"]["b"].append(2)
+    named: DictProxy[str, object] = m.dict({"a": {"b": 1}}, nested=True)
+    with tree.transaction():
+        tree.add("count")
+    value: ValueProxy[int] = m.Value("i", 1)
+    total = value.add() + value.add(2)
+    was_set = value.compare_exchange(total, 3)
+    value.value += 1
+    items: ListProxy[str] = m.list(["a"])
+    copied: list[str] = items.copy()
+    some: SetProxy[int] = m.set([1])
+    some |= {2}
+    some.update([3], {4})
+    numbers: set[int] = some.copy() | (some - {1})
+    shared = m.Array("i", [1, 2, 3])
+    shared[0] = shared[1] + len(shared)
+    shared[0:2] = array("i", [1, 2])
+    plain: Sequence[int] = shared
+    ns = m.Namespace(x=1)
+    ns.x += 1
+    print(total, was_set, both, as_ever, amount, tree, named, value, copied, sorted(numbers), plain[2], ns)
+
+
+if __name__ == "__main__":
+    with allcores.Manager() as manager:
+        use(manager)
+"""
+
+
+def test_what_managers_give_has_types_too(tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(MANAGED)
+    assert checked(file) == []
+    answer = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=120)
+    assert (answer.returncode, answer.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ("m.dict(a=1).add('a', 'text')", 'Argument 2 to "add" of "DictProxy" has incompatible type "str"'),
+        ("m.dict(a=1).compare_and_set(1, 2, 3)", 'Argument 1 to "compare_and_set" of "DictProxy"'),
+        ("m.dict(a=1).ad", '"DictProxy[str, int]" has no attribute "ad"'),
+        ("m.Value('i', 0).add('text')", 'Argument 1 to "add" of "ValueProxy" has incompatible type "str"'),
+        ("m.set([1]).add('text')", 'incompatible type "str"; expected "int"'),
+    ],
+)
+def test_what_managers_do_not_take_is_told(wrong: str, error: str, tmp_path: Path) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(f"import allcores\n\nm = allcores.Manager()\n{wrong}\n")
+    (line,) = checked(file)
+    assert error in line
+
+
 @pytest.mark.parametrize(
     ("expression", "names"),
     [
@@ -131,6 +211,8 @@ queue.put("text")
         ("map(len, [])", {"close"}),
         ("Pipe()[0]", {"send", "recv"}),
         ("get_context('warm')", {"Process", "Lock"}),
+        ("Manager().dict()", {"add", "transaction", "items"}),
+        ("Manager().Value('i', 0)", {"add", "compare_exchange", "get"}),
     ],
 )
 def test_editors_complete(expression: str, names: set[str]) -> None:

@@ -27,15 +27,21 @@ from allcores._manager.usual import MAKERS as _MAKERS
 
 TYPE_CHECKING = __name__ == ""
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from multiprocessing.managers import (  # below
-        BaseListProxy as BaseListProxy,
-        DictProxy as DictProxy,
-        ListProxy as ListProxy,
-        ValueProxy as ValueProxy,
-    )
+    from multiprocessing.managers import BaseListProxy as BaseListProxy  # below
     from typing import Any
 
-globals().update(_proxies.PROXIES)
+    from allcores._manager.typed import (
+        ArrayProxy as ArrayProxy,
+        DictProxy as DictProxy,
+        ListProxy as ListProxy,
+        SetProxy as SetProxy,
+        SyncManager as _StandardSyncManager,
+        ValueProxy as ValueProxy,
+    )
+else:
+    _StandardSyncManager = vars(_std)["SyncManager"]  # which jedi would believe, too
+
+globals().update(_proxies.PROXIES, SetProxy=_sets.SERVER_PROXY)
 
 __all__ = [
     "AutoProxy",
@@ -107,7 +113,7 @@ class BaseManager(_std.BaseManager):
             return super()._create(typeid, *args, **kwds)  # type: ignore[misc]
 
 
-class SyncManager(_late.StartsLate, BaseManager, _std.SyncManager):  # type: ignore[misc]  # shutdown: an object there
+class SyncManager(_late.StartsLate, BaseManager, _StandardSyncManager):  # type: ignore[misc]  # shutdown: an object there
     """A manager of the usual types: dict, list, Namespace, Lock ... Queue; what ``Manager()`` returns.
 
     Those of `_manager/usual.py` live in the session's shared memory, the others in a server, which is started when one
