@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import pickle
 import threading
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,6 +16,8 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import survivors
+from allcores._manager import arrays
+from allcores._manager.ending import Ending
 from allcores._manager.shared_dict import SharedDict
 from allcores._manager.shared_list import SharedList
 from allcores.connection import Pipe
@@ -143,6 +146,18 @@ def _few_items(_context: Any) -> SharedList:
     return shared
 
 
+def _few_numbers(context: Any) -> Any:
+    """Return an array, as a manager makes one, that has been read and written to."""
+    shared = arrays.MAKERS["Array"](Ending(context), "i", survivors.FEW_NUMBERS)
+    survivors.have_few_numbers(shared)
+    return _read(shared)
+
+
+def _read(shared: Any) -> Any:
+    assert shared[:]
+    return shared
+
+
 _LARGE = ctypes.c_char * 100_000
 _PUT = frozenset({"put", "not put"})
 _GOT = frozenset({"got", "not got"})
@@ -167,6 +182,18 @@ def _on_few_items(does: Callable[[Any], object]) -> Operation:
         sets_up=survivors.have_few_items,
         does=does,
         checks=partial(survivors.list_as_before_or, does),
+        outcomes=_DONE,
+    )
+
+
+def _on_few_numbers(does: Callable[[Any], object]) -> Operation:
+    """Return an operation on a manager's array that does whole, or not at all, what it does to Python's own."""
+    return Operation(
+        makes=_few_numbers,
+        sets_up=survivors.have_few_numbers,
+        prepares=_read,
+        does=does,
+        checks=partial(survivors.array_as_before_or, does),
         outcomes=_DONE,
     )
 
@@ -519,6 +546,14 @@ OPERATIONS = {
         checks=survivors.as_before,
         outcomes=frozenset({"swept"}),
     ),
+    "Array: an item is set": _on_few_numbers(lambda shared: shared.__setitem__(3, 1 << 30)),
+    "Array: several items are set": _on_few_numbers(
+        lambda shared: shared.__setitem__(slice(2, 30), array("i", range(100, 128)))
+    ),
+    "Array: every second item is set": _on_few_numbers(
+        lambda shared: shared.__setitem__(slice(None, None, 2), array("i", range(100, 120)))
+    ),
+    "Array: it gets longer": _on_few_numbers(lambda shared: shared.__setitem__(slice(2, 3), array("i", [7] * 5))),
     "SharedDict is made and dropped": Operation(
         makes=lambda context: context.Event(),
         prepares=lambda _: type(SharedDict(a=1)),  # whatever is loaded for the first one is there now

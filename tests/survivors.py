@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from array import array
 from collections.abc import Callable
 from functools import cache
 from multiprocessing.connection import Connection, wait
@@ -547,6 +548,27 @@ def dict_as_before_or(changes: dict[Any, Any], shared: Any, _answer: Answer | No
     is_done = found == after
     have_few_keys(shared)
     return "done" if is_done else "not done"
+
+
+FEW_NUMBERS = array("i", range(40))
+
+
+def have_few_numbers(shared: Any) -> None:
+    """Have a shared array be as it was made, and seen by this process."""
+    shared[:] = FEW_NUMBERS
+    assert len(shared) == len(FEW_NUMBERS)
+
+
+def array_as_before_or(does: Callable[[Any], object], shared: Any, _answer: Answer | None = None) -> str:
+    """It has what it had, or that with what was done to it; and goes on."""
+    after = FEW_NUMBERS[:]
+    does(after)
+    items = [shared[index] for index in range(len(shared))]
+    found = shared[:]
+    assert found in (FEW_NUMBERS, after), found
+    assert found.tolist() == items
+    have_few_numbers(shared)
+    return "done" if found == after else "not done"
 
 
 FEW_ITEMS: list[Any] = [3, "text", "v" * 40, (1, 2), 1.5]

@@ -191,25 +191,87 @@ for m in (allcores.Manager(), multiprocessing.Manager()):
         assert one == other, index
 
 
-def test_an_array_has_the_manners_of_array_array(tmp_path: Path) -> None:
-    main = """
-with allcores.Manager() as m:
-    for typecode, items in (("d", [1.5, 2, 3, 4]), ("i", range(4)), ("b", [1, 2, 3, 4]), ("u", "text")):
-        shared, model = m.Array(typecode, items), array.array(typecode, items)
-        for change in (lambda a: a.__setitem__(0, a[3]),
-                       lambda a: a.__setitem__(slice(1, 3), array.array(typecode, a[2:4])),
-                       lambda a: a.__setitem__(-1, a[0]), lambda a: a.__setitem__(slice(None, None, 2), a[1:3]),
-                       lambda a: a.__setitem__(9, a[0]), lambda a: a.__setitem__(0, [])):
-            assert type(tried(change, shared)) is type(tried(change, model)), change
-            assert shared._getvalue() == model and list(shared) == list(model) and len(shared) == 4
-        assert shared[::-1] == model[::-1] and shared[1:-1] == model[1:-1] and shared[5:] == model[5:]
-        assert str(shared) == str(model)
-    print(tried(m.Array("b", [1]).__setitem__, 0, 300), len(m.Array("i", [])), list(m.Array("i", [])))
-    print(tried(m.Array("b", [1, 2]).__setitem__, slice(0, 1), array.array("b")))
+def test_an_array_does_what_the_server_s_does(tmp_path: Path) -> None:
+    definitions = """
+class Index:
+    def __init__(self, number): self.number = number
+    def __index__(self): return self.number
+
+def uses(a, code, one):
+    many = array.array(code, [one] * 2)
+    yield from (lambda key=key: a[key] for key in (
+        0, -1, 3, -4, 4, -5, 10**30, True, Index(1), 1.0, None, "x", (0,), ..., slice(None), slice(1, 3),
+        slice(-2, None), slice(3, 1), slice(9, 12), slice(None, None, -1), slice(None, None, 2),
+        slice(0, 4, 0), slice("x", None)))
+    yield from (lambda: len(a), lambda: str(a), lambda: list(a), lambda: one in a, lambda: [*reversed(a)])
+    yield from (lambda key=key, value=value: a.__setitem__(key, value) for key, value in (
+        (0, one), (-1, a[0]), (Index(1), one), (True, one), (4, one), (-5, one), ("x", one), (None, one), ((0,), one),
+        (0, None), (0, "no"), (0, b"n"), (0, []), (0, 1 << 70), (0, -1), (0, 300), (0, 1.5), (0, "n"), (9, "no"),
+        ("x", many * 2), (0, many * 2), (slice(1, 3), many), (slice(0, 2), [one]), (slice(0, 2), one),
+        (slice(0, 1), array.array("Q")), (slice(None, None, 2), many), (slice(None, None, -2), many),
+        (slice(None, None, 3), many), (slice(0, 4, 0), many),
+        (slice(0, 2), array.array(code, [one])), (slice(1, 1), many), (slice(9, 9), many), (slice(3, 1), many),
+        (slice(-1, None), array.array(code)), (slice(None), array.array(code)), (slice(None), array.array(code)),
+        (0, one), (slice(None, None, 2), many), (slice(5, 0), many * 3)))
+    yield from (lambda: a.__delitem__(0), lambda: a.append(one), lambda: a == a, lambda: a < a, lambda: a._getvalue())
+
+def in_short(said):  # what creating something raises is in the text of a RemoteError of the standard library's
+    return said.splitlines()[-2] if said.startswith("RemoteError") else said
+
+def made(m):
+    yield from (in_short(tried(lambda: str(m.Array(*args)))) for args in (
+        ("i", []), ("b", b"ab"), ("u", "ab"), ("i", "ab"), ("b", [300]), ("x", []), (1, []), ("i", 3),
+        ("i", [1], False)))
+    for code in "bBuhHiIlLqQfd":
+        one = "o" if code == "u" else 7
+        a = m.Array(code, "text" if code == "u" else range(4))
+        for number, use in enumerate(uses(a, code, one)):
+            yield code, number, tried(use), tried(str, a), tried(len, a)
 """
-    assert printed(tmp_path, main) == [
-        "OverflowError: signed char is greater than maximum 0 []",
-        "ValueError: a shared array stays as long as it is: 2 items, not 1",
+    main = """
+import multiprocessing
+server = multiprocessing.get_context("fork").Manager()
+ours, theirs = list(made(allcores.Manager())), list(made(server))
+same = [one == other or str(one) == str(other) for one, other in zip(ours, theirs, strict=True)]
+print(len(same), *[f"{ours[at]} {theirs[at]}" for at, is_same in enumerate(same) if not is_same], sep="\\n")
+server.shutdown()
+"""
+    (number,) = printed(tmp_path, main, definitions=definitions)
+    assert int(number) > 900
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_array_that_gets_longer_or_shorter_does_so_for_all(method: str, tmp_path: Path) -> None:
+    definitions = """
+def change(a, other, ready, go):
+    seen = len(a), a[-1]
+    ready.set(); go.wait()
+    assert (seen, len(a), a[-1]) == ((2, 2), 4, 5)
+    a[:] = array.array("i", [7])
+    other[0:2] = a
+
+def grow(a):
+    for _ in range(200):
+        a[0:0] = array.array("i", [0, 0])
+        a[0] += 0
+        a[-1:] = array.array("i")
+"""
+    main = """
+with context.Manager() as m:
+    a, other, ready, go = m.Array("i", [1, 2]), m.Array("i", range(3)), m.Event(), m.Event()
+    child = context.Process(target=change, args=(a, other, ready, go))
+    child.start()
+    ready.wait(); a[1:] = array.array("i", [3, 4, 5]); go.set()
+    child.join()
+    print(child.exitcode, a, other, copy.copy(a)[0])
+    both = [context.Process(target=grow, args=(a,)) for _ in range(2)]
+    for one in both: one.start()
+    for one in both: one.join()
+    print(len(a), set(a), [one.exitcode for one in both])
+"""
+    assert printed(tmp_path, main, method, definitions=definitions) == [
+        "0 array('i', [7]) array('i', [7, 2]) 7",
+        "401 {0} [0, 0]",
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from allcores._manager import dicts, lists, sets, values, waited_for
+from allcores._manager import arrays, dicts, lists, sets, values, waited_for
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -16,6 +16,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     **lists.MAKERS,
     **sets.MAKERS,
     **values.MAKERS,
+    **arrays.MAKERS,
     **waited_for.MAKERS,
 }
 """Type: what makes one, of the manager's ending and the arguments of the user's. A further type has its line here."""
