@@ -34,22 +34,32 @@ class _Content(SharedDict):
     _typeid = "Value"
 
 
+_own = object.__getattribute__
+
+
 class NamespaceProxy(InSession, _Namespace):
     """An object whose attributes are shared, but for those that begin with an underscore: these are the handle's."""
 
-    def __getattr__(self, key: str) -> Any:
+    def __getattribute__(self, key: str) -> Any:
+        # Not __getattr__: first looking for it in the handle, in vain, takes longer than getting it.
         if key[0] == "_":
-            return object.__getattribute__(self, key)
+            return _own(self, key)
         try:
-            return self._object[key]
+            return _own(self, "_object")[key]
         except KeyError:
             raise _no_attribute(key) from None
+
+    def __getattr__(self, key: str) -> Any:
+        # What the standard class has here would ask the server.
+        if key[0] == "_":
+            return _own(self, key)
+        raise _no_attribute(key)
 
     def __setattr__(self, key: str, value: Any) -> None:
         if key[0] == "_":
             object.__setattr__(self, key, value)
         else:
-            self._object[key] = value
+            _own(self, "_object")[key] = value
 
     def __delattr__(self, key: str) -> None:
         if key[0] == "_":
