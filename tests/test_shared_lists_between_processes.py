@@ -173,6 +173,7 @@ def test_a_list_never_differs_from_its_model_when_its_writers_are_killed(method:
 
 @pytest.mark.parametrize("method", ["fork", "warm"])
 def test_a_dict_and_a_list_are_what_hypothesis_s_model_is_whatever_four_processes_do(method: str) -> None:
-    outcome = run([*PYTHON, Path(__file__).with_name("shared_model.py"), method, "30"])
+    command: list[str | Path] = [*PYTHON, Path(__file__).with_name("shared_model.py"), method, "30"]
+    outcome = run(command, hang_limit_seconds=None)  # it has a limit for each example
     assert outcome.status == 0, outcome.out + outcome.err
     assert f"{method}: " in outcome.out
