@@ -204,3 +204,28 @@ def test_the_bound_of_bytes_counts_what_comes_with_handles() -> None:
     queue.get(timeout=HANG_LIMIT_SECONDS)
     queue.put(1, block=False)
     assert queue.get(timeout=HANG_LIMIT_SECONDS) == 1
+
+
+def test_a_finalizer_may_put_while_something_is_pickled() -> None:
+    others = CONTEXT.Queue()
+
+    class Puts:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            others.put([CONTEXT.Event()])
+
+    queue = CONTEXT.Queue()
+    before = gc.get_threshold()
+    gc.set_threshold(1, 1, 1)  # wherever Python allocates
+    try:
+        for _ in range(100):
+            Puts()
+            queue.put([CONTEXT.Event()])
+            assert not queue.get(timeout=HANG_LIMIT_SECONDS)[0].is_set()
+    finally:
+        gc.set_threshold(*before)
+    gc.collect()
+    put = [others.get(timeout=HANG_LIMIT_SECONDS) for _ in range(100)]
+    assert not any(event.is_set() for [event] in put)

@@ -257,7 +257,8 @@ impl Before {
 
 impl Drop for Before {
     fn drop(&mut self) {
-        GATHERING.set(mem::take(&mut self.0));
+        // Dropped is what was there when nobody borrows it: that may run Python.
+        drop(GATHERING.replace(mem::take(&mut self.0)));
         IS_FOR_ALL.set(self.1);
     }
 }
@@ -331,14 +332,13 @@ fn dumps_either_way<'py>(obj: &Bound<'py, PyAny>, longest: usize) -> PyResult<Bo
 /// who sends a handle keeps what it is to.
 #[pyfunction]
 fn gathering(py: Python<'_>) -> Option<Bound<'_, PyDict>> {
-    GATHERING.with_borrow_mut(|gathering| {
-        if matches!(gathering, Gathering::Begun) {
-            *gathering = Gathering::Handles(PyDict::new(py).unbind());
-        }
-        match gathering {
-            Gathering::Handles(handles) => Some(handles.bind(py).clone()),
-            Gathering::Nothing | Gathering::Begun => None,
-        }
+    if GATHERING.with_borrow(|gathering| matches!(gathering, Gathering::Begun)) {
+        let handles = PyDict::new(py).unbind(); // while nobody borrows it: the garbage collector may run Python
+        GATHERING.replace(Gathering::Handles(handles));
+    }
+    GATHERING.with_borrow(|gathering| match gathering {
+        Gathering::Handles(handles) => Some(handles.bind(py).clone()),
+        Gathering::Nothing | Gathering::Begun => None,
     })
 }
 
