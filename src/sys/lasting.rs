@@ -1,6 +1,8 @@
 //! For tests: what is left when a process is killed, as far as others may find it: the session's shared memory, and the list
 //! of robust mutexes by which the kernel knows what a dead thread held.
 
+#![allow(clippy::expect_used, reason = "tests")]
+
 use std::cell::RefCell;
 use std::fs::File;
 use std::io;
