@@ -12,6 +12,7 @@ from allcores._in_arena import Channel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
     from typing import Any
 
     from typing_extensions import Buffer
@@ -90,7 +91,11 @@ class PipeConnection(_core.Connection, _std.Connection):
         if get_spawning_popen() is not None:
             return _rebuild, (reduction.DupFd(handle), *self._channels())
         channels = self._channels()
-        let_go = None if _core.gathering() is not None else partial(_let_go, channels)
+        let_go: Callable[[], object] | None = partial(_let_go, channels)
+        if _core.is_pickled_for_all():
+            let_go = None  # they may all fetch it
+        elif _core.gathering() is not None:
+            let_go = _nothing  # the message has the channels
         return _rebuild, (_standard.dup_for_another(handle, let_go), *channels)
 
     def __repr__(self) -> str:
@@ -101,6 +106,10 @@ class PipeConnection(_core.Connection, _std.Connection):
         messages = "" if incoming is None else f" messages={incoming._length()}"
         kinds = [kind for kind in ("readable", "writable") if getattr(self, kind)]
         return f"<{type(self).__name__} {' '.join(kinds)} handle={self._handle}{messages}>"
+
+
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _let_go(channels: tuple[_core.Channel | None, _core.Channel | None]) -> None:

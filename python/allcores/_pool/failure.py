@@ -24,10 +24,10 @@ __all__ = ["describe", "encoding_error", "log_as_executor", "revive"]
 
 
 def describe(error: BaseException, skipped_frames: int = 0) -> Failure:
-    """Return a failure that travels. The first frames of the traceback are the worker's own."""
+    """Return a failure that travels. The first frames of the traceback are the worker's own; one stays at least."""
     began: TracebackType | None = error.__traceback__
     for _ in range(skipped_frames):
-        began = began and began.tb_next
+        began = began and (began.tb_next or began)
     text = "".join(traceback.format_exception(type(error), error, began))
     try:
         pickled = bytes(ForkingPickler.dumps(error))
