@@ -51,7 +51,7 @@ conformance: setup
 soak: setup
 	$(BIN)/python tests/soak.py --seconds 600 --rows 200
 	$(BIN)/python -m pytest --every-outcome tests/test_single_step.py
-	EVERY_INSTRUCTION=1 cargo test --quiet -- table::crash table::list::crash
+	EVERY_INSTRUCTION=1 cargo test --quiet -- crash nested
 
 bench: setup
 	$(BIN)/python benchmarks/import_time.py
