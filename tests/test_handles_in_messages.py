@@ -1,5 +1,6 @@
 """What is sent in a message lives as long as the message, and its sender keeps nothing of it."""
 
+import functools
 import gc
 import multiprocessing
 import pickle
@@ -170,6 +171,29 @@ def test_pools_keep_nothing_of_arguments_and_results() -> None:
                 assert call(CONTEXT.Event()).is_set(), name
             # The worker has its last task still, and may have the one before.
             assert account()[0] <= before[0] + 2, name
+
+
+def item_of(array: Any, event: Any, index: int) -> Any:
+    """Return an item, if the event is there."""
+    return None if event.is_set() else int(array[index])
+
+
+def test_what_is_sent_once_for_many_tasks_is_kept_as_long_as_they_are() -> None:
+    with CONTEXT.Pool(1) as pool:
+
+        def call() -> list[Any]:
+            function = functools.partial(item_of, allcores.share(numpy.arange(10_000)), CONTEXT.Event())
+            found: list[Any] = pool.map(function, range(50), chunksize=5)
+            return found
+
+        for _ in range(3):
+            assert call() == list(range(50))
+        before = account()
+        for _ in range(10):
+            assert call() == list(range(50))
+        now = account()
+        # The worker may keep its last functions.
+        assert (now[0] <= before[0] + 4, now[3] <= before[3] + 8) == (True, True), f"{now}, and before {before}"
 
 
 def test_a_process_that_starts_while_something_is_pickled_has_its_arguments_for_itself() -> None:

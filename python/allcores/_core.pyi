@@ -80,6 +80,7 @@ __all__ = [
     "take_over_state",
     "tell_exit",
     "wait_for_work",
+    "with_handles",
     "without_gathering",
     "without_handles",
 ]
@@ -802,6 +803,9 @@ def gathering() -> dict[_Address, Any] | None:
 
 def is_pickled_for_all() -> bool:
     """Whether what this thread pickles just now is kept where any number of processes may read it."""
+
+def with_handles(dumps: Callable[[], bytes | Memory], /) -> bytes | Memory:
+    """Have a pickle that a function makes live together with what the handles in it are to: then it is a Memory."""
 
 def without_handles(call: Callable[[], _T], /) -> _T:
     """Call something that pickles, and return what it returns; the handles in it are nobody's."""

@@ -66,7 +66,7 @@ impl Outgoing {
     /// # Errors
     /// Those of pickling.
     pub fn of(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
-        Self::made(object, buffer, dumps_to_send)
+        Self::made(object, buffer, dumps)
     }
 
     /// Make one, by name only: what has no name elsewhere is an error.
@@ -74,13 +74,13 @@ impl Outgoing {
     /// # Errors
     /// Those of pickling.
     pub fn by_name(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
-        Self::made(object, buffer, dumps_by_name_to_send)
+        Self::made(object, buffer, dumps_by_name)
     }
 
     fn made<'py>(
         object: &Bound<'py, PyAny>,
         buffer: &mut Vec<u8>,
-        dumps: impl FnOnce(&Bound<'py, PyAny>) -> PyResult<Pickled<'py>>,
+        dumps: fn(&Bound<'py, PyAny>, usize) -> PyResult<Pickled<'py>>,
     ) -> PyResult<Self> {
         if let Ok(bytes) = object.cast_exact::<PyBytes>() {
             if bytes.as_bytes().len() <= LONGEST {
@@ -92,7 +92,7 @@ impl Outgoing {
             return Ok(Self::Encoded(start..buffer.len()));
         }
         buffer.truncate(start);
-        Ok(dumps(object)?.into())
+        Ok(with_handles(object.py(), false, || dumps(object, LONGEST))?.into())
     }
 
     /// The message that it is.
@@ -118,14 +118,6 @@ impl From<Pickled<'_>> for Outgoing {
             Pickled::Block(memory) => Self::Block(memory.unbind()),
         }
     }
-}
-
-fn dumps_to_send<'py>(object: &Bound<'py, PyAny>) -> PyResult<Pickled<'py>> {
-    with_handles(object.py(), false, || dumps(object, LONGEST))
-}
-
-fn dumps_by_name_to_send<'py>(object: &Bound<'py, PyAny>) -> PyResult<Pickled<'py>> {
-    with_handles(object.py(), false, || dumps_by_name(object, LONGEST))
 }
 
 /// The memory that a message lies in, which this process has received.

@@ -348,6 +348,15 @@ fn is_pickled_for_all() -> bool {
     IS_FOR_ALL.get()
 }
 
+/// Have a pickle that a function makes, bytes or a Memory, live together with what the handles in it are to: then it is a
+/// Memory.
+#[pyfunction]
+#[pyo3(name = "with_handles", signature = (dumps, /))]
+fn pickled_with_handles<'py>(dumps: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let pickled = with_handles(dumps.py(), false, || Pickled::of(dumps.call0()?))?;
+    Ok(pickled.into_any())
+}
+
 /// Call something that pickles, and return what it returns; the handles in it are nobody's.
 #[pyfunction]
 #[pyo3(signature = (call, /))]
@@ -376,6 +385,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(dumps_either_way, module)?)?;
     module.add_function(wrap_pyfunction!(gathering, module)?)?;
     module.add_function(wrap_pyfunction!(is_pickled_for_all, module)?)?;
+    module.add_function(wrap_pyfunction!(pickled_with_handles, module)?)?;
     module.add_function(wrap_pyfunction!(without_handles, module)?)?;
     module.add_function(wrap_pyfunction!(without_gathering, module)?)?;
     module.add_function(wrap_pyfunction!(note_main, module)?)?;

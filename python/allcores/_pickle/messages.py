@@ -60,15 +60,19 @@ def dumps_for_many(
     """Pickle an object for receivers that read it any number of times; None when somebody must read it once.
 
     So it is with descriptors, which are handed over to who asks first. ``by_value`` pickles where no name is known.
+    What the object has handles to is there as long as its pickle, a block then.
     """
     handed_over, noting = _handed_over(), reducers(_REPEATABLE)
-    if by_value is not None:
-        pickled = by_value(obj, longest)
-    else:
+
+    def pickle_it() -> bytes | _core.Memory:
+        if by_value is not None:
+            return by_value(obj, longest)
         try:
-            pickled = _core.dumps_by_name(obj, longest, noting)
+            return _core.dumps_by_name(obj, longest, noting)
         except PICKLING_ERRORS:
-            pickled = _core.dumps(obj, longest)
+            return _core.dumps(obj, longest)
+
+    pickled = _core.with_handles(pickle_it)
     return None if noting.is_for_one or _handed_over() != handed_over else pickled
 
 
@@ -89,7 +93,7 @@ def by_value(obj: Any, longest: int, main_is_importable: bool) -> bytes | _core.
 
 def found_in_main(obj: Any, longest: int, pickled: bytes | _core.Memory) -> bytes | _core.Memory:
     """Return the pickle of an object by name, or by value if it has names that its receiver will not find."""
-    if _is_first_without_main is not False and _children_lack_main() and b"__main__" in _pickle_of(pickled):
+    if _children_lack_main() and b"__main__" in _pickle_of(pickled):
         with contextlib.suppress(*PICKLING_ERRORS):
             return by_value(obj, longest, False)
     return pickled
