@@ -29,8 +29,8 @@ from stepped_operations import OPERATIONS, Operation
 from stepping import Place, Traced, allow_tracing, mark
 from survivors import PATIENCE_SECONDS, is_asleep
 
-MOST_SCOUTS, MOST_SCOUTED = 5, 8_000
-"""How many scouts go through an operation at most, and about how many instructions all together."""
+LEAST_SCOUTS, MOST_SCOUTS, MOST_SCOUTED = 2, 5, 8_000
+"""How many scouts go through an operation, and about how many instructions all together if these are not enough."""
 
 
 def be_victim(name: str, thing: Any, ready: Connection, go: Connection) -> None:
@@ -92,15 +92,15 @@ class Stage:
         self.partner.join()
         assert self.partner.exitcode == 0
 
-    def common_way(self, scouts: int) -> list[Place]:
-        """Return the instructions of an operation to which all of some scouts came, of so many at least.
+    def common_way(self, *, telling: bool) -> list[Place]:
+        """Return the instructions of an operation to which all of some scouts came, and which tell, if asked for.
 
         How often one looks for what it waits for depends on time, and victims may look less often than a scout. A place
         tells if it told one of them: another one may have stored there what was there already.
         """
         ways: list[list[Place]] = []
-        while len(ways) < scouts or (len(ways) < MOST_SCOUTS and sum(map(len, ways)) < MOST_SCOUTED):
-            ways.append(self.kill_one(Traced.scout))
+        while len(ways) < LEAST_SCOUTS or (len(ways) < MOST_SCOUTS and sum(map(len, ways)) < MOST_SCOUTED):
+            ways.append(self.kill_one(partial(Traced.scout, telling=telling)))
         visited = [{place._replace(tells=False): place.tells for place in way} for way in ways]
         common = set(visited[0]).intersection(*visited)
         return [place._replace(tells=any(tells[place] for tells in visited)) for place in visited[0] if place in common]
@@ -167,7 +167,7 @@ def main(method: str, name: str, most: int, *, telling: bool) -> None:
     with stage.with_partner():
         stage.kill_one(Traced.run_to_end)  # what is made once only is there from now on
         before = account()
-        places = stage.common_way(1 if most and not telling else 2)
+        places = stage.common_way(telling=telling)
         stage.outcomes.clear()
         victims = chosen(places, most, method + name)
         if telling:

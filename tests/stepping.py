@@ -175,12 +175,13 @@ class Traced:
         lets_go()
         assert self._run() == self._marker
 
-    def scout(self) -> list[Place]:
+    def scout(self, *, telling: bool = False) -> list[Place]:
         """Step through our code from the first marker to the second, and return the places in between.
 
-        The last one tells, too, and all do that a system call was made at or that others have changed something at.
+        ``telling``: find those that tell, which takes as long again. So do the last one, and all that a system call was
+        made at or that others have changed something at.
         """
-        state = LastingState(self.pid, self._memory)
+        state = LastingState(self.pid, self._memory) if telling else None
         for offset in _function_starts(_EXTENSION):
             self._arm(_address_of(_EXTENSION, offset, self._mappings))
         pages: dict[int, tuple[str, int]] = {}
@@ -227,13 +228,14 @@ class Traced:
                     place = Place(*here, visits_since[here], repeats, caller)
                 if repeats & (repeats - 1) == 0:  # 0, and powers of two
                     come_to(place)
-                is_call = os.pread(self._memory, len(_SYSTEM_CALL), address) == _SYSTEM_CALL
+                is_call = state is not None and self._is_system_call(address)
                 before, address = address, self._step()
-                has_changed |= state.has_changed() or is_call
+                has_changed |= is_call or (state is not None and state.has_changed())
             repeats = repeats + 1 if address == before else 0
-        state.close()
-        if places:
-            places[-1] = places[-1]._replace(tells=True)
+        if state is not None:
+            state.close()
+            if places:
+                places[-1] = places[-1]._replace(tells=True)
         return places
 
     def run_to(self, place: Place) -> bool:
@@ -306,6 +308,9 @@ class Traced:
 
     def _disarm(self, address: int) -> None:
         os.pwrite(self._memory, self._armed.pop(address), address)
+
+    def _is_system_call(self, address: int) -> bool:
+        return os.pread(self._memory, len(_SYSTEM_CALL), address) == _SYSTEM_CALL
 
     def _address(self) -> int:
         return self._register(_RIP_WORD)

@@ -5,8 +5,10 @@ What is done stands in `stepped_operations.py`, what must hold in `survivors.py`
 
 import faulthandler
 import json
+import os
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,32 +35,42 @@ def kill_at_instructions(method: str, operation: str, most: int, *, telling: boo
     return found
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _can_step() -> None:
+@pytest.fixture(scope="module")
+def found(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], Future[dict[str, Any]]]]:
+    """Begin with all tests of this module that were asked for, in order: each program sleeps half of its time."""
     if why := refusal():
         pytest.skip(why)
+    every, every_outcome = (request.config.getoption(f"--every-{what}") for what in ("instruction", "outcome"))
+    tests = (item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path)
+    names = [str(test.callspec.params["name"]) for test in tests]
+    with ThreadPoolExecutor((os.cpu_count() or 1) + 2) as programs:
+        yield {
+            (name, method): programs.submit(
+                kill_at_instructions,
+                method,
+                name,
+                0 if every else SAMPLE[method],
+                telling=every_outcome or method == "fork",
+            )
+            for name in names
+            for method in METHODS
+        }
+        programs.shutdown(cancel_futures=True)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_survives_a_kill_at_any_instruction_in_children_of_every_start_method(
-    name: str, request: pytest.FixtureRequest
+    name: str, found: dict[tuple[str, str], Future[dict[str, Any]]]
 ) -> None:
-    every, every_outcome = (request.config.getoption(f"--every-{what}") for what in ("instruction", "outcome"))
-    if every or every_outcome:
-        faulthandler.cancel_dump_traceback_later()  # the program has a limit for each victim
+    faulthandler.cancel_dump_traceback_later()  # the program has a limit for each victim
     outcomes: Counter[str] = Counter()
     missed = victims = 0
-
-    def kill_by(method: str) -> dict[str, Any]:
-        most = 0 if every else SAMPLE[method]
-        return kill_at_instructions(method, name, most, telling=every_outcome or method == "fork")
-
-    with ThreadPoolExecutor(len(METHODS)) as methods:  # they sleep most of the time
-        for found in methods.map(kill_by, METHODS):
-            print(name, found)
-            outcomes.update(found["outcomes"])
-            missed += found["missed"]
-            victims += found["victims"]
+    for method in METHODS:
+        by_method = found[name, method].result()
+        print(name, by_method)
+        outcomes.update(by_method["outcomes"])
+        missed += by_method["missed"]
+        victims += by_method["victims"]
     # How often it looks for what it waits for depends on time, and some visits of those instructions are never paid.
     assert missed <= victims // 10, "too many victims never came to where they were to be killed"
     assert outcomes.keys() == OPERATIONS[name].outcomes, "some of what can happen never did"
