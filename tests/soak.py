@@ -140,18 +140,22 @@ def under_fire(program: str, kills: int, *arguments: str) -> None:
 
 
 def pool_rows(times: int) -> None:
-    """Run each row of the crash table of pools and of executors, by every start method, on all cores."""
+    """Run each row of the crash table of pools and of executors, by every start method; a third of it is waiting."""
+    kinds = ("pool", "executor") * times
 
-    def once(kind: str) -> str:
-        tests = str(Path(__file__).with_name(f"test_{kind}_deaths.py"))
+    def once(number: int) -> bool:
+        tests = str(Path(__file__).with_name(f"test_{kinds[number]}_deaths.py"))
         command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", tests]
         outcome = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
-        return f"{kind}:\n{outcome.stdout}{outcome.stderr}" if outcome.returncode else ""
+        if outcome.returncode:
+            print(f"{kinds[number]}:\n{outcome.stdout}{outcome.stderr}")
+        print(f"crash tables' round {number + 1} of {len(kinds)}: {outcome.stdout.splitlines()[-1]}", flush=True)
+        return outcome.returncode == 0
 
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as rounds:
-        wrong = [report for report in rounds.map(once, ("pool", "executor") * times) if report]
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0)) + 1) as rounds:
+        wrong = [*rounds.map(once, range(len(kinds)))].count(False)
     if wrong:
-        sys.exit(f"rows of the crash table, {len(wrong)} of {2 * times} rounds went wrong\n\n" + "\n\n".join(wrong))
+        sys.exit(f"rows of the crash tables of pools and executors: {wrong} of {len(kinds)} rounds went wrong")
     print(f"rows of the crash tables of pools and executors, {times} times more: all as they must be")
 
 
