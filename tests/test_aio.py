@@ -18,7 +18,7 @@ import allcores as mp
 import pytest
 from allcores import aio
 from running import guarded, program, run
-from test_pool_deaths import Unreadable, killed, leave, raise_it, square, unpicklable
+from tasks import Unreadable, killed, leave, raise_it, square, unpicklable
 
 HANG_LIMIT_SECONDS = 30
 _T = TypeVar("_T")

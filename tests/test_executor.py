@@ -21,6 +21,7 @@ import numpy
 import pytest
 from allcores.futures import Future, ProcessPoolExecutor
 from running import ALLCORES, MODES, guarded, program, run
+from tasks import both, note_and_wait, note_and_wait_for, pid, square
 
 HANG_LIMIT_SECONDS = 30
 
@@ -36,30 +37,6 @@ def executor(method: str) -> Iterator[ProcessPoolExecutor]:
 def forked() -> Iterator[ProcessPoolExecutor]:
     with ProcessPoolExecutor(2, mp_context="fork") as executor:
         yield executor
-
-
-def square(number: int) -> int:
-    return number * number
-
-
-def both(one: Any, other: Any) -> Any:
-    return one, other
-
-
-def pid(_: Any = None) -> int:
-    return os.getpid()
-
-
-def note_and_wait(folder: Path, name: str, seconds: float = HANG_LIMIT_SECONDS) -> None:
-    (folder / name).touch()
-    time.sleep(seconds)
-
-
-def note_and_wait_for(folder: Path, name: str, until: str) -> None:
-    (folder / name).touch()
-    limit = time.monotonic() + HANG_LIMIT_SECONDS
-    while not (folder / until).exists() and time.monotonic() < limit:
-        time.sleep(0.002)
 
 
 def until_there(path: Path) -> None:

@@ -19,9 +19,9 @@ import allcores as mp
 import pytest
 from allcores.futures import ProcessPoolExecutor
 from running import ends_with_its_program, guarded, program, run
-from test_executor import block
-from test_pool_deaths import (
+from tasks import (
     Fussy,
+    Leaving,
     Unreadable,
     count_and_fail,
     crash,
@@ -33,6 +33,7 @@ from test_pool_deaths import (
     square,
     unpicklable,
 )
+from test_executor import block
 
 HANG_LIMIT_SECONDS = 30
 
@@ -122,11 +123,6 @@ def test_a_result_that_cannot_be_pickled_fails_its_call_with_what_pickling_raise
 def test_what_cannot_be_unpickled_fails_its_call(executor: ProcessPoolExecutor, arguments: Any) -> None:
     assert outcome(executor.submit(*arguments)).args == ("no such thing here",)
     assert works(executor)
-
-
-class Leaving:
-    def __reduce__(self) -> Any:
-        return sys.exit, (3,)
 
 
 @pytest.mark.parametrize("arguments", [(Leaving,), (square, Leaving())])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import ctypes
 import os
 import pickle
 import re
@@ -18,34 +17,26 @@ from typing import Any
 import allcores as mp
 import pytest
 from running import ends_with_its_program, guarded, program, run
+from tasks import (
+    Fussy,
+    Unreadable,
+    count_and_fail,
+    crash,
+    fork_and_die,
+    killed,
+    killed_at_five,
+    leave,
+    raise_it,
+    square,
+    unpicklable,
+)
 
 HANG_LIMIT_SECONDS = 30
-
-
-def square(number: int) -> int:
-    return number * number
 
 
 def works(pool: Any) -> bool:
     results = [pool.apply_async(square, (number,)) for number in range(20)]
     return [result.get(HANG_LIMIT_SECONDS) for result in results] == [square(number) for number in range(20)]
-
-
-def killed(number: int) -> None:
-    os.kill(os.getpid(), number)
-    time.sleep(HANG_LIMIT_SECONDS)
-
-
-def crash() -> None:
-    ctypes.string_at(0)
-
-
-def leave(code: int) -> None:
-    os._exit(code)
-
-
-def raise_it(error: type[BaseException], *arguments: Any) -> None:
-    raise error(*arguments)
 
 
 def outcome(result: Any) -> BaseException:
@@ -115,11 +106,6 @@ def test_what_a_task_raises_is_raised(pool: Any, error: type[BaseException]) -> 
     assert [process.pid for process in pool._pool] == workers
 
 
-class Fussy(Exception):
-    def __init__(self, one: int, two: int) -> None:
-        super().__init__(f"{one} and {two}")
-
-
 def test_an_exception_that_cannot_be_unpickled_is_told_of(pool: Any) -> None:
     error = outcome(pool.apply_async(raise_it, (Fussy, 1, 2)))
     assert type(error) is mp.RemoteError
@@ -127,15 +113,6 @@ def test_an_exception_that_cannot_be_unpickled_is_told_of(pool: Any) -> None:
     assert "raise error(*arguments)" in error.traceback and "raise error(*arguments)" in str(error.__cause__)
     assert "Fussy: 1 and 2" in str(error)
     assert works(pool)
-
-
-def unpicklable() -> Any:
-    return threading.Lock()
-
-
-class Unreadable:
-    def __reduce__(self) -> Any:
-        return raise_it, (LookupError, "no such thing here")
 
 
 def test_a_result_that_cannot_be_pickled_fails_its_task(pool: Any) -> None:
@@ -188,27 +165,12 @@ def test_a_death_in_the_midst_of_a_map(pool: Any, call: str) -> None:
     assert works(pool)
 
 
-def killed_at_five(number: int) -> int:
-    if number == 5:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
 def test_a_callback_is_called_when_a_worker_dies(pool: Any) -> None:
     called: list[BaseException] = []
     result = pool.apply_async(killed, (signal.SIGKILL,), error_callback=called.append)
     result.wait(HANG_LIMIT_SECONDS)
     assert [type(error) for error in called] == [mp.WorkerDiedError]
     assert works(pool)
-
-
-def fail(text: str) -> None:
-    raise ValueError(text)
-
-
-def count_and_fail(folder: str) -> None:
-    Path(folder, str(os.getpid())).touch()
-    raise ValueError("no initializing")
 
 
 @pytest.mark.parametrize("call", ["apply", "map", "imap"])
@@ -252,13 +214,6 @@ def test_a_pool_that_is_closed_ends_though_workers_die(method: str) -> None:
 def test_a_worker_that_dies_while_its_child_lives_is_noticed(pool: Any) -> None:
     assert type(outcome(pool.apply_async(fork_and_die))) is mp.WorkerDiedError
     assert works(pool)
-
-
-def fork_and_die() -> None:
-    if os.fork() == 0:
-        time.sleep(1)
-        os._exit(0)
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_a_terminated_pool_fails_what_is_not_done(method: str) -> None:
