@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyDict};
 
 use super::memory::Memory;
 use super::pickler::{dumps, dumps_by_name, with_handles, Pickled, Reducers};
@@ -205,6 +205,8 @@ pub struct Pickling {
     pub pickler: Py<PyAny>,
     pub protocol: u8,
     pub reducers: Py<Reducers>,
+    /// `sys.modules`.
+    pub modules: Py<PyDict>,
     /// What it raises for an object that cannot be pickled.
     pub errors: Py<PyAny>,
     /// Of an object: its pickle by value, and if need be, of one that was pickled by name.
@@ -278,6 +280,7 @@ pub fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
         pickler: pickle.getattr("Pickler")?.unbind(),
         protocol: pickle.getattr("HIGHEST_PROTOCOL")?.extract()?,
         reducers: module.getattr("REDUCERS")?.extract()?,
+        modules: py.import("sys")?.getattr("modules")?.extract()?,
         errors: module.getattr("PICKLING_ERRORS")?.unbind(),
         by_value: module.getattr("by_value")?.unbind(),
         found_in_main: module.getattr("found_in_main")?.unbind(),

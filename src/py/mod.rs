@@ -26,6 +26,7 @@ mod program;
 mod semaphore;
 mod seqpacket;
 mod sides;
+mod simple;
 mod spare;
 mod state;
 mod table;

@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList};
 
 use super::memory::Memory;
 use super::messages::pickling;
+use super::simple::{pickle_simple, Rules};
 
 /// A buffer of this length goes beside the pickle.
 const LARGE_BYTES: usize = 1 << 14;
@@ -190,6 +191,9 @@ impl Pickler {
 /// Those of pickling.
 pub fn dumps_by_name<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Pickled<'py>> {
     let py = object.py();
+    if let Some(bytes) = dumps_simple(object, longest)? {
+        return Ok(Pickled::Bytes(bytes));
+    }
     let own = match OWN.take() {
         Some(own) => own,
         None => Pickler::new(py, pickling(py)?.reducers.bind(py))?,
@@ -197,6 +201,20 @@ pub fn dumps_by_name<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResul
     let pickled = own.dump(object, longest);
     OWN.set(Some(own));
     pickled
+}
+
+/// The pickle of a simple object, if it is short.
+fn dumps_simple<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let (py, pickling) = (object.py(), pickling(object.py())?);
+    let reducers = pickling.reducers.get();
+    let rules = Rules {
+        reducers: [reducers.registered.bind(py), reducers.others.bind(py)],
+        modules: pickling.modules.bind(py),
+        finds_main: FINDS_MAIN.load(Ordering::Relaxed),
+    };
+    let mut bytes = Vec::with_capacity(256);
+    let is_simple = pickle_simple(object, &rules, &mut bytes, longest)?;
+    Ok(is_simple.then(|| PyBytes::new(py, &bytes)))
 }
 
 /// Whether children find what the main module defines under its name: then pickles need not be looked at.

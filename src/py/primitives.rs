@@ -15,18 +15,19 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple};
 
-const DEEPEST: usize = 16;
+/// So deep is nested what is encoded.
+pub const DEEPEST: usize = 16;
 /// So many lists and dicts are compared with one another; more are not encoded.
 const MOST_MUTABLE: usize = 64;
 
 /// The lists and dicts that were encoded.
-struct Seen {
+pub struct Seen {
     objects: [*mut ffi::PyObject; MOST_MUTABLE],
     count: usize,
 }
 
 impl Seen {
-    const fn nothing() -> Self {
+    pub const fn nothing() -> Self {
         Self {
             objects: [std::ptr::null_mut(); MOST_MUTABLE],
             count: 0,
@@ -34,7 +35,7 @@ impl Seen {
     }
 
     /// Note one; false when it has been there, or there are too many.
-    fn is_first(&mut self, object: &Bound<'_, PyAny>) -> bool {
+    pub fn is_first(&mut self, object: &Bound<'_, PyAny>) -> bool {
         let is_first = self.count < MOST_MUTABLE && !self.objects[..self.count].contains(&object.as_ptr());
         if is_first {
             self.objects[self.count] = object.as_ptr();

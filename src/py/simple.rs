@@ -1,0 +1,389 @@
+//! Pickles of simple objects, written here: in a third of the time of a pickler, and as it would write them but for its memo.
+//!
+//! Simple are objects of classes that say nothing about pickling, so that they are what is in their `__dict__`; those of
+//! `datetime`; and None, bool, int, float, str, bytes, tuples, lists, dicts, sets of such. Nothing of the program's own
+//! is run for them, so whoever comes upon something else can begin again with a pickler. An object that is there twice
+//! is not simple: it would become two.
+
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple, PyType};
+
+use super::primitives::{Seen, DEEPEST};
+
+const PROTOCOL: [u8; 2] = [0x80, 5];
+const NONE: u8 = b'N';
+const TRUE: u8 = 0x88;
+const FALSE: u8 = 0x89;
+const INT_OF_ONE: u8 = b'K';
+const INT_OF_FOUR: u8 = b'J';
+const INT_COUNTED: u8 = 0x8a;
+const FLOAT: u8 = b'G';
+const STR: [u8; 2] = [0x8c, b'X'];
+const BYTES: [u8; 2] = [b'C', b'B'];
+const MARK: u8 = b'(';
+const NO_TUPLE: u8 = b')';
+const TUPLE_OF_ONE: u8 = 0x85;
+const TUPLE: u8 = b't';
+const NO_LIST: u8 = b']';
+const APPENDS: u8 = b'e';
+const NO_DICT: u8 = b'}';
+const SET_ITEMS: u8 = b'u';
+const NO_SET: u8 = 0x8f;
+const ADD_ITEMS: u8 = 0x90;
+const FROZEN_SET: u8 = 0x91;
+const CLASS: u8 = 0x93;
+const NEW_OBJECT: u8 = 0x81;
+const BUILD: u8 = b'b';
+const REDUCE: u8 = b'R';
+const STOP: u8 = b'.';
+
+/// What decides whether a class is simple.
+pub struct Rules<'a, 'py> {
+    /// Reducers by class, of which a simple one has none.
+    pub reducers: [&'a Bound<'py, PyDict>; 2],
+    /// `sys.modules`.
+    pub modules: &'a Bound<'py, PyDict>,
+    /// Whether receivers find what the main module defines under its name.
+    pub finds_main: bool,
+}
+
+/// Append a pickle of an object to a buffer; false, with anything appended, when it is not simple, or longer than `longest`.
+///
+/// # Errors
+/// None of its own: those of looking things up, MemoryError say.
+pub fn pickle_simple(
+    object: &Bound<'_, PyAny>,
+    rules: &Rules<'_, '_>,
+    into: &mut Vec<u8>,
+    longest: usize,
+) -> PyResult<bool> {
+    let mut writer = Writer {
+        end: into.len() + longest,
+        into,
+        rules,
+        seen: Seen::nothing(),
+    };
+    writer.into.extend_from_slice(&PROTOCOL);
+    let is_simple = writer.write(object, DEEPEST)?;
+    writer.into.push(STOP);
+    Ok(is_simple && writer.into.len() <= writer.end)
+}
+
+struct Writer<'a, 'r, 'py> {
+    into: &'a mut Vec<u8>,
+    end: usize,
+    rules: &'r Rules<'r, 'py>,
+    seen: Seen,
+}
+
+impl Writer<'_, '_, '_> {
+    fn write(&mut self, object: &Bound<'_, PyAny>, deepest: usize) -> PyResult<bool> {
+        if deepest == 0 || self.into.len() > self.end {
+            return Ok(false);
+        }
+        if let Ok(text) = object.cast_exact::<PyString>() {
+            return Ok(text.to_str().is_ok_and(|text| self.put_counted(STR, text.as_bytes())));
+        }
+        if let Ok(number) = object.cast_exact::<PyInt>() {
+            return Ok(number.extract::<i64>().is_ok_and(|number| self.put_int(number)));
+        }
+        if let Ok(number) = object.cast_exact::<PyFloat>() {
+            self.into.push(FLOAT);
+            self.into.extend_from_slice(&number.value().to_be_bytes());
+            return Ok(true);
+        }
+        if object.is_none() {
+            self.into.push(NONE);
+            return Ok(true);
+        }
+        if let Ok(truth) = object.cast_exact::<PyBool>() {
+            self.into.push(if truth.is_true() { TRUE } else { FALSE });
+            return Ok(true);
+        }
+        if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+            return Ok(self.put_counted(BYTES, bytes.as_bytes()));
+        }
+        // An empty tuple is the only one of its kind.
+        if !object.cast_exact::<PyTuple>().is_ok_and(|items| items.is_empty()) && !self.seen.is_first(object) {
+            return Ok(false);
+        }
+        self.write_container(object, deepest - 1)
+    }
+
+    fn write_container(&mut self, object: &Bound<'_, PyAny>, deepest: usize) -> PyResult<bool> {
+        if let Ok(items) = object.cast_exact::<PyTuple>() {
+            return self.write_tuple(items, deepest);
+        }
+        if let Ok(dict) = object.cast_exact::<PyDict>() {
+            return self.write_dict(dict, deepest);
+        }
+        if let Ok(items) = object.cast_exact::<PyList>() {
+            return self.write_items(&[NO_LIST, MARK], items.iter().map(Ok), APPENDS, deepest);
+        }
+        if let Ok(items) = object.cast_exact::<PySet>() {
+            return self.write_items(&[NO_SET, MARK], items.try_iter()?, ADD_ITEMS, deepest);
+        }
+        if let Ok(items) = object.cast_exact::<PyFrozenSet>() {
+            return self.write_items(&[MARK], items.try_iter()?, FROZEN_SET, deepest);
+        }
+        self.write_object(object, deepest)
+    }
+
+    fn write_items<'o>(
+        &mut self,
+        begin: &[u8],
+        items: impl Iterator<Item = PyResult<Bound<'o, PyAny>>>,
+        end: u8,
+        deepest: usize,
+    ) -> PyResult<bool> {
+        self.into.extend_from_slice(begin);
+        for item in items {
+            if !self.write(&item?, deepest)? {
+                return Ok(false);
+            }
+        }
+        self.into.push(end);
+        Ok(true)
+    }
+
+    fn write_tuple(&mut self, items: &Bound<'_, PyTuple>, deepest: usize) -> PyResult<bool> {
+        match items.len() {
+            0 => self.into.push(NO_TUPLE),
+            count @ 1..=3 => {
+                let end = TUPLE_OF_ONE + (count - 1) as u8;
+                return self.write_items(&[], items.iter().map(Ok), end, deepest);
+            }
+            _ => return self.write_items(&[MARK], items.iter().map(Ok), TUPLE, deepest),
+        }
+        Ok(true)
+    }
+
+    fn write_dict(&mut self, dict: &Bound<'_, PyDict>, deepest: usize) -> PyResult<bool> {
+        // Of a copy: the garbage collector may run now and then, and the program's finalizers.
+        let items = dict.copy()?.iter().flat_map(|(key, value)| [Ok(key), Ok(value)]);
+        self.write_items(&[NO_DICT, MARK], items, SET_ITEMS, deepest)
+    }
+
+    fn write_object(&mut self, object: &Bound<'_, PyAny>, deepest: usize) -> PyResult<bool> {
+        let class = object.get_type();
+        for reducers in self.rules.reducers {
+            if reducers.contains(&class)? {
+                return Ok(false);
+            }
+        }
+        if let Some(called) = Called::find(&class, self.rules.modules)? {
+            return self.write_reduced(object, called, deepest);
+        }
+        let py = object.py();
+        if !Ordinary::get(py)?.is_such(&class)?
+            || !object.getattr(intern!(py, "__class__"))?.is(&class)
+            || !self.write_class(&class)?
+        {
+            return Ok(false);
+        }
+        self.into.extend_from_slice(&[NO_TUPLE, NEW_OBJECT]);
+        let attributes = object.getattr(intern!(py, "__dict__"))?;
+        let Ok(attributes) = attributes.cast_exact::<PyDict>() else {
+            return Ok(false);
+        };
+        if !self.write_dict(attributes, deepest)? || attributes.iter().any(|(name, _)| is_special(&name)) {
+            return Ok(false);
+        }
+        self.into.push(BUILD);
+        Ok(true)
+    }
+
+    /// As a call of its class, with what a pickler would call it with.
+    fn write_reduced(&mut self, object: &Bound<'_, PyAny>, called: &Called, deepest: usize) -> PyResult<bool> {
+        let py = object.py();
+        let reduced = object.call_method1(intern!(py, "__reduce_ex__"), (PROTOCOL[1],))?;
+        let reduced = reduced.cast::<PyTuple>()?;
+        let (class, parts) = match reduced.len() {
+            2 => reduced.extract::<(Bound<'_, PyType>, Bound<'_, PyTuple>)>()?,
+            3 if reduced.get_item(2)?.is_none() => reduced.get_slice(0, 2).extract()?,
+            _ => return Ok(false),
+        };
+        if !self.write_name(&class, intern!(py, Called::MODULE), called.name.bind(py))?
+            || !self.write_tuple(&parts, deepest)?
+        {
+            return Ok(false);
+        }
+        self.into.push(REDUCE);
+        Ok(true)
+    }
+
+    fn write_class(&mut self, class: &Bound<'_, PyType>) -> PyResult<bool> {
+        let py = class.py();
+        let module = class.getattr(intern!(py, "__module__"))?;
+        let name = class.getattr(intern!(py, "__qualname__"))?;
+        let (Ok(module), Ok(name)) = (module.cast_exact(), name.cast_exact()) else {
+            return Ok(false);
+        };
+        self.write_name(class, module, name)
+    }
+
+    /// A class by a name, if that leads to it.
+    fn write_name(
+        &mut self,
+        class: &Bound<'_, PyType>,
+        module: &Bound<'_, PyString>,
+        name: &Bound<'_, PyString>,
+    ) -> PyResult<bool> {
+        let (Ok(module_text), Ok(name_text)) = (module.to_str(), name.to_str()) else {
+            return Ok(false);
+        };
+        if name_text.contains('.') || (module_text == "__main__" && !self.rules.finds_main) {
+            return Ok(false);
+        }
+        let Some(module) = self.rules.modules.get_item(module)? else {
+            return Ok(false);
+        };
+        if !module.getattr_opt(name)?.is_some_and(|found| found.is(class)) {
+            return Ok(false);
+        }
+        let is_put = self.put_counted(STR, module_text.as_bytes()) && self.put_counted(STR, name_text.as_bytes());
+        self.into.push(CLASS);
+        Ok(is_put)
+    }
+
+    fn put_int(&mut self, number: i64) -> bool {
+        if let Ok(number) = u8::try_from(number) {
+            self.into.extend_from_slice(&[INT_OF_ONE, number]);
+        } else if let Ok(number) = i32::try_from(number) {
+            self.into.push(INT_OF_FOUR);
+            self.into.extend_from_slice(&number.to_le_bytes());
+        } else {
+            self.into.extend_from_slice(&[INT_COUNTED, size_of::<i64>() as u8]);
+            self.into.extend_from_slice(&number.to_le_bytes());
+        }
+        true
+    }
+
+    /// Bytes behind their number, which is one byte, or four.
+    fn put_counted(&mut self, tags: [u8; 2], bytes: &[u8]) -> bool {
+        if self.into.len() + bytes.len() > self.end {
+            return false;
+        }
+        if let Ok(length) = u8::try_from(bytes.len()) {
+            self.into.extend_from_slice(&[tags[0], length]);
+        } else if let Ok(length) = u32::try_from(bytes.len()) {
+            self.into.push(tags[1]);
+            self.into.extend_from_slice(&length.to_le_bytes());
+        } else {
+            return false;
+        }
+        self.into.extend_from_slice(bytes);
+        true
+    }
+}
+
+/// Whether an attribute of an object has such a name as a pickler asks for: it would take that for the class's.
+fn is_special(name: &Bound<'_, PyAny>) -> bool {
+    let name = name.cast::<PyString>();
+    name.is_ok_and(|name| name.to_str().is_ok_and(|name| name.starts_with("__")))
+}
+
+/// A class of C code that nobody can change, whose objects are made again by a call. It makes its names anew each time.
+struct Called {
+    class: Py<PyType>,
+    name: Py<PyString>,
+}
+
+static CALLED: PyOnceLock<[Called; 5]> = PyOnceLock::new();
+
+impl Called {
+    /// The module of them all.
+    const MODULE: &str = "datetime";
+
+    /// The one that a class is, if it is one.
+    fn find<'py>(class: &Bound<'py, PyType>, modules: &Bound<'py, PyDict>) -> PyResult<Option<&'py Self>> {
+        let py = class.py();
+        let called = match CALLED.get(py) {
+            Some(found) => found,
+            None => {
+                let Some(module) = modules.get_item(intern!(py, "_datetime"))? else {
+                    return Ok(None); // then there are no objects of these
+                };
+                let of = |name: &str| {
+                    let class = module.getattr(name)?.extract()?;
+                    let name = PyString::intern(py, name).unbind();
+                    PyResult::Ok(Self { class, name })
+                };
+                let found = [
+                    of("date")?,
+                    of("datetime")?,
+                    of("time")?,
+                    of("timedelta")?,
+                    of("timezone")?,
+                ];
+                CALLED.get_or_init(py, || found)
+            }
+        };
+        Ok(called.iter().find(|called| called.class.is(class)))
+    }
+}
+
+/// What a class that says nothing has from `object`, what it has not got, and what a `class Plain: pass` has.
+struct Ordinary {
+    inherited: [(Py<PyString>, Py<PyAny>); 4],
+    absent: [Py<PyString>; 3],
+    layout: [(Py<PyString>, isize); 4],
+}
+
+static ORDINARY: PyOnceLock<Ordinary> = PyOnceLock::new();
+
+impl Ordinary {
+    fn get(py: Python<'_>) -> PyResult<&'static Self> {
+        if let Some(found) = ORDINARY.get(py) {
+            return Ok(found);
+        }
+        let interned = |name: &str| PyString::intern(py, name).unbind();
+        let (object, class) = (py.get_type::<PyAny>(), py.get_type::<PyType>());
+        let of_object = |name: &str| PyResult::Ok((interned(name), object.getattr(name)?.unbind()));
+        let plain = class.call1(("Plain", (), PyDict::new(py)))?;
+        let of_plain = |name: &str| PyResult::Ok((interned(name), plain.getattr(name)?.extract()?));
+        let found = Self {
+            inherited: [
+                of_object("__reduce_ex__")?,
+                of_object("__reduce__")?,
+                of_object("__getstate__")?,
+                of_object("__getattribute__")?,
+            ],
+            absent: ["__getnewargs_ex__", "__getnewargs__", "__getattr__"].map(interned),
+            layout: [
+                of_plain("__basicsize__")?,
+                of_plain("__dictoffset__")?,
+                of_plain("__weakrefoffset__")?,
+                of_plain("__itemsize__")?,
+            ],
+        };
+        Ok(ORDINARY.get_or_init(py, || found))
+    }
+
+    /// Whether an object of a class is what is in its `__dict__`, as far as a pickler would find.
+    fn is_such(&self, class: &Bound<'_, PyType>) -> PyResult<bool> {
+        let py = class.py();
+        for (name, own) in &self.inherited {
+            if !class.getattr(name.bind(py))?.is(own) {
+                return Ok(false);
+            }
+        }
+        for (name, number) in &self.layout {
+            if class.getattr(name.bind(py))?.extract::<isize>()? != *number {
+                return Ok(false);
+            }
+        }
+        let mro = class.mro();
+        for base in mro.iter().take(mro.len() - 1) {
+            let attributes = base.getattr(intern!(py, "__dict__"))?;
+            for name in &self.absent {
+                if attributes.contains(name)? {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+}
