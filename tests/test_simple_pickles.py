@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import collections
 import copyreg
 import dataclasses
@@ -134,6 +135,56 @@ class SomeDay(datetime.date):
     pass
 
 
+class Restored:
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        raise AssertionError("an object without attributes has no state")
+
+
+class Public:
+    """With other attributes than its own."""
+
+    def __init__(self) -> None:
+        self._x = 1
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        return {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self._x = state["_x"]
+
+
+class Borg:
+    """They have one state, and keep that so."""
+
+    def __init__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ = state
+
+
+class Meta(type):
+    pass
+
+
+class OfMeta(metaclass=Meta):
+    pass
+
+
+copyreg.pickle(Meta, lambda _: (eval, ("int",)))
+
+
+class Refusing:
+    @property
+    def __class__(self) -> Any:
+        raise AttributeError
+
+
+class Abstract(abc.ABC):  # noqa: B024
+    pass
+
+
 class Outer:
     class Inner:
         pass
@@ -149,8 +200,8 @@ def described(thing: Any) -> Any:
 
 
 def is_by_pickler(pickled: bytes) -> bool:
-    """Whether a pickler wrote it: it would have begun a frame or noted what comes."""
-    return any(opcode.name in ("FRAME", "MEMOIZE") for opcode, _, _ in pickletools.genops(pickled))
+    """Whether a pickler wrote it: it would have begun a frame."""
+    return any(opcode.name == "FRAME" for opcode, _, _ in pickletools.genops(pickled))
 
 
 def dumps(thing: Any) -> bytes:
@@ -170,11 +221,12 @@ SIMPLE = [
     Derived(2**40, -1),
     Nameless(),
     [Nameless(), Nameless()],
+    Restored(),
     {Derived(1): frozenset({1, 2.5}), "set": {"x" * 300, b"x" * 300}},
     (NOON, -300, 70_000, -(2**63), 2**63 - 1, 1, 2, 3),
     Point(float("inf"), list(range(1000))),
 ]
-same = Point(1)
+same, state = Point(1), {"x": 1}
 NOT_SIMPLE = [
     Named(1),
     Colour.RED,
@@ -194,6 +246,12 @@ NOT_SIMPLE = [
     Outer.Inner(),
     Point,
     [same, same],
+    [Borg(state), Borg(state)],
+    Public(),
+    OfMeta(),
+    Refusing(),
+    Abstract(),
+    [Point(number) for number in range(12)],
     Point(1, collections.OrderedDict(x=1)),
     Point(2**63),
     Point("\ud800"),
@@ -315,3 +373,20 @@ def test_objects_of_a_main_module_that_children_cannot_import_go_by_value() -> N
     """
     outcome = run([sys.executable, "-c", code])
     assert (outcome.status, outcome.out) == (0, "5 5\n"), outcome.err
+
+
+def test_a_program_that_has_dates_in_python_only() -> None:
+    code = """if True:
+        import pickle, sys
+        sys.modules["_datetime"] = None
+        import datetime
+        from allcores import _core
+
+        class Mine:
+            def __init__(self):
+                self.day = datetime.date(2026, 1, 1)
+
+        print(pickle.loads(_core.dumps_by_name([Mine()], 1000))[0].day)
+    """
+    outcome = run([sys.executable, "-c", code])
+    assert (outcome.status, outcome.out) == (0, "2026-01-01\n"), outcome.err

@@ -7,7 +7,7 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use pyo3::exceptions::{PyBufferError, PyKeyError};
+use pyo3::exceptions::{PyBufferError, PyException, PyKeyError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList};
 
@@ -213,8 +213,11 @@ fn dumps_simple<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Opt
         finds_main: FINDS_MAIN.load(Ordering::Relaxed),
     };
     let mut bytes = Vec::with_capacity(256);
-    let is_simple = pickle_simple(object, &rules, &mut bytes, longest)?;
-    Ok(is_simple.then(|| PyBytes::new(py, &bytes)))
+    match pickle_simple(object, &rules, &mut bytes, longest) {
+        Ok(is_simple) => Ok(is_simple.then(|| PyBytes::new(py, &bytes))),
+        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None), // a pickler says what is wrong, if anything
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether children find what the main module defines under its name: then pickles need not be looked at.

@@ -1,9 +1,9 @@
 //! Pickles of simple objects, written here: in a third of the time of a pickler, and as it would write them but for its memo.
 //!
 //! Simple are objects of classes that say nothing about pickling, so that they are what is in their `__dict__`; those of
-//! `datetime`; and None, bool, int, float, str, bytes, tuples, lists, dicts, sets of such. Nothing of the program's own
-//! is run for them, so whoever comes upon something else can begin again with a pickler. An object that is there twice
-//! is not simple: it would become two.
+//! `datetime`; and None, bool, int, float, str, bytes, tuples, lists, dicts, sets of such; a few of them, since a pickler
+//! writes what comes again and again only once. Nothing of the program's own is run for them, so whoever comes upon
+//! something else can begin again with a pickler. An object that is there twice is not simple: it would become two.
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -34,10 +34,18 @@ const NO_SET: u8 = 0x8f;
 const ADD_ITEMS: u8 = 0x90;
 const FROZEN_SET: u8 = 0x91;
 const CLASS: u8 = 0x93;
+const KEEP: u8 = 0x94;
+const KEPT: u8 = b'h';
 const NEW_OBJECT: u8 = 0x81;
 const BUILD: u8 = b'b';
 const REDUCE: u8 = b'R';
 const STOP: u8 = b'.';
+
+/// `Py_TPFLAGS_HEAPTYPE`: not of a static class of C code, which nobody can change.
+const MADE_AT_RUN_TIME: u64 = 1 << 9;
+
+/// So many objects with parts may be in a simple one, itself included.
+const MOST: usize = 12;
 
 /// What decides whether a class is simple.
 pub struct Rules<'a, 'py> {
@@ -52,7 +60,7 @@ pub struct Rules<'a, 'py> {
 /// Append a pickle of an object to a buffer; false, with anything appended, when it is not simple, or longer than `longest`.
 ///
 /// # Errors
-/// None of its own: those of looking things up, MemoryError say.
+/// None of its own: those of looking things up. A pickler may know better.
 pub fn pickle_simple(
     object: &Bound<'_, PyAny>,
     rules: &Rules<'_, '_>,
@@ -64,6 +72,8 @@ pub fn pickle_simple(
         into,
         rules,
         seen: Seen::nothing(),
+        count: 0,
+        classes: Vec::new(),
     };
     writer.into.extend_from_slice(&PROTOCOL);
     let is_simple = writer.write(object, DEEPEST)?;
@@ -75,7 +85,11 @@ struct Writer<'a, 'r, 'py> {
     into: &'a mut Vec<u8>,
     end: usize,
     rules: &'r Rules<'r, 'py>,
+    /// Objects with parts, and how many they are.
     seen: Seen,
+    count: usize,
+    /// Addresses of the classes that were written; loading the second object of one takes a quarter of the time so.
+    classes: Vec<usize>,
 }
 
 impl Writer<'_, '_, '_> {
@@ -105,8 +119,12 @@ impl Writer<'_, '_, '_> {
         if let Ok(bytes) = object.cast_exact::<PyBytes>() {
             return Ok(self.put_counted(BYTES, bytes.as_bytes()));
         }
-        // An empty tuple is the only one of its kind.
-        if !object.cast_exact::<PyTuple>().is_ok_and(|items| items.is_empty()) && !self.seen.is_first(object) {
+        if object.cast_exact::<PyTuple>().is_ok_and(|items| items.is_empty()) {
+            self.into.push(NO_TUPLE); // there is only one
+            return Ok(true);
+        }
+        self.count += 1;
+        if self.count > MOST || !self.seen.is_first(object) {
             return Ok(false);
         }
         self.write_container(object, deepest - 1)
@@ -149,18 +167,18 @@ impl Writer<'_, '_, '_> {
     }
 
     fn write_tuple(&mut self, items: &Bound<'_, PyTuple>, deepest: usize) -> PyResult<bool> {
-        match items.len() {
-            0 => self.into.push(NO_TUPLE),
-            count @ 1..=3 => {
-                let end = TUPLE_OF_ONE + (count - 1) as u8;
-                return self.write_items(&[], items.iter().map(Ok), end, deepest);
-            }
-            _ => return self.write_items(&[MARK], items.iter().map(Ok), TUPLE, deepest),
-        }
-        Ok(true)
+        let (begin, end): (&[u8], u8) = match items.len() {
+            0 => (&[], NO_TUPLE),
+            count @ 1..=3 => (&[], TUPLE_OF_ONE + (count - 1) as u8),
+            _ => (&[MARK], TUPLE),
+        };
+        self.write_items(begin, items.iter().map(Ok), end, deepest)
     }
 
     fn write_dict(&mut self, dict: &Bound<'_, PyDict>, deepest: usize) -> PyResult<bool> {
+        if 2 * dict.len() > self.end.saturating_sub(self.into.len()) {
+            return Ok(false); // without copying it first
+        }
         // Of a copy: the garbage collector may run now and then, and the program's finalizers.
         let items = dict.copy()?.iter().flat_map(|(key, value)| [Ok(key), Ok(value)]);
         self.write_items(&[NO_DICT, MARK], items, SET_ITEMS, deepest)
@@ -177,10 +195,7 @@ impl Writer<'_, '_, '_> {
             return self.write_reduced(object, called, deepest);
         }
         let py = object.py();
-        if !Ordinary::get(py)?.is_such(&class)?
-            || !object.getattr(intern!(py, "__class__"))?.is(&class)
-            || !self.write_class(&class)?
-        {
+        if !Ordinary::get(py)?.is_such(&class)? || !self.write_class(&class)? {
             return Ok(false);
         }
         self.into.extend_from_slice(&[NO_TUPLE, NEW_OBJECT]);
@@ -188,6 +203,12 @@ impl Writer<'_, '_, '_> {
         let Ok(attributes) = attributes.cast_exact::<PyDict>() else {
             return Ok(false);
         };
+        if attributes.is_empty() {
+            return Ok(true);
+        }
+        if !self.seen.is_first(attributes) {
+            return Ok(false); // objects may share it, and what they do with their states keep that so
+        }
         if !self.write_dict(attributes, deepest)? || attributes.iter().any(|(name, _)| is_special(&name)) {
             return Ok(false);
         }
@@ -234,6 +255,11 @@ impl Writer<'_, '_, '_> {
         let (Ok(module_text), Ok(name_text)) = (module.to_str(), name.to_str()) else {
             return Ok(false);
         };
+        let address = class.as_ptr() as usize;
+        if let Some(number) = self.classes.iter().position(|known| *known == address) {
+            self.into.extend_from_slice(&[KEPT, number as u8]);
+            return Ok(true);
+        }
         if name_text.contains('.') || (module_text == "__main__" && !self.rules.finds_main) {
             return Ok(false);
         }
@@ -244,7 +270,8 @@ impl Writer<'_, '_, '_> {
             return Ok(false);
         }
         let is_put = self.put_counted(STR, module_text.as_bytes()) && self.put_counted(STR, name_text.as_bytes());
-        self.into.push(CLASS);
+        self.into.extend_from_slice(&[CLASS, KEEP]);
+        self.classes.push(address);
         Ok(is_put)
     }
 
@@ -307,17 +334,23 @@ impl Called {
                     return Ok(None); // then there are no objects of these
                 };
                 let of = |name: &str| {
-                    let class = module.getattr(name)?.extract()?;
+                    let class = module.getattr(name)?.extract::<Bound<'_, PyType>>()?;
+                    let (flags, module) = (class.getattr("__flags__")?, class.getattr("__module__")?);
+                    let is_as_ever = flags.extract::<u64>()? & MADE_AT_RUN_TIME == 0 && module.eq(Self::MODULE)?;
                     let name = PyString::intern(py, name).unbind();
-                    PyResult::Ok(Self { class, name })
+                    let class = class.unbind();
+                    PyResult::Ok(is_as_ever.then_some(Self { class, name }))
                 };
-                let found = [
+                let [Some(date), Some(datetime), Some(time), Some(timedelta), Some(timezone)] = [
                     of("date")?,
                     of("datetime")?,
                     of("time")?,
                     of("timedelta")?,
                     of("timezone")?,
-                ];
+                ] else {
+                    return Ok(None);
+                };
+                let found = [date, datetime, time, timedelta, timezone];
                 CALLED.get_or_init(py, || found)
             }
         };
@@ -325,11 +358,12 @@ impl Called {
     }
 }
 
-/// What a class that says nothing has from `object`, what it has not got, and what a `class Plain: pass` has.
+/// What a class that says nothing has not got, and the layout of a `class Plain: pass`, which it has.
 struct Ordinary {
-    inherited: [(Py<PyString>, Py<PyAny>); 4],
-    absent: [Py<PyString>; 3],
+    absent: [Py<PyString>; 8],
     layout: [(Py<PyString>, isize); 4],
+    /// Of `__dict__`, unless it is another one.
+    descriptor: Py<PyAny>,
 }
 
 static ORDINARY: PyOnceLock<Ordinary> = PyOnceLock::new();
@@ -340,24 +374,28 @@ impl Ordinary {
             return Ok(found);
         }
         let interned = |name: &str| PyString::intern(py, name).unbind();
-        let (object, class) = (py.get_type::<PyAny>(), py.get_type::<PyType>());
-        let of_object = |name: &str| PyResult::Ok((interned(name), object.getattr(name)?.unbind()));
-        let plain = class.call1(("Plain", (), PyDict::new(py)))?;
+        let plain = py.get_type::<PyType>().call1(("Plain", (), PyDict::new(py)))?;
         let of_plain = |name: &str| PyResult::Ok((interned(name), plain.getattr(name)?.extract()?));
+        let attributes = plain.getattr("__dict__")?;
         let found = Self {
-            inherited: [
-                of_object("__reduce_ex__")?,
-                of_object("__reduce__")?,
-                of_object("__getstate__")?,
-                of_object("__getattribute__")?,
-            ],
-            absent: ["__getnewargs_ex__", "__getnewargs__", "__getattr__"].map(interned),
+            absent: [
+                "__reduce_ex__",
+                "__reduce__",
+                "__getstate__",
+                "__getnewargs_ex__",
+                "__getnewargs__",
+                "__getattribute__",
+                "__getattr__",
+                "__class__",
+            ]
+            .map(interned),
             layout: [
                 of_plain("__basicsize__")?,
                 of_plain("__dictoffset__")?,
                 of_plain("__weakrefoffset__")?,
                 of_plain("__itemsize__")?,
             ],
+            descriptor: attributes.get_item("__dict__")?.get_type().into_any().unbind(),
         };
         Ok(ORDINARY.get_or_init(py, || found))
     }
@@ -365,10 +403,8 @@ impl Ordinary {
     /// Whether an object of a class is what is in its `__dict__`, as far as a pickler would find.
     fn is_such(&self, class: &Bound<'_, PyType>) -> PyResult<bool> {
         let py = class.py();
-        for (name, own) in &self.inherited {
-            if !class.getattr(name.bind(py))?.is(own) {
-                return Ok(false);
-            }
+        if !class.get_type().is(py.get_type::<PyType>()) {
+            return Ok(false); // it may be anything
         }
         for (name, number) in &self.layout {
             if class.getattr(name.bind(py))?.extract::<isize>()? != *number {
@@ -382,6 +418,10 @@ impl Ordinary {
                 if attributes.contains(name)? {
                     return Ok(false);
                 }
+            }
+            let own = intern!(py, "__dict__");
+            if attributes.contains(own)? && !attributes.get_item(own)?.get_type().is(&self.descriptor) {
+                return Ok(false);
             }
         }
         Ok(true)

@@ -1,5 +1,6 @@
 //! Forks: how a child comes into the session with its parent's references (arena README: truth, 5).
 
+use std::io::Write;
 use std::time::Duration;
 
 use super::processes::{id_of, lives, name_of, ProcessId, State};
@@ -99,7 +100,8 @@ impl Arena {
         }
         if let Err(error) = self.register("", &mut go_on) {
             // It would pass for another process, and have others' locks.
-            eprintln!("allcores: this forked process cannot be in its program's session, and ends: {error}");
+            let text = format!("allcores: this forked process cannot be in its program's session, and ends: {error}\n");
+            let _ = std::io::stderr().write_all(text.as_bytes()); // eprintln! would panic where nobody reads
             std::process::exit(1);
         }
         self.me.load(Ordering::Relaxed)

@@ -32,12 +32,18 @@ impl Mapping {
     /// Have what is written here stay in this process, and its forks: the same range of the same file, in the same place.
     ///
     /// # Errors
-    /// The kernel's: short of memory.
+    /// The kernel's: short of memory. Then it is as it was.
     pub fn make_private(&self, file: BorrowedFd<'_>, offset: u64) -> io::Result<()> {
-        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
-        let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: it takes the place of a mapping of ours, as long as it, and has the same content.
-        unsafe { mmap(self.start.cast(), self.length, protection, flags, file, offset) }?;
+        let map_as = |sharing: MapFlags| {
+            let flags = sharing | MapFlags::FIXED | MapFlags::NORESERVE;
+            let protection = ProtFlags::READ | ProtFlags::WRITE;
+            // SAFETY: it takes the place of a mapping of ours, as long as it, and has the same content.
+            unsafe { mmap(self.start.cast(), self.length, protection, flags, file, offset) }
+        };
+        map_as(MapFlags::PRIVATE).inspect_err(|_| {
+            // Kernels before 6.12 have unmapped it by the time they find that there is no memory, which this needs not.
+            let _ = map_as(MapFlags::SHARED);
+        })?;
         Ok(())
     }
 

@@ -184,10 +184,10 @@ pub fn pending(signals: &[i32]) -> io::Result<OwnedFd> {
 }
 
 fn empty_set() -> libc::sigset_t {
-    let mut set = MaybeUninit::uninit();
-    // SAFETY: sigemptyset initializes the set it is handed.
+    let mut set = MaybeUninit::zeroed(); // libc writes only the part that the kernel looks at
+                                         // SAFETY: sigemptyset is handed a set.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
-    // SAFETY: it was just initialized.
+    // SAFETY: zeros are a set of numbers, and sigemptyset has left one.
     unsafe { set.assume_init() }
 }
 

@@ -120,8 +120,13 @@ impl Child {
             }
             self.set_word(address, instruction);
             let mut registers = self.registers();
-            registers.rip = address; // the breakpoint was executed
-                                     // SAFETY: sets the child's registers from the structure.
+            assert_eq!(
+                registers.rip,
+                address + 1,
+                "stopped by something else than the breakpoint"
+            );
+            registers.rip = address;
+            // SAFETY: sets the child's registers from the structure.
             unsafe { libc::ptrace(libc::PTRACE_SETREGS, self.pid, 0, &raw mut registers) };
             left -= 1;
         }
