@@ -176,7 +176,7 @@ copyreg.pickle(Meta, lambda _: (eval, ("int",)))
 
 
 class Refusing:
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         raise AttributeError
 
