@@ -71,3 +71,53 @@ def test_a_pool_and_a_queue_carry_what_the_main_module_defines(kind: str, method
     else:
         outcome = run([sys.executable, "-"], stdin=text)
     assert (outcome.status, outcome.out) == (0, PRINTED), outcome.err
+
+
+GLOBALS = """
+import allcores as mp
+from allcores.futures import ProcessPoolExecutor
+
+loaded, kept = None, []
+
+def initialize(number):
+    global tag
+    tag = number
+    kept.append(number)
+
+def use(number):
+    global loaded
+    loaded = [] if loaded is None else loaded
+    loaded.append(number)
+    return tag, kept, len(loaded)
+
+def helper():
+    return "old"
+
+def use_helper():
+    return helper()
+
+with mp.get_context("warm").Pool(1, initialize, (3,)) as pool:
+    print(pool.map(use, [1]), pool.apply(use, (2,)), pool.apply(lambda: tag))
+    kept = ["another object"]
+    print(pool.apply(use, (4,)), pool.apply(use_helper))
+    def helper():
+        return "new"
+    print(pool.apply(use_helper))
+with ProcessPoolExecutor(1, mp.get_context("warm"), initialize, (5,)) as executor:
+    print([executor.submit(use, 1).result() for _ in range(2)])
+queue = mp.Queue()
+queue.put(use)
+print(queue.get().__globals__ is globals(), loaded, kept, type(__builtins__).__name__)
+"""
+SAID = """\
+[(3, [3], 1)] (3, [3], 2) 3
+(3, ['another object'], 3) old
+new
+[(5, ['another object', 5], 1), (5, ['another object', 5], 2)]
+True None ['another object'] module
+"""
+
+
+def test_functions_of_a_main_module_without_a_file_have_the_same_globals_in_a_worker() -> None:
+    outcome = run([*PYTHON, "-c", GLOBALS])
+    assert (outcome.status, outcome.out) == (0, SAID), outcome.err

@@ -196,7 +196,7 @@ def test_a_death_while_calls_are_cancelled(executor: ProcessPoolExecutor, tmp_pa
 def test_an_executor_that_is_to_break_does_so_for_ever(method: str, arguments: Any) -> None:
     with ProcessPoolExecutor(2, method, on_worker_death="break") as executor:
         assert works(executor)
-        fatal, other = executor.submit(*arguments), executor.submit(time.sleep, 60)
+        other, fatal = executor.submit(time.sleep, 60), executor.submit(*arguments)
         assert isinstance(outcome(fatal), BrokenProcessPool)
         assert isinstance(outcome(other), BrokenProcessPool)
         with pytest.raises(BrokenProcessPool, match="on_worker_death='break'"):

@@ -312,6 +312,21 @@ def test_a_pool_that_is_dropped_ends_and_says_so(method: str) -> None:
         assert process.exitcode is not None
 
 
+def test_a_pool_that_has_ended_keeps_no_descriptor_until_garbage_is_collected(method: str) -> None:
+    def descriptors_after(pools: int) -> int:
+        for _ in range(pools):
+            with mp.get_context(method).Pool(2) as pool:
+                assert pool.map(square, [3]) == [9]
+        return len(os.listdir("/proc/self/fd"))
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert descriptors_after(2) == descriptors_after(4)
+    finally:
+        gc.enable()
+
+
 def test_a_pool_lives_as_long_as_a_result_is_waited_for() -> None:
     with pytest.warns(ResourceWarning):
         assert mp.get_context("fork").Pool(1).apply_async(square, (3,)).get(HANG_LIMIT_SECONDS) == 9

@@ -347,6 +347,8 @@ class Crew:
         elif threading.current_thread() is not self.thread:
             self.thread.join()
         self._end_all()
+        # The pool shows them still, but this is in a circle: they would keep their descriptors until that is collected.
+        self.processes = []
 
     def _end_all(self) -> None:
         processes = [process for process in self.processes if hasattr(process, "terminate")]

@@ -36,7 +36,7 @@ def call(item: object) -> str | dict[str, Any]:
     """Return the result for an item as JSON, or what `described` makes of why it has no such form."""
     result = _function(item)
     try:
-        return json.dumps(result)
+        return json.dumps(result, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         kind = type(result).__name__
         return {"type": type(error).__name__, "message": f"the result, of type {kind}, has no form in JSON: {error}"}
