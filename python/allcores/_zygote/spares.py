@@ -8,8 +8,8 @@ _BASE = 2
 """Spares of a quiet session. Each costs about a megabyte."""
 _MOST = 4
 """Spares in a burst of starts."""
-_QUIET_SECONDS = 0.003
-"""How long after a start spares are forked, so as not to take a CPU from the program that was just started."""
+_QUIET_SECONDS = 0.008
+"""How long after a start spares are forked, so as not to take a CPU from what was just started, which may soon end."""
 _FIRST_QUIET_SECONDS = 0.015
 """The same after the first start: many a program starts one process, and ends."""
 _BURST_SECONDS = 0.05
