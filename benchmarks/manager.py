@@ -153,6 +153,8 @@ def report_payload(title: str, value: Any, owed: float, makers: dict[str, Make])
         for maker, make in makers.items()
         if maker != "ultra" or loop in ("set", "get")
     }
+    # A plain dict of each process's own: what two processes get done at once on this machine, just now.
+    contestants |= {f"{loop} plain": calibrated(loops[loop], dict, ROUND_SECONDS) for loop in ("get, two", "get, one")}
     found = measure(contestants, ROUNDS)
     for loop in ("set", "get", "set, two", "get, two"):
         ours, theirs = found.median(f"{loop} ours"), found.median(f"{loop} theirs")
@@ -160,7 +162,11 @@ def report_payload(title: str, value: Any, owed: float, makers: dict[str, Make])
         if f"{loop} ultra" in found.seconds:
             line += f"  UltraDict / ours {found.median(f'{loop} ultra') / ours:.1f}"
         if loop == "get, two":
-            line += f"  two get {2 * found.median('get, one ours') / ours:.2f} of one's (owed 1.6)"
+            both = {
+                name: 2 * found.median(f"get, one {name}") / found.median(f"{loop} {name}")
+                for name in ("ours", "plain")
+            }
+            line += f"  two get {both['ours']:.2f} of one's (owed 1.6), of plain dicts {both['plain']:.2f}"
         print(line, flush=True)
 
 

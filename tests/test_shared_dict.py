@@ -8,6 +8,7 @@ import pickle
 import random
 import string
 import threading
+import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
@@ -393,3 +394,64 @@ def test_threads_may_do_what_they_like() -> None:
     for thread in threads:
         thread.join()
     assert shared.copy() == {"all": 6000}
+
+
+class Zone(datetime.tzinfo):
+    """One that can be changed."""
+
+    def __init__(self) -> None:
+        self.name = "here"
+
+    def utcoffset(self, _: Any) -> datetime.timedelta:
+        return datetime.timedelta(0)
+
+    dst = utcoffset
+
+    def tzname(self, _: Any) -> str:
+        return self.name
+
+
+class Day(datetime.date):
+    """One with attributes."""
+
+
+def test_what_nobody_can_change_is_the_same_object_each_time() -> None:
+    noon = datetime.datetime(2026, 1, 1, 12)
+    values = [
+        noon,
+        noon.date(),
+        noon.time(),
+        noon.replace(tzinfo=datetime.timezone(datetime.timedelta(hours=1))),
+        datetime.timedelta(3),
+        datetime.UTC,
+        Decimal("1.5"),
+        uuid.UUID(int=7),
+    ]
+    shared = SharedDict(enumerate(values))
+    for number, value in enumerate(values):
+        assert shared[number] == value and type(shared[number]) is type(value)
+        assert shared[number] is shared[number]
+        shared[number] = noon.replace(year=2000 + number)
+        assert shared[number] == noon.replace(year=2000 + number)
+
+
+def test_what_can_be_changed_is_another_object_each_time() -> None:
+    day = Day(2026, 1, 1)
+    day.note = "x"  # type: ignore[attr-defined]
+    for value in (datetime.datetime(2026, 1, 1, tzinfo=Zone()), day, Plain(), [datetime.date(2026, 1, 1)]):
+        shared = SharedDict(value=value)
+        assert shared["value"] is not shared["value"]
+    shared = SharedDict(value=datetime.datetime(2026, 1, 1, tzinfo=Zone()))
+    shared["value"].tzinfo.name = "there"
+    assert shared["value"].tzname() == "here"
+
+
+def test_thousands_of_values_that_nobody_can_change_are_each_what_they_were() -> None:
+    first = datetime.datetime(2026, 1, 1)
+    values = [first + datetime.timedelta(number, number) for number in range(3000)]
+    values += [Decimal(number) for number in range(1000)]  # type: ignore[misc]
+    shared = SharedDict(enumerate(values))
+    for _ in range(2):
+        assert [shared[number] for number in range(len(values))] == values
+        assert list(shared.values()) == values
+    assert [type(value) for value in shared.values()] == [type(value) for value in values]

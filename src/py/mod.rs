@@ -31,6 +31,7 @@ mod spare;
 mod state;
 mod table;
 mod tables;
+mod unchanging;
 mod values;
 mod waits;
 mod zygote;

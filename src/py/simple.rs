@@ -313,7 +313,7 @@ fn is_special(name: &Bound<'_, PyAny>) -> bool {
 }
 
 /// A class of C code that nobody can change, whose objects are made again by a call. It makes its names anew each time.
-struct Called {
+pub struct Called {
     class: Py<PyType>,
     name: Py<PyString>,
 }
@@ -325,7 +325,10 @@ impl Called {
     const MODULE: &str = "datetime";
 
     /// The one that a class is, if it is one.
-    fn find<'py>(class: &Bound<'py, PyType>, modules: &Bound<'py, PyDict>) -> PyResult<Option<&'py Self>> {
+    ///
+    /// # Errors
+    /// Those of looking them up.
+    pub fn find<'py>(class: &Bound<'py, PyType>, modules: &Bound<'py, PyDict>) -> PyResult<Option<&'py Self>> {
         let py = class.py();
         let called = match CALLED.get(py) {
             Some(found) => found,

@@ -8,6 +8,7 @@ use super::memory::Memory;
 use super::messages::pickling;
 use super::pickler::{dumps, with_handles, Pickled};
 use super::plain::{decode_plain, encode_plain, PICKLED};
+use super::unchanging;
 use crate::arena::heap::go_on;
 use crate::arena::tag::Kind;
 use crate::arena::{Arena, Error, Handle};
@@ -99,7 +100,8 @@ pub fn decode_value<'py>(
             pickling(py)?.loads_block(py, Memory::of_bundle(py, arena, bundle, Memory::private)?)?
         }
         Some(block) => pickling(py)?.loads_block(py, Memory::private(py, arena, block)?)?,
-        None if kind & !PAIR == PICKLED => pickling(py)?.loads(py, bytes)?,
+        None if kind == PICKLED => unchanging::loads(py, pickling(py)?, bytes)?,
+        None if kind == PICKLED | PAIR => pickling(py)?.loads(py, bytes)?,
         None => decode_plain(py, kind, bytes)?,
     };
     if kind & PAIR == 0 {
