@@ -15,6 +15,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple};
 
+use super::unchanging::key;
+
 /// So deep is nested what is encoded.
 pub const DEEPEST: usize = 16;
 /// So many lists and dicts are compared with one another; more are not encoded.
@@ -190,7 +192,7 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
         b'd' if deepest > 0 => {
             let dict = PyDict::new(py);
             for _ in 0..take_length(rest)? {
-                let key = decode_next(py, rest, deepest - 1)?;
+                let key = decode_key(py, rest, deepest - 1)?;
                 dict.set_item(key, decode_next(py, rest, deepest - 1)?)?;
             }
             dict.into_any()
@@ -200,6 +202,14 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
         b'N' => PyNone::get(py).to_owned().into_any(),
         _ => return Err(damaged()),
     })
+}
+
+fn decode_key<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {
+    if rest.first() != Some(&b's') {
+        return decode_next(py, rest, deepest);
+    }
+    take::<1>(rest)?;
+    key(py, take_counted(rest)?).ok_or_else(damaged)
 }
 
 /// If so many ints come next: their values, and what follows them. Most long tuples are such.

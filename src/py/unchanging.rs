@@ -1,9 +1,9 @@
 //! Objects that nobody can change are made of their pickle once, and are the same object the next time it is read.
 //!
 //! A shared dict's values are unpickled at each get, since the program may change what it gets. With dates, decimals and the
-//! like it cannot: so these are kept, the last ones, by their pickle.
+//! like it cannot: so these are kept, the last ones, by their pickle. And so are the texts that are keys of dicts.
 
-use std::sync::{Mutex, TryLockError};
+use std::sync::Mutex;
 
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,18 +12,46 @@ use pyo3::types::{PyDict, PyString};
 use super::messages::Pickling;
 use super::simple::Called;
 
-/// Longer pickles are not looked for.
+/// What has longer bytes is not looked for.
 const LONGEST: usize = 128;
-/// So many objects are kept, each where the hash of its pickle says.
+/// So many objects are kept, each where the hash of its bytes says.
 const PLACES: usize = 128;
 
 struct Kept {
-    pickle: Box<[u8]>,
+    bytes: Box<[u8]>,
     object: Py<PyAny>,
 }
 
-/// Never waited for: a garbage collection or a signal handler may come upon it in the midst of being used.
-static KEPT: Mutex<[Option<Kept>; PLACES]> = Mutex::new([const { None }; PLACES]);
+/// Objects by the bytes that they are made of. Never waited for: a garbage collection or a signal handler may come upon it in
+/// the midst of being used.
+struct Objects(Mutex<[Option<Kept>; PLACES]>);
+
+static BY_PICKLE: Objects = Objects::none();
+static KEYS: Objects = Objects::none();
+
+impl Objects {
+    const fn none() -> Self {
+        Self(Mutex::new([const { None }; PLACES]))
+    }
+
+    fn find<'py>(&self, py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+        let kept = self.0.try_lock().ok()?;
+        let kept = kept[hash(bytes) % PLACES].as_ref()?;
+        (*kept.bytes == *bytes).then(|| kept.object.bind(py).clone())
+    }
+
+    fn keep(&self, bytes: &[u8], object: &Bound<'_, PyAny>) {
+        let kept = Kept {
+            bytes: bytes.into(),
+            object: object.clone().unbind(),
+        };
+        let before = match self.0.try_lock() {
+            Ok(mut all) => all[hash(bytes) % PLACES].replace(kept),
+            Err(_) => None,
+        };
+        drop(before); // when the lock is given back
+    }
+}
 
 /// The object that a pickle says, which may be the one that it said last time.
 ///
@@ -33,33 +61,27 @@ pub fn loads<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> PyResu
     if pickle.len() > LONGEST {
         return pickling.loads(py, pickle);
     }
-    let place = hash(pickle) % PLACES;
-    if let Some(object) = found(py, place, pickle) {
+    if let Some(object) = BY_PICKLE.find(py, pickle) {
         return Ok(object);
     }
     let object = pickling.loads(py, pickle)?;
     if is_unchanging(&object, pickling.modules.bind(py))? {
-        let kept = Kept {
-            pickle: pickle.into(),
-            object: object.clone().unbind(),
-        };
-        drop(put(place, kept)); // what was there before, when the lock is given back
+        BY_PICKLE.keep(pickle, &object);
     }
     Ok(object)
 }
 
-fn found<'py>(py: Python<'py>, place: usize, pickle: &[u8]) -> Option<Bound<'py, PyAny>> {
-    let kept = KEPT.try_lock().ok()?;
-    let kept = kept[place].as_ref().filter(|kept| *kept.pickle == *pickle)?;
-    Some(kept.object.bind(py).clone())
-}
-
-/// Keep one; what it has taken the place of, or itself.
-fn put(place: usize, kept: Kept) -> Option<Kept> {
-    match KEPT.try_lock() {
-        Ok(mut all) => all[place].replace(kept),
-        Err(TryLockError::Poisoned(_) | TryLockError::WouldBlock) => Some(kept),
+/// A text that is the key of a dict, `None` for what is no UTF-8. There are few of them, in many dicts.
+pub fn key<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+    if bytes.len() > LONGEST {
+        return Some(PyString::new(py, std::str::from_utf8(bytes).ok()?).into_any());
     }
+    if let Some(key) = KEYS.find(py, bytes) {
+        return Some(key);
+    }
+    let key = PyString::new(py, std::str::from_utf8(bytes).ok()?).into_any();
+    KEYS.keep(bytes, &key);
+    Some(key)
 }
 
 fn hash(bytes: &[u8]) -> usize {
