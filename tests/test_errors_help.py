@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,10 @@ def test_a_program_without_the_word_run_is_told_how(words: list[str], tmp_path: 
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert answer.returncode == 2 and answer.stdout == ""
     assert f"Did you mean: allcores run {' '.join(words)}\n" in answer.stderr
+
+
+def test_an_argument_of_an_initializer_that_cannot_be_sent_is_named() -> None:
+    with pytest.raises(
+        allcores.UnpicklableArgumentError, match=r"initargs\[1\] is a _thread.lock.* the pool's init"
+    ):
+        allcores.get_context("warm").Pool(1, print, (1, threading.Lock()))

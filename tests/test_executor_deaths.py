@@ -134,8 +134,9 @@ def test_unpickling_that_exits_fails_its_call(executor: ProcessPoolExecutor, arg
 def test_an_argument_that_cannot_be_pickled_fails_its_call_at_once(executor: ProcessPoolExecutor) -> None:
     future = executor.submit(square, threading.Lock())
     assert future._state == "FINISHED"
-    with pytest.raises((TypeError, pickle.PicklingError), match="lock"):
+    with pytest.raises((TypeError, pickle.PicklingError), match="lock") as raised:
         future.result()
+    assert "args[0] is a _thread.lock" in raised.value.__notes__[0]
     assert executor._pending_work_items == {}
     assert works(executor)
 

@@ -229,8 +229,9 @@ def test_an_argument_that_cannot_be_pickled_is_its_task_s_error(on_error: Any, r
     results = mp.map(type, [1, threading.Lock(), 2], workers=2, on_error=on_error, retries=retries)
     if on_error == "raise":
         assert next(results) is int
-        with pytest.raises(TypeError, match="lock"):
+        with pytest.raises(TypeError, match="lock") as raised:
             next(results)
+        assert "arguments[0][0] is a _thread.lock" in raised.value.__notes__[0]
     elif on_error == "skip":
         assert list(results) == [int, int]
     else:

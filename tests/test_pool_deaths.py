@@ -135,8 +135,10 @@ def test_an_argument_that_cannot_be_unpickled_fails_its_task(pool: Any) -> None:
 def test_an_argument_that_cannot_be_pickled_is_an_error_at_the_call(pool: Any, call: str) -> None:
     lock = threading.Lock()
     arguments = [(lock,)] if call.startswith("star") else [lock]
-    with pytest.raises((TypeError, pickle.PicklingError), match="lock"):
+    with pytest.raises((TypeError, pickle.PicklingError), match="lock") as raised:
         getattr(pool, call)(square, arguments)
+    place = {"apply": "args[0]", "map": "items[0]", "starmap": "items[0][0]"}[call.removesuffix("_async")]
+    assert raised.value.__notes__[0].startswith(f"{place} is a _thread.lock, which can be sent")
     assert works(pool)
     assert pool._cache == {}
 
@@ -148,7 +150,8 @@ def test_an_argument_of_an_iterator_that_cannot_be_pickled_fails_its_task(pool: 
     for _ in range(3):
         try:
             found.append(results.next(HANG_LIMIT_SECONDS))
-        except TypeError:
+        except TypeError as error:
+            assert "items[0] is a _thread.lock" in error.__notes__[0]
             found.append("error")
     assert sorted(map(str, found)) == ["4", "9", "error"]
     if call == "imap":

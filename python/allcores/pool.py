@@ -142,13 +142,17 @@ class Pool(_std.Pool):
             with _expected(result):
                 engine.overflow.add_call(result, func, args, kwds)
             return result
-        mark, task = engine.packing.call(func, args, kwds)
-        number = engine.numbers(1)
-        if result._follows:
-            with _expected(result):
+        try:
+            mark, task = engine.packing.call(func, args, kwds)
+            number = engine.numbers(1)
+            if result._follows:
+                with _expected(result):
+                    size = engine.send(result, number, mark, task)
+            else:
                 size = engine.send(result, number, mark, task)
-        else:
-            size = engine.send(result, number, mark, task)
+        except Exception as error:
+            engine.packing.note(error, function=func, args=args, kwargs=kwds)
+            raise
         if size:
             result._call = func, None  # they are large: not kept for the text of an error
             engine.note_large(result, number, size)

@@ -115,6 +115,7 @@ class Engine:
                         self.overflow.add_parts(handle, mark, head, items[at:], lengths[done:], first + done)
                         done = count
         except BaseException as error:
+            self.packing.note(error, function=function, items=items)
             self._take_back(first, count, error)
             raise
         if self.error is not None:

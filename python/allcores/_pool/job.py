@@ -254,6 +254,7 @@ class Job(Waiter):
                 mark, message = engine.packing.part(CALL, self._head, task.arguments[0])
             task.size = engine.send(self, number, mark, message)
         except Exception as error:  # these arguments cannot be pickled, now or later
+            engine.packing.note(error, arguments=task.arguments)
             del self._tasks[number]
             if engine.is_closed:
                 raise  # by another thread
