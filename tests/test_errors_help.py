@@ -152,7 +152,5 @@ def test_a_program_without_the_word_run_is_told_how(words: list[str], tmp_path: 
 
 
 def test_an_argument_of_an_initializer_that_cannot_be_sent_is_named() -> None:
-    with pytest.raises(
-        allcores.UnpicklableArgumentError, match=r"initargs\[1\] is a _thread.lock.* the pool's init"
-    ):
+    with pytest.raises(allcores.UnpicklableArgumentError, match=r"initargs\[1\] is a _thread.lock.* the pool's init"):
         allcores.get_context("warm").Pool(1, print, (1, threading.Lock()))
