@@ -5,6 +5,7 @@ mod batches;
 mod call;
 mod caller;
 mod channel;
+mod classes;
 mod deadlocks;
 mod entries;
 mod fast;

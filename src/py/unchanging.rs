@@ -9,8 +9,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use super::classes::Called;
 use super::messages::Pickling;
-use super::simple::Called;
 
 /// What has longer bytes is not looked for.
 const LONGEST: usize = 128;
@@ -65,7 +65,7 @@ pub fn loads<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> PyResu
         return Ok(object);
     }
     let object = pickling.loads(py, pickle)?;
-    if is_unchanging(&object, pickling.modules.bind(py))? {
+    if is_unchanging(&object, pickling.modules.bind(py)).unwrap_or(false) {
         BY_PICKLE.keep(pickle, &object);
     }
     Ok(object)
