@@ -105,7 +105,19 @@ with mp.get_context("warm").Pool(1, initialize, (3,)) as pool:
     print(pool.apply(use_helper))
 with ProcessPoolExecutor(1, mp.get_context("warm"), initialize, (5,)) as executor:
     print([executor.submit(use, 1).result() for _ in range(2)])
-queue = mp.Queue()
+old = lambda: helper()
+queue, answers = mp.Queue(), mp.Queue()
+queue.put(old)
+def helper():
+    return "newer"
+queue.put(lambda: helper())
+def answer(queue, answers):
+    former, latter = queue.get(), queue.get()
+    answers.put([latter(), former()])
+process = mp.Process(target=answer, args=(queue, answers))
+process.start()
+print(answers.get(timeout=30))
+process.join()
 queue.put(use)
 print(queue.get().__globals__ is globals(), loaded, kept, type(__builtins__).__name__)
 """
@@ -114,6 +126,7 @@ SAID = """\
 (3, ['another object'], 3) old
 new
 [(5, ['another object', 5], 1), (5, ['another object', 5], 2)]
+['newer', 'newer']
 True None ['another object'] module
 """
 

@@ -85,10 +85,10 @@ def _complete_in_main(function: types.FunctionType, sent: tuple[Any, Any, bytes,
     """Complete a function that was made here, and set the globals that it came with as far as they are new."""
     set_state, (attributes, slots), sender, numbers = sent
     known, builtins = _received.setdefault(sender, {}), function.__globals__["__builtins__"]
+    later = {name: number for name, number in numbers.items() if number > known.get(name, -1)}
+    known.update(later)
     is_own = sender == _SENDER[0]
-    values = slots["__globals__"]
-    new = {name: value for name, value in values.items() if not is_own and known.get(name) != numbers[name]}
-    known.update(numbers)
+    new = {name: value for name, value in slots["__globals__"].items() if name in later and not is_own}
     set_state(function, (attributes, {**slots, "__globals__": new}))
     function.__globals__["__builtins__"] = builtins  # cloudpickle sets a dict, which is a module in a main module
 

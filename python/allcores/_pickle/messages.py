@@ -82,12 +82,12 @@ def _handed_over() -> int:
     return 0 if sharer is None else sharer._resource_sharer._key
 
 
-def by_value(obj: Any, longest: int, main_is_importable: bool) -> bytes | _core.Memory:
-    """Pickle an object by value."""
+def by_value(obj: Any, longest: int) -> bytes | _core.Memory:
+    """Pickle an object by value; what the main module names by name, if its receiver will find that."""
     from allcores._pickle.by_value import dump_by_value  # cloudpickle is loaded when it is needed
 
     file = io.BytesIO()
-    dump_by_value(obj, file, main_is_importable=main_is_importable)
+    dump_by_value(obj, file, main_is_importable=not _children_lack_main())
     return whole([file.getvalue()], [], longest)
 
 
@@ -95,7 +95,7 @@ def found_in_main(obj: Any, longest: int, pickled: bytes | _core.Memory) -> byte
     """Return the pickle of an object by name, or by value if it has names that its receiver will not find."""
     if _children_lack_main() and b"__main__" in _pickle_of(pickled):
         with contextlib.suppress(*PICKLING_ERRORS):
-            return by_value(obj, longest, False)
+            return by_value(obj, longest)
     return pickled
 
 
