@@ -234,16 +234,14 @@ pub fn dumps<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Pickle
         Ok(pickled) => pickling
             .found_in_main
             .call1(py, (object, longest, pickled.into_any()))?,
-        Err(error) if error.matches(py, &pickling.errors)? => {
-            match pickling.by_value.call1(py, (object, longest)) {
-                Ok(made) => made,
-                Err(second) if second.matches(py, &pickling.errors)? => {
-                    error.set_cause(py, None);
-                    return Err(error);
-                }
-                Err(second) => return Err(second),
+        Err(error) if error.matches(py, &pickling.errors)? => match pickling.by_value.call1(py, (object, longest)) {
+            Ok(made) => made,
+            Err(second) if second.matches(py, &pickling.errors)? => {
+                error.set_cause(py, None);
+                return Err(error);
             }
-        }
+            Err(second) => return Err(second),
+        },
         Err(error) => return Err(error),
     };
     Pickled::of(made.into_bound(py))
