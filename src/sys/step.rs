@@ -72,11 +72,21 @@ impl Child {
         self.go_on(libc::PTRACE_SINGLESTEP)
     }
 
+    /// Resume it, until it has done a step or comes to a breakpoint. Signals reach it as ever: a child's of its own, say.
     fn go_on(&mut self, request: libc::c_uint) -> bool {
-        // SAFETY: the child is stopped and traced by this thread.
-        unsafe { libc::ptrace(request, self.pid, 0, 0) };
-        self.reaped = self.wait_for_stop().is_none();
-        !self.reaped
+        let mut signal: libc::c_long = 0;
+        loop {
+            // SAFETY: the child is stopped and traced by this thread.
+            unsafe { libc::ptrace(request, self.pid, 0, signal) };
+            match self.wait_for_stop() {
+                Some(libc::SIGTRAP) => return true,
+                Some(other) => signal = other.into(),
+                None => {
+                    self.reaped = true;
+                    return false;
+                }
+            }
+        }
     }
 
     /// Where it is.
