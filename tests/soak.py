@@ -140,7 +140,7 @@ def under_fire(program: str, kills: int, *arguments: str) -> None:
 
 
 def pool_rows(times: int) -> None:
-    """Run each row of the crash table of pools and of executors, by every start method; a third of it is waiting."""
+    """Run each row of the crash table of pools and of executors, by every start method; they wait now and then."""
     kinds = ("pool", "executor") * times
 
     def once(number: int) -> bool:

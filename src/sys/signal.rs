@@ -184,8 +184,8 @@ pub fn pending(signals: &[i32]) -> io::Result<OwnedFd> {
 }
 
 fn empty_set() -> libc::sigset_t {
-    let mut set = MaybeUninit::zeroed(); // libc writes only the part that the kernel looks at
-                                         // SAFETY: sigemptyset is handed a set.
+    let mut set = MaybeUninit::zeroed();
+    // SAFETY: sigemptyset is handed a set, of which it writes only the part that the kernel looks at.
     unsafe { libc::sigemptyset(set.as_mut_ptr()) };
     // SAFETY: zeros are a set of numbers, and sigemptyset has left one.
     unsafe { set.assume_init() }

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 from allcores._pickle.by_value import dump_by_value
-from allcores._pickle.dump import PICKLING_ERRORS
 from allcores.errors import UnpicklableArgumentError
 
 __all__ = ["explain", "note_in_task"]
@@ -39,8 +38,6 @@ def explain(process_obj: BaseProcess, error: Exception, *, main_is_importable: b
 
 def note_in_task(error: BaseException, main_is_importable: bool, **parts: Any) -> None:
     """Note beside an error of pickling which of the parts of a task it is that cannot be sent to a worker."""
-    if not isinstance(error, PICKLING_ERRORS):
-        return
     path, culprit = _deepest(SimpleNamespace(**parts), main_is_importable)
     if path:
         error.add_note(

@@ -115,8 +115,8 @@ class Engine:
                         self.overflow.add_parts(handle, mark, head, items[at:], lengths[done:], first + done)
                         done = count
         except BaseException as error:
-            self.packing.note(error, function=function, items=items)
             self._take_back(first, count, error)
+            self.packing.note(error, function=function, items=items)
             raise
         if self.error is not None:
             self._fail_all()

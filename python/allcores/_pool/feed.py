@@ -108,9 +108,11 @@ class Feed:
             mark, task = packing.part(CALL if self._chunksize == 1 else MAP, self._head, items)
             job._note_size(number, self._engine.send(job, number, mark, task))
         except Exception as error:  # this item cannot be pickled
-            packing.note(error, items=items)
-            job._arrive(number, False, error)
-            self._engine.nudge()
+            try:
+                packing.note(error, items=items)
+            finally:
+                job._arrive(number, False, error)
+                self._engine.nudge()
 
     def _end(self) -> None:
         if self in self._engine.feeds:

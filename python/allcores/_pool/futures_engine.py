@@ -137,8 +137,10 @@ class FuturesEngine(Engine):
                 put = backlog.add if backlog.is_used else _put
                 size = put(self.tasks, task, number, mark, False)
         except BaseException as error:
-            self.packing.note(error, function=call[0], args=call[1], kwargs=parts[-1])
-            self._fail(future, error)
+            try:
+                self.packing.note(error, function=call[0], args=call[1], kwargs=parts[-1])
+            finally:
+                self._fail(future, error)
             return future
         if size:
             backlog.note_large(future, size)

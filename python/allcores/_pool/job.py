@@ -254,11 +254,13 @@ class Job(Waiter):
                 mark, message = engine.packing.part(CALL, self._head, task.arguments[0])
             task.size = engine.send(self, number, mark, message)
         except Exception as error:  # these arguments cannot be pickled, now or later
-            engine.packing.note(error, arguments=task.arguments)
             del self._tasks[number]
             if engine.is_closed:
                 raise  # by another thread
-            self._finish(task, False, error)
+            try:
+                engine.packing.note(error, arguments=task.arguments)
+            finally:
+                self._finish(task, False, error)
             return
         self._bytes += task.size
         if task.size and not self._rules.retries:

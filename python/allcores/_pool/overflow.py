@@ -31,9 +31,11 @@ class _Call:
             size = engine.send(result, number, mark, task)
         except Exception as error:
             # That it cannot be pickled is what its result raises, as in multiprocessing: the call has returned.
-            engine.packing.note(error, function=self._function, args=self._arguments, kwargs=self._keywords)
-            result._arrive(number, False, error)
-            engine.nudge()
+            try:
+                engine.packing.note(error, function=self._function, args=self._arguments, kwargs=self._keywords)
+            finally:
+                result._arrive(number, False, error)
+                engine.nudge()
             return False
         if size:
             result._call = self._function, None

@@ -98,11 +98,15 @@ class Packing:
         return CALL, (name, arguments, keywords) if keywords else (name, arguments)
 
     def note(self, error: BaseException, **parts: Any) -> None:
-        """Note beside an error which part of a task, by its name, cannot be pickled, if that is what it is."""
+        """Note beside an error which part of a task, by its name, cannot be pickled, if that is what it is.
+
+        It asks objects what they are made of, so a signal handler may raise here: what must be done is done then, too.
+        """
         if isinstance(error, PICKLING_ERRORS):
             from allcores._pickle.culprit import note_in_task  # cloudpickle is loaded when it is needed
 
-            note_in_task(error, not self.by_value, **parts)
+            with contextlib.suppress(Exception):  # theirs; the error is told without
+                note_in_task(error, not self.by_value, **parts)
 
     def head(self, function: Any, owner: Any = None, *, is_kept: bool = False) -> Any:
         """Return what stands for the function in many tasks: bytes, or itself where it has to be pickled for each.
