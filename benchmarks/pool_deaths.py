@@ -1,23 +1,26 @@
-"""How soon a pool tells of what happens to a worker: from the call to its outcome, by start method.
+"""How soon pools and executors tell of what happens to a worker or a task: from the call to its outcome.
 
     python benchmarks/pool_deaths.py
 
-Owed: under a second, each time. The pool is used again after each.
+Owed: under a second, each time. The pool is used again after each, but for a new one where an initializer raises.
 """
 
 from __future__ import annotations
 
 import ctypes
 import faulthandler
+import logging
 import os
 import signal
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
 import allcores
+from allcores.futures import ProcessPoolExecutor
 from harness import machine
 
 ROUNDS = 25
@@ -40,30 +43,109 @@ def leave() -> None:
     os._exit(0)
 
 
-def fails(function: Callable[..., object], *arguments: object) -> Callable[[Any], None]:
-    """Return a row: a task that ends its worker."""
+class Fussy(Exception):
+    """Cannot be unpickled."""
 
-    def row(pool: Any) -> None:
-        try:
-            pool.apply(function, arguments)
-        except allcores.WorkerDiedError:
-            return
-        raise AssertionError("it lives")
-
-    return row
+    def __init__(self, one: int, two: int) -> None:
+        """Have a text."""
+        super().__init__(f"{one} and {two}")
 
 
-def idle_killed(pool: Any) -> None:
+def raise_fussy() -> None:
+    """Raise what cannot be unpickled."""
+    raise Fussy(1, 2)
+
+
+def exit_by_exception() -> None:
+    """Raise SystemExit."""
+    sys.exit(3)
+
+
+def refuse() -> None:
+    """Be an initializer that raises, of which nothing is printed."""
+    logging.disable()
+    raise ValueError("no")
+
+
+class InPool:
+    """A pool, as the rows see it."""
+
+    def __init__(self, method: str, initializer: Callable[[], None] | None = None) -> None:
+        """Start two workers."""
+        self.pool: Any = allcores.get_context(method).Pool(2, initializer)
+        self.call = self.pool.apply
+
+    def processes(self) -> list[Any]:
+        """Return the workers."""
+        return list(self.pool._pool)
+
+    def end(self) -> None:
+        """End them."""
+        self.pool.terminate()
+        self.pool.join()
+
+
+class InExecutor:
+    """An executor, as the rows see it."""
+
+    def __init__(self, method: str, initializer: Callable[[], None] | None = None) -> None:
+        """Start workers as calls come."""
+        self.executor = ProcessPoolExecutor(2, allcores.get_context(method), initializer)
+
+    def call(self, function: Callable[..., Any], arguments: tuple[Any, ...] = ()) -> Any:
+        """Have a call made."""
+        return self.executor.submit(function, *arguments).result()
+
+    def processes(self) -> list[Any]:
+        """Return the workers."""
+        return list((self.executor._processes or {}).values())
+
+    def end(self) -> None:
+        """End them."""
+        self.executor.shutdown()
+
+
+Workers = InPool | InExecutor
+Row = Callable[[Workers, str], None]
+
+
+def expect(error: type[BaseException], call: Callable[..., object], *arguments: object) -> None:
+    """Return when a call raises that."""
+    try:
+        call(*arguments)
+    except error:
+        return
+    raise AssertionError(f"no {error.__name__}")
+
+
+def raises(error: type[BaseException], function: Callable[..., object], *arguments: object) -> Row:
+    """Return a row: a task whose outcome is that."""
+    return lambda workers, _: expect(error, workers.call, function, arguments)
+
+
+def idle_killed(workers: Workers, _: str) -> None:
     """Be a row: all workers are killed, and then one is needed."""
-    for process in list(pool._pool):
+    for process in workers.processes():
         process.kill()
-    assert pool.apply(abs, (-1,)) == 1
+    assert workers.call(abs, (-1,)) == 1
 
 
-ROWS: dict[str, Callable[[Any], None]] = {
-    "a task's worker is SIGKILLed": fails(kill, signal.SIGKILL),
-    "a task's worker crashes": fails(crash),
-    "os._exit(0) in a task": fails(leave),
+def initializer_raises(workers: Workers, method: str) -> None:
+    """Be a row: new ones, whose initializer raises."""
+    made = type(workers)(method, refuse)
+    expect(allcores.InitializerError, made.call, abs, (-1,))
+    made.end()
+
+
+ROWS: dict[str, Row] = {
+    "a task's worker is SIGKILLed": raises(allcores.WorkerDiedError, kill, signal.SIGKILL),
+    "a task's worker crashes": raises(allcores.WorkerDiedError, crash),
+    "os._exit(0) in a task": raises(allcores.WorkerDiedError, leave),
+    "a task raises SystemExit": raises(SystemExit, exit_by_exception),
+    "its exception cannot be unpickled": raises(allcores.RemoteError, raise_fussy),
+    "its result cannot be pickled": raises(Exception, threading.Lock),
+    "its argument cannot be pickled": raises(TypeError, id, threading.Lock()),
+    "an initializer raises (start and end, too)": initializer_raises,
     "idle workers SIGKILLed, then a task": idle_killed,
 }
 
@@ -71,19 +153,22 @@ ROWS: dict[str, Callable[[Any], None]] = {
 def main() -> int:
     """Measure and print."""
     print(machine())
-    print(f"\nfrom the call to the outcome, ms, {ROUNDS} times each: median, longest")
+    print(f"\nfrom the call to the outcome, ms, {ROUNDS} times each: median, longest (owed: 1000)")
+    print(" " * 53 + "".join(f"{method:>16}" for method in METHODS))
     for title, row in ROWS.items():
-        print(f"{title:40}", end="")
-        for method in METHODS:
-            seconds = []
-            with allcores.get_context(method).Pool(2) as pool:
+        for kind in (InPool, InExecutor):
+            print(f"{title:43}{kind.__name__.removeprefix('In').lower():10}", end="")
+            for method in METHODS:
+                seconds = []
+                workers = kind(method)
                 for _ in range(ROUNDS):
-                    pool.map(abs, range(4), chunksize=1)
+                    assert [workers.call(abs, (-number,)) for number in range(4)] == [0, 1, 2, 3]
                     began = time.perf_counter()
-                    row(pool)
+                    row(workers, method)
                     seconds.append(time.perf_counter() - began)
-            print(f"{method:>12}{statistics.median(seconds) * 1e3:7.1f}{max(seconds) * 1e3:8.1f}", end="", flush=True)
-        print()
+                workers.end()
+                print(f"{statistics.median(seconds) * 1e3:8.1f}{max(seconds) * 1e3:8.1f}", end="", flush=True)
+            print()
     return 0
 
 
