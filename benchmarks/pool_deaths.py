@@ -13,7 +13,9 @@ import logging
 import os
 import signal
 import statistics
+import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -130,6 +132,48 @@ def idle_killed(workers: Workers, _: str) -> None:
     assert workers.call(abs, (-1,)) == 1
 
 
+PARENT = """
+import os, sys, time
+from pool_deaths import InExecutor, InPool, say_and_work
+if __name__ == "__main__":
+    kind = {"InPool": InPool, "InExecutor": InExecutor}[sys.argv[1]]
+    kind(sys.argv[2]).call(say_and_work)
+"""
+
+
+def say_and_work() -> None:
+    """Be busy for ever, and say who is."""
+    os.write(1, f"{os.getpid()}\n".encode())
+    while True:
+        sum(range(1000))
+
+
+def is_gone(pid: int) -> bool:
+    """Whether a process is no more, or dead and not yet waited for by init."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
+def gone_seconds(kind: type[Workers], method: str) -> float:
+    """Return how long a busy worker outlives its parent, which is SIGKILLed, in seconds."""
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as program:
+        program.write(PARENT)
+        program.flush()
+        environment = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.abspath(__file__))}
+        command = [sys.executable, program.name, kind.__name__, method]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
+            assert parent.stdout is not None
+            worker = int(parent.stdout.readline())
+            began = time.perf_counter()
+            parent.kill()
+            while not is_gone(worker):
+                os.sched_yield()
+            return time.perf_counter() - began
+
+
 def initializer_raises(workers: Workers, method: str) -> None:
     """Be a row: new ones, whose initializer raises."""
     made = type(workers)(method, refuse)
@@ -150,6 +194,11 @@ ROWS: dict[str, Row] = {
 }
 
 
+def show(seconds: list[float]) -> None:
+    """Print a median and the longest."""
+    print(f"{statistics.median(seconds) * 1e3:8.1f}{max(seconds) * 1e3:8.1f}", end="", flush=True)
+
+
 def main() -> int:
     """Measure and print."""
     print(machine())
@@ -167,8 +216,13 @@ def main() -> int:
                     row(workers, method)
                     seconds.append(time.perf_counter() - began)
                 workers.end()
-                print(f"{statistics.median(seconds) * 1e3:8.1f}{max(seconds) * 1e3:8.1f}", end="", flush=True)
+                show(seconds)
             print()
+    for kind in (InPool, InExecutor):
+        print(f"{'parent SIGKILLed: a busy worker is gone':43}{kind.__name__.removeprefix('In').lower():10}", end="")
+        for method in METHODS:
+            show([gone_seconds(kind, method) for _ in range(ROUNDS)])
+        print()
     return 0
 
 
