@@ -195,7 +195,7 @@ class Machine(RuleBasedStateMachine):
         after = self.own[which].copy()
         do(after, operation)
         found, before = content(self.things[which]), content(self.own[which])
-        assert found in (before, content(after)), operation
+        assert found in (before, content(after)), (operation, [shown for shown, _ in found])
         if found != before:
             self.own[which] = after
 

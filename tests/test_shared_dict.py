@@ -298,6 +298,9 @@ def test_add_counts_whatever_number_there_is() -> None:
     with pytest.raises(TypeError):
         shared.add("text")
     assert shared["text"] == "x"
+    with pytest.raises(TypeError):
+        shared.add("none yet", "text")
+    assert "none yet" not in shared
 
 
 def test_compare_and_set_compares_as_python_does() -> None:

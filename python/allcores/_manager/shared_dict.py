@@ -72,9 +72,9 @@ class SharedDict(InArena, _core.Table):
             if total is not None:
                 return total
         while True:
-            before = self.setdefault(key, 0)
+            mark, before = self._seen(key) or (None, 0)
             total = before + number
-            if self.compare_and_set(key, before, total):
+            if self._apply([(key, self._as_stored(total))], [(key, mark)]):
                 return total
 
     def _as_stored(self, value: Any) -> Any:
