@@ -11,6 +11,7 @@ append take while they grow.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import gc
 import importlib
@@ -39,12 +40,23 @@ ROUND_SECONDS = 0.03 if QUICK else 0.3
 MANY = 20_000 if QUICK else 1_000_000
 FORK: Any = multiprocessing.get_context("fork")
 
+
+@dataclasses.dataclass
+class Record:
+    """A value that whoever gets it may change."""
+
+    number: int
+    text: str
+    share: float
+
+
 PAYLOADS: dict[str, tuple[Any, float]] = {
     "int": (7, 100),
     "str": ("some text", 100),
     "bytes": (b"some bytes", 100),
     "dict of a list": ({"key": [1, 2.5]}, 30),
     "pickled": (datetime.date(2026, 1, 1), 30),
+    "dataclass": (Record(7, "some text", 2.5), 30),
 }
 """What is stored, and how many times the standard dict's speed we owe."""
 
@@ -160,7 +172,7 @@ def report_payload(title: str, value: Any, owed: float, makers: dict[str, Make])
         ours, theirs = found.median(f"{loop} ours"), found.median(f"{loop} theirs")
         line = f"{title + ': ' + loop:30}{ours * 1e6:9.3f}{theirs * 1e6:11.2f}{theirs / ours:9.0f}  (owed {owed:g})"
         if f"{loop} ultra" in found.seconds:
-            line += f"  UltraDict / ours {found.median(f'{loop} ultra') / ours:.1f}"
+            line += f"  UltraDict / ours {found.median(f'{loop} ultra') / ours:.2f}"
         if loop == "get, two":
             both = {
                 name: 2 * found.median(f"get, one {name}") / found.median(f"{loop} {name}")

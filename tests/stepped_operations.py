@@ -506,7 +506,9 @@ OPERATIONS = {
         _on_few_keys(survivors.transact, survivors.TRANSACTED), prepares=survivors.done_nothing
     ),
     "SharedDict: a number is added to": _on_few_keys(lambda shared: shared.add("count", 5), {"count": 5}),
-    "SharedDict: a float is added to a key that is new": _on_few_keys(lambda shared: shared.add("new", 0.5), {"new": 0.5}),
+    "SharedDict: a float is added to a key that is new": _on_few_keys(
+        lambda shared: shared.add("new", 0.5), {"new": 0.5}
+    ),
     "SharedDict: a float is added to a number": _on_few_keys(lambda shared: shared.add("a", 0.5), {"a": 1.5}),
     "SharedDict: all keys go": _on_few_keys(
         lambda shared: shared.clear(), dict.fromkeys([*survivors.FEW_KEYS, "large", "event"])

@@ -54,6 +54,7 @@ __all__ = [
     "is_pickled_for_all",
     "join_arena",
     "leads_back",
+    "loads",
     "name_embryo",
     "name_process_in_arena",
     "next_message",
@@ -794,6 +795,9 @@ def dumps_by_name(obj: Any, longest: int, reducers: Reducers | None = None, /) -
 
     What has no name in its receiver raises what pickling raises.
     """
+
+def loads(pickle: bytes, /) -> Any:
+    """Make the object that a pickle is of, as `pickle.loads` does."""
 
 def gathering() -> dict[_Address, Any] | None:
     """Return the handles that are kept beside what this thread pickles just now, by the addresses of what they are to.

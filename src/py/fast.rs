@@ -6,7 +6,8 @@
 //! calls the ordinary method. Each of these functions is a method of a class that is derived from `T`, and Python's method
 //! descriptors make sure that `self` is one.
 
-use std::ffi::CStr;
+use std::ffi::{c_int, c_void, CStr};
+use std::mem;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 
@@ -15,7 +16,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use pyo3::PyClass;
 
 use super::memory::Memory;
@@ -215,6 +216,43 @@ pub fn place_in(memory: &Memory, at: u64, bytes: usize) -> Option<Place<'_>> {
     // SAFETY: `memory` has these bytes, mapped to be written for as long as it lives; to the program they are bytes and
     // nothing else.
     unsafe { Place::at(start + at as usize, bytes) }
+}
+
+/// An object as a class makes it before it is initialized, `None` when it makes none.
+///
+/// # Errors
+/// Those of the class.
+pub fn made_by_class<'py>(
+    class: &Bound<'py, PyType>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    let new = slot(class, ffi::Py_tp_new);
+    if new.is_null() {
+        return None;
+    }
+    // SAFETY: what is in this slot, unless it is null, is such a function.
+    let new = unsafe { mem::transmute::<*mut c_void, ffi::newfunc>(new) };
+    let keywords = keywords.map_or(ptr::null_mut(), |keywords| keywords.as_ptr());
+    // SAFETY: a class that has this slot; a tuple; a dict, or null. They live through the call.
+    let made = unsafe { new(class.as_type_ptr(), arguments.as_ptr(), keywords) };
+    // SAFETY: a new reference, or null with an exception set.
+    Some(unsafe { Bound::from_owned_ptr_or_err(class.py(), made) })
+}
+
+/// Whether an object has no attribute of a name, if that can be said without running anything of the program's.
+pub fn has_not(object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> bool {
+    let (class, ordinary) = (object.get_type(), object.py().get_type::<PyAny>());
+    if slot(&class, ffi::Py_tp_getattro) != slot(&ordinary, ffi::Py_tp_getattro) {
+        return false;
+    }
+    // SAFETY: two objects that live through the call, with the GIL held.
+    unsafe { ffi::PyObject_HasAttr(object.as_ptr(), name.as_ptr()) == 0 }
+}
+
+fn slot(class: &Bound<'_, PyType>, number: c_int) -> *mut c_void {
+    // SAFETY: a class; of a number that is none, null is returned with an exception, and these are some.
+    unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), number) }
 }
 
 fn truth() -> *mut PyObject {

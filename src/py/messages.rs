@@ -8,9 +8,12 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict};
 
+use super::gathering::with_handles;
 use super::memory::Memory;
-use super::pickler::{dumps, dumps_by_name, with_handles, Pickled, Reducers};
+use super::opcodes::{CLASS, LONG_STR, PROTOCOL, STOP};
+use super::pickler::{dumps, dumps_by_name, Pickled, Reducers};
 use super::primitives::{decode, encode};
+use super::unpickler;
 use crate::arena::{Arena, Handle};
 use crate::channel::layout::LONGEST;
 use crate::channel::Message;
@@ -207,6 +210,8 @@ pub struct Pickling {
     pub reducers: Py<Reducers>,
     /// `sys.modules`.
     pub modules: Py<PyDict>,
+    /// `sys.audit`.
+    pub audit: Py<PyAny>,
     /// What it raises for an object that cannot be pickled.
     pub errors: Py<PyAny>,
     /// Of an object: its pickle by value, and if need be, of one that was pickled by name.
@@ -232,7 +237,43 @@ impl Pickling {
     /// # Errors
     /// Those of unpickling.
     pub fn loads<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        match unpickler::loads(py, self, bytes)? {
+            Some(object) => Ok(object),
+            None => self.loads_as_ever(py, bytes),
+        }
+    }
+
+    /// The object that bytes are a pickle of, which may come again and again.
+    ///
+    /// # Errors
+    /// Those of unpickling.
+    pub fn loads_again<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+        match unpickler::loads_again(py, self, bytes)? {
+            Some(object) => Ok(object),
+            None => self.loads_as_ever(py, bytes),
+        }
+    }
+
+    fn loads_as_ever<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         Ok(self.loads.call1(py, (PyBytes::new(py, bytes),))?.into_bound(py))
+    }
+
+    /// What the standard unpickler finds by a module's name and a name in it.
+    ///
+    /// # Errors
+    /// Those of the import; AttributeError.
+    pub fn find<'py>(&self, module: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = module.py();
+        let mut pickle = vec![PROTOCOL, 4];
+        for text in [module, name] {
+            let bytes = text.call_method1("encode", ("utf-8", "surrogatepass"))?;
+            let bytes = bytes.cast::<PyBytes>()?.as_bytes();
+            pickle.push(LONG_STR);
+            pickle.extend_from_slice(&u32::try_from(bytes.len())?.to_le_bytes());
+            pickle.extend_from_slice(bytes);
+        }
+        pickle.extend_from_slice(&[CLASS, STOP]);
+        self.loads_as_ever(py, &pickle)
     }
 
     /// The object that a block has the pickle of.
@@ -281,6 +322,7 @@ pub fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
         protocol: pickle.getattr("HIGHEST_PROTOCOL")?.extract()?,
         reducers: module.getattr("REDUCERS")?.extract()?,
         modules: py.import("sys")?.getattr("modules")?.extract()?,
+        audit: py.import("sys")?.getattr("audit")?.unbind(),
         errors: module.getattr("PICKLING_ERRORS")?.unbind(),
         by_value: module.getattr("by_value")?.unbind(),
         found_in_main: module.getattr("found_in_main")?.unbind(),

@@ -1,8 +1,8 @@
-//! Pickles of objects, by a pickler that each thread uses again, and the handles in them.
+//! Pickles of objects, by a pickler that each thread uses again.
 //!
 //! What is rare is Python: pickles by value, long ones (`allcores._pickle.messages`).
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -36,7 +36,8 @@ impl<'py> Pickled<'py> {
         }
     }
 
-    fn into_any(self) -> Bound<'py, PyAny> {
+    /// As Python has it.
+    pub fn into_any(self) -> Bound<'py, PyAny> {
         match self {
             Self::Bytes(bytes) => bytes.into_any(),
             Self::Block(memory) => memory.into_any(),
@@ -247,83 +248,6 @@ pub fn dumps<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Pickle
     Pickled::of(made.into_bound(py))
 }
 
-/// Of what a thread pickles, which handles are kept beside the pickle.
-#[derive(Default)]
-enum Gathering {
-    /// None: who sends them keeps them.
-    #[default]
-    Nothing,
-    /// All; there was none yet.
-    Begun,
-    /// By the addresses of what they are to.
-    Handles(Py<PyDict>),
-}
-
-thread_local! {
-    static GATHERING: RefCell<Gathering> = const { RefCell::new(Gathering::Nothing) };
-    /// Whether the pickle is kept where any number of processes may read it.
-    static IS_FOR_ALL: Cell<bool> = const { Cell::new(false) };
-}
-
-/// What this thread gathered before, for when it goes on with that.
-struct Before(Gathering, bool);
-
-impl Before {
-    fn replaced(gathering: Gathering, is_for_all: bool) -> Self {
-        Self(GATHERING.replace(gathering), IS_FOR_ALL.replace(is_for_all))
-    }
-}
-
-impl Drop for Before {
-    fn drop(&mut self) {
-        // Dropped is what was there when nobody borrows it: that may run Python.
-        drop(GATHERING.replace(mem::take(&mut self.0)));
-        IS_FOR_ALL.set(self.1);
-    }
-}
-
-/// Call something that pickles, for one reader or for all; what it returns, and the handles in it, by their addresses.
-fn gathered<'py, T>(
-    py: Python<'py>,
-    is_for_all: bool,
-    call: impl FnOnce() -> PyResult<T>,
-) -> PyResult<(T, Option<Bound<'py, PyDict>>)> {
-    let before = Before::replaced(Gathering::Begun, is_for_all);
-    let made = call();
-    let found = GATHERING.take();
-    drop(before);
-    Ok((
-        made?,
-        match found {
-            Gathering::Handles(handles) => Some(handles.into_bound(py)),
-            Gathering::Nothing | Gathering::Begun => None,
-        },
-    ))
-}
-
-/// Have a pickle that a function makes live together with what the handles in it are to, which this process would keep
-/// otherwise: for one reader; or for all, who may read it any number of times.
-///
-/// # Errors
-/// Those of pickling; HandleError for a handle of another session.
-pub fn with_handles<'py>(
-    py: Python<'py>,
-    is_for_all: bool,
-    dumps: impl FnOnce() -> PyResult<Pickled<'py>>,
-) -> PyResult<Pickled<'py>> {
-    let (pickled, handles) = gathered(py, is_for_all, dumps)?;
-    let Some(handles) = handles else { return Ok(pickled) };
-    let memory = match pickled {
-        Pickled::Block(memory) => memory,
-        Pickled::Bytes(bytes) => {
-            let whole = pickling(py)?.whole.call1(py, (PyList::new(py, [bytes])?, (), 0))?;
-            whole.into_bound(py).cast_into::<Memory>()?
-        }
-    };
-    memory.get().keep(py, &handles)?;
-    Ok(Pickled::Block(memory))
-}
-
 /// Pickle an object by name: bytes, or a Memory when that is longer than `longest` or has large buffers; with other reducers
 /// than usual, if any are given. What has no name in its receiver raises what pickling raises.
 #[pyfunction]
@@ -347,48 +271,12 @@ fn dumps_either_way<'py>(obj: &Bound<'py, PyAny>, longest: usize) -> PyResult<Bo
     Ok(dumps(obj, longest)?.into_any())
 }
 
-/// The handles that are kept beside what this thread pickles just now, by the addresses of what they are to; None where
-/// who sends a handle keeps what it is to.
+/// The object that a pickle is of.
 #[pyfunction]
-fn gathering(py: Python<'_>) -> Option<Bound<'_, PyDict>> {
-    if GATHERING.with_borrow(|gathering| matches!(gathering, Gathering::Begun)) {
-        let handles = PyDict::new(py).unbind(); // while nobody borrows it: the garbage collector may run Python
-        GATHERING.replace(Gathering::Handles(handles));
-    }
-    GATHERING.with_borrow(|gathering| match gathering {
-        Gathering::Handles(handles) => Some(handles.bind(py).clone()),
-        Gathering::Nothing | Gathering::Begun => None,
-    })
-}
-
-/// Whether what this thread pickles just now is kept where any number of processes may read it.
-#[pyfunction]
-fn is_pickled_for_all() -> bool {
-    IS_FOR_ALL.get()
-}
-
-/// Have a pickle that a function makes, bytes or a Memory, live together with what the handles in it are to: then it is a
-/// Memory.
-#[pyfunction]
-#[pyo3(name = "with_handles", signature = (dumps, /))]
-fn pickled_with_handles<'py>(dumps: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let pickled = with_handles(dumps.py(), false, || Pickled::of(dumps.call0()?))?;
-    Ok(pickled.into_any())
-}
-
-/// Call something that pickles, and return what it returns; the handles in it are nobody's.
-#[pyfunction]
-#[pyo3(signature = (call, /))]
-fn without_handles<'py>(call: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    Ok(gathered(call.py(), true, || call.call0())?.0)
-}
-
-/// Call something that pickles for somebody else than this thread does just now, if it does.
-#[pyfunction]
-#[pyo3(signature = (call, /))]
-fn without_gathering<'py>(call: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let _before = Before::replaced(Gathering::Nothing, false);
-    call.call0()
+#[pyo3(signature = (pickle, /))]
+fn loads<'py>(pickle: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+    let py = pickle.py();
+    pickling(py)?.loads(py, pickle.as_bytes())
 }
 
 /// Note whether children find what the main module defines under its name.
@@ -402,11 +290,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Reducers>()?;
     module.add_function(wrap_pyfunction!(dumps_by_name_with, module)?)?;
     module.add_function(wrap_pyfunction!(dumps_either_way, module)?)?;
-    module.add_function(wrap_pyfunction!(gathering, module)?)?;
-    module.add_function(wrap_pyfunction!(is_pickled_for_all, module)?)?;
-    module.add_function(wrap_pyfunction!(pickled_with_handles, module)?)?;
-    module.add_function(wrap_pyfunction!(without_handles, module)?)?;
-    module.add_function(wrap_pyfunction!(without_gathering, module)?)?;
+    module.add_function(wrap_pyfunction!(loads, module)?)?;
     module.add_function(wrap_pyfunction!(note_main, module)?)?;
     Ok(())
 }

@@ -11,37 +11,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyFrozenSet, PyInt, PyList, PySet, PyString, PyTuple, PyType};
 
 use super::classes::{Called, Ordinary};
+use super::opcodes::*;
 use super::primitives::{Seen, DEEPEST};
 
-const PROTOCOL: [u8; 2] = [0x80, 5];
-const NONE: u8 = b'N';
-const TRUE: u8 = 0x88;
-const FALSE: u8 = 0x89;
-const INT_OF_ONE: u8 = b'K';
-const INT_OF_FOUR: u8 = b'J';
-const INT_COUNTED: u8 = 0x8a;
-const FLOAT: u8 = b'G';
-const STR: [u8; 2] = [0x8c, b'X'];
-const BYTES: [u8; 2] = [b'C', b'B'];
-const MARK: u8 = b'(';
-const NO_TUPLE: u8 = b')';
-const TUPLE_OF_ONE: u8 = 0x85;
-const TUPLE: u8 = b't';
-const NO_LIST: u8 = b']';
-const APPENDS: u8 = b'e';
-const NO_DICT: u8 = b'}';
-const SET_ITEMS: u8 = b'u';
-const NO_SET: u8 = 0x8f;
-const ADD_ITEMS: u8 = 0x90;
-const FROZEN_SET: u8 = 0x91;
-const CLASS: u8 = 0x93;
-const KEEP: u8 = 0x94;
-const KEPT: u8 = b'h';
-const NEW_OBJECT: u8 = 0x81;
-const BUILD: u8 = b'b';
-const REDUCE: u8 = b'R';
-const STOP: u8 = b'.';
-
+/// Of the protocol.
+const VERSION: u8 = 5;
 /// So many objects with parts may be in a simple one, itself included.
 const MOST: usize = 12;
 
@@ -73,7 +47,7 @@ pub fn pickle_simple(
         count: 0,
         classes: Vec::new(),
     };
-    writer.into.extend_from_slice(&PROTOCOL);
+    writer.into.extend_from_slice(&[PROTOCOL, VERSION]);
     let is_simple = writer.write(object, DEEPEST)?;
     writer.into.push(STOP);
     Ok(is_simple && writer.into.len() <= writer.end)
@@ -96,7 +70,9 @@ impl Writer<'_, '_, '_> {
             return Ok(false);
         }
         if let Ok(text) = object.cast_exact::<PyString>() {
-            return Ok(text.to_str().is_ok_and(|text| self.put_counted(STR, text.as_bytes())));
+            return Ok(text
+                .to_str()
+                .is_ok_and(|text| self.put_counted([STR, LONG_STR], text.as_bytes())));
         }
         if let Ok(number) = object.cast_exact::<PyInt>() {
             return Ok(number.extract::<i64>().is_ok_and(|number| self.put_int(number)));
@@ -115,7 +91,7 @@ impl Writer<'_, '_, '_> {
             return Ok(true);
         }
         if let Ok(bytes) = object.cast_exact::<PyBytes>() {
-            return Ok(self.put_counted(BYTES, bytes.as_bytes()));
+            return Ok(self.put_counted([BYTES, LONG_BYTES], bytes.as_bytes()));
         }
         if object.cast_exact::<PyTuple>().is_ok_and(|items| items.is_empty()) {
             self.into.push(NO_TUPLE); // there is only one
@@ -217,7 +193,7 @@ impl Writer<'_, '_, '_> {
     /// As a call of its class, with what a pickler would call it with.
     fn write_reduced(&mut self, object: &Bound<'_, PyAny>, called: &Called, deepest: usize) -> PyResult<bool> {
         let py = object.py();
-        let reduced = object.call_method1(intern!(py, "__reduce_ex__"), (PROTOCOL[1],))?;
+        let reduced = object.call_method1(intern!(py, "__reduce_ex__"), (VERSION,))?;
         let reduced = reduced.cast::<PyTuple>()?;
         let (class, parts) = match reduced.len() {
             2 => reduced.extract::<(Bound<'_, PyType>, Bound<'_, PyTuple>)>()?,
@@ -267,7 +243,8 @@ impl Writer<'_, '_, '_> {
         if !module.getattr_opt(name)?.is_some_and(|found| found.is(class)) {
             return Ok(false);
         }
-        let is_put = self.put_counted(STR, module_text.as_bytes()) && self.put_counted(STR, name_text.as_bytes());
+        let is_put = self.put_counted([STR, LONG_STR], module_text.as_bytes())
+            && self.put_counted([STR, LONG_STR], name_text.as_bytes());
         self.into.extend_from_slice(&[CLASS, KEEP]);
         self.classes.push(address);
         Ok(is_put)

@@ -1,72 +1,42 @@
 //! Objects that nobody can change are made of their pickle once, and are the same object the next time it is read.
 //!
 //! A shared dict's values are unpickled at each get, since the program may change what it gets. With dates, decimals and the
-//! like it cannot: so these are kept, the last ones, by their pickle. And so are the texts that are keys of dicts.
-
-use std::sync::Mutex;
+//! like it cannot: so these are kept, the last ones, by their pickle. And so are texts: keys of dicts, names of attributes, of
+//! modules and what is in them.
 
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyString};
+use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::classes::Called;
+use super::kept::Values;
 use super::messages::Pickling;
+use super::opcodes::{FRAME, STR};
 
 /// What has longer bytes is not looked for.
 const LONGEST: usize = 128;
-/// So many objects are kept, each where the hash of its bytes says.
-const PLACES: usize = 128;
+/// Nor for the name of an attribute.
+const LONGEST_NAME: usize = 40;
 
-struct Kept {
-    bytes: Box<[u8]>,
-    object: Py<PyAny>,
-}
-
-/// Objects by the bytes that they are made of. Never waited for: a garbage collection or a signal handler may come upon it in
-/// the midst of being used.
-struct Objects(Mutex<[Option<Kept>; PLACES]>);
-
-static BY_PICKLE: Objects = Objects::none();
-static KEYS: Objects = Objects::none();
-
-impl Objects {
-    const fn none() -> Self {
-        Self(Mutex::new([const { None }; PLACES]))
-    }
-
-    fn find<'py>(&self, py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
-        let kept = self.0.try_lock().ok()?;
-        let kept = kept[hash(bytes) % PLACES].as_ref()?;
-        (*kept.bytes == *bytes).then(|| kept.object.bind(py).clone())
-    }
-
-    fn keep(&self, bytes: &[u8], object: &Bound<'_, PyAny>) {
-        let kept = Kept {
-            bytes: bytes.into(),
-            object: object.clone().unbind(),
-        };
-        let before = match self.0.try_lock() {
-            Ok(mut all) => all[hash(bytes) % PLACES].replace(kept),
-            Err(_) => None,
-        };
-        drop(before); // when the lock is given back
-    }
-}
+static BY_PICKLE: Values<Py<PyAny>> = Values::none();
+static KEYS: Values<Py<PyAny>> = Values::none();
+static NAMES: Values<Py<PyAny>> = Values::none();
+static GLOBALS: Values<Py<PyTuple>> = Values::none();
 
 /// The object that a pickle says, which may be the one that it said last time.
 ///
 /// # Errors
 /// Those of unpickling.
 pub fn loads<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    if pickle.len() > LONGEST {
-        return pickling.loads(py, pickle);
+    if pickle.len() > LONGEST || !may_be_unchanging(pickle) {
+        return pickling.loads_again(py, pickle);
     }
-    if let Some(object) = BY_PICKLE.find(py, pickle) {
+    if let Some(object) = BY_PICKLE.find(pickle, |object| object.bind(py).clone()) {
         return Ok(object);
     }
     let object = pickling.loads(py, pickle)?;
     if is_unchanging(&object, pickling.modules.bind(py)).unwrap_or(false) {
-        BY_PICKLE.keep(pickle, &object);
+        BY_PICKLE.keep(pickle, object.clone().unbind());
     }
     Ok(object)
 }
@@ -76,21 +46,67 @@ pub fn key<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
     if bytes.len() > LONGEST {
         return Some(PyString::new(py, std::str::from_utf8(bytes).ok()?).into_any());
     }
-    if let Some(key) = KEYS.find(py, bytes) {
+    if let Some(key) = KEYS.find(bytes, |key| key.bind(py).clone()) {
         return Some(key);
     }
     let key = PyString::new(py, std::str::from_utf8(bytes).ok()?).into_any();
-    KEYS.keep(bytes, &key);
+    KEYS.keep(bytes, key.clone().unbind());
     Some(key)
 }
 
-fn hash(bytes: &[u8]) -> usize {
-    let mixed = bytes.chunks(8).fold(bytes.len() as u64, |hash, chunk| {
-        let mut word = [0; 8];
-        word[..chunk.len()].copy_from_slice(chunk);
-        (hash.rotate_left(5) ^ u64::from_ne_bytes(word)).wrapping_mul(0x517c_c1b7_2722_0a95)
-    });
-    (mixed >> 32) as usize
+/// The name of an attribute, most likely.
+pub fn name<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyAny> {
+    if text.len() > LONGEST_NAME {
+        return PyString::new(py, text).into_any();
+    }
+    if let Some(name) = NAMES.find(text.as_bytes(), |name| name.bind(py).clone()) {
+        return name;
+    }
+    let name = PyString::intern(py, text).into_any();
+    NAMES.keep(text.as_bytes(), name.clone().unbind());
+    name
+}
+
+/// The names that bytes say, of a module and of something in it, as `told_with` has them.
+pub fn names<'py, 'b>(
+    py: Python<'py>,
+    bytes: &'b [u8],
+    read: impl FnOnce() -> Option<(&'b str, &'b str)>,
+) -> Option<Bound<'py, PyTuple>> {
+    if let Some(names) = GLOBALS.find(bytes, |names| names.bind(py).clone()) {
+        return Some(names);
+    }
+    let (module, name) = read()?;
+    let names = told_with(py, &PyString::intern(py, module), &PyString::intern(py, name)).ok()?;
+    if bytes.len() <= LONGEST {
+        GLOBALS.keep(bytes, names.clone().unbind());
+    }
+    Some(names)
+}
+
+/// What is told of names that are looked up in a pickle: the name of the audit event, the module's, that in it.
+///
+/// # Errors
+/// MemoryError.
+pub fn told_with<'py>(
+    py: Python<'py>,
+    module: &Bound<'py, PyString>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    (intern!(py, "pickle.find_class"), module, name).into_pyobject(py)
+}
+
+/// Whether a pickle begins with the name of a module of which objects are kept.
+fn may_be_unchanging(pickle: &[u8]) -> bool {
+    let behind = pickle.get(2..).unwrap_or_default();
+    let behind = match behind.first() {
+        Some(&FRAME) => behind.get(9..).unwrap_or_default(),
+        _ => behind,
+    };
+    ["datetime", "decimal", "uuid"].iter().any(|module| {
+        let text = behind.strip_prefix(&[STR, module.len() as u8]);
+        text.is_some_and(|text| text.starts_with(module.as_bytes()))
+    })
 }
 
 /// Whether nobody can change an object, nor anything in it.

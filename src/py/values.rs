@@ -3,10 +3,11 @@
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
+use super::gathering::with_handles;
 use super::keys::PAIR;
 use super::memory::Memory;
 use super::messages::pickling;
-use super::pickler::{dumps, with_handles, Pickled};
+use super::pickler::{dumps, Pickled};
 use super::plain::{decode_plain, encode_plain, PICKLED};
 use super::unchanging;
 use crate::arena::heap::go_on;

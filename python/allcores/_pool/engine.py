@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 import threading
 
 from allcores import _core
@@ -318,7 +317,7 @@ class Engine:
 
 
 def _object_of(pickled: Any) -> Any:
-    return pickle.loads(pickled) if type(pickled) is bytes else _loads_block(pickled)
+    return _core.loads(pickled) if type(pickled) is bytes else _loads_block(pickled)
 
 
 def _initializer_error(told: Any) -> BaseException:

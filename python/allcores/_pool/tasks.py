@@ -140,7 +140,7 @@ class Packing:
 
 def opened(mark: int, task: Any) -> tuple[int, Any]:
     """Return mark and task of one that came by value."""
-    return mark ^ BY_VALUE, pickle.loads(task)
+    return mark ^ BY_VALUE, _core.loads(task)
 
 
 def _by_value(function: Any, longest: int) -> Any:

@@ -1,0 +1,405 @@
+"""What short pickles are of is made here, and is what the standard unpickler makes of them."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import datetime
+import decimal
+import enum
+import fractions
+import pickle
+import pickletools
+import sys
+import types
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import allcores
+import pytest
+from allcores import _core
+from hypothesis import given, strategies as st
+from running import PYTHON, run
+
+LONGEST = 100_000
+
+
+@dataclasses.dataclass
+class Point:
+    x: Any
+    y: Any = 2.5
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Slotted:
+    x: Any
+    y: Any = 2.5
+
+
+@dataclasses.dataclass
+class Restored:
+    x: Any
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, is_restored=True)
+
+
+class Pair(NamedTuple):
+    x: Any
+    y: Any
+
+
+class Colour(enum.Enum):
+    RED = 1
+    GREEN = "green"
+
+
+class SomeList(list[Any]):
+    pass
+
+
+class SomeDict(dict[Any, Any]):
+    pass
+
+
+class SomeSet(set[Any]):
+    pass
+
+
+class Named:
+    """With keywords for its ``__new__``."""
+
+    def __new__(cls, *, x: Any) -> Named:
+        made = super().__new__(cls)
+        made.x = x  # type: ignore[attr-defined]
+        return made
+
+    def __getnewargs_ex__(self) -> Any:
+        return (), {"x": self.x}  # type: ignore[attr-defined]
+
+
+class Outer:
+    class Inner:
+        """Whose name has a dot."""
+
+
+class BothStates:
+    """With a ``__dict__`` and a slot."""
+
+    __slots__ = ("__dict__", "slot")
+
+    def __init__(self, value: Any) -> None:
+        self.slot, self.attribute = value, value
+
+
+class Filled:
+    """Its items come after it, by its own ``append``."""
+
+    def __init__(self) -> None:
+        self.items: list[Any] = []
+
+    def append(self, item: Any) -> None:
+        self.items.append(item)
+
+    def __reduce__(self) -> Any:
+        return Filled, (), None, iter(self.items)
+
+
+class OwnAttributes:
+    """Its ``__dict__`` is no dict."""
+
+    kept: SomeDict
+
+    def __new__(cls) -> OwnAttributes:
+        made = super().__new__(cls)
+        OwnAttributes.kept = SomeDict()
+        return made
+
+    @property
+    def __dict__(self) -> Any:  # type: ignore[override]
+        return OwnAttributes.kept
+
+
+class Changed(Point):
+    """Which a test changes."""
+
+
+def is_same(one: Any, other: Any, seen: dict[int, int]) -> bool:
+    """Whether both are of the same types all through, equal, and the same object at the same places."""
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, (type(None), bool, int, str, bytes, type, types.BuiltinFunctionType, types.FunctionType)):
+        return bool(one == other)
+    if isinstance(one, float):
+        return repr(one) == repr(other)
+    if id(one) in seen:
+        return seen[id(one)] == id(other)
+    seen[id(one)] = id(other)
+    if isinstance(one, (set, frozenset)):
+        return len(one) == len(other) and all(any(is_same(a, b, dict(seen)) for b in other) for a in one)
+    parts = []
+    for thing in (one, other):
+        found: list[Any] = []
+        if isinstance(thing, dict):
+            found += [part for item in thing.items() for part in item]
+        elif isinstance(thing, (list, tuple, collections.deque)):
+            found += list(thing)
+        slots = [name for name, kind in vars(type(thing)).items() if isinstance(kind, types.MemberDescriptorType)]
+        found += [getattr(thing, name) for name in slots]
+        attributes = getattr(thing, "__dict__", None)
+        if isinstance(attributes, dict) and not isinstance(thing, enum.Enum):
+            found += [part for item in attributes.items() for part in item]
+        parts.append(found)
+    if not parts[0] and not parts[1]:
+        return bool(one == other) or type(one).__eq__ is object.__eq__
+    return len(parts[0]) == len(parts[1]) and all(map(is_same, *parts, [seen] * len(parts[0])))
+
+
+def outcome(loads: Any, pickled: bytes) -> Any:
+    try:
+        return True, loads(pickled)
+    except Exception as error:
+        return False, (type(error), str(error))
+
+
+def assert_loads_as_ever(pickled: bytes) -> None:
+    ours, theirs = outcome(_core.loads, pickled), outcome(pickle.loads, pickled)
+    assert ours[0] == theirs[0], (ours, theirs, pickled)
+    assert is_same(ours[1], theirs[1], {}), (ours, theirs, pickled)
+
+
+plain = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(),
+    st.sampled_from(["\udc80", "a" * 300, "x", "y"]),
+    st.binary(max_size=300),
+)
+hashable = st.recursive(
+    plain | st.sampled_from([Colour.RED, Colour.GREEN, datetime.date(2020, 1, 1), decimal.Decimal("1.5")]),
+    lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=4) | st.builds(Pair, inner, inner),
+    max_leaves=4,
+)
+others = st.sampled_from(
+    [
+        fractions.Fraction(1, 3),
+        complex(1, 2),
+        range(5),
+        datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
+        len,
+        Point,
+        collections.Counter("abca"),
+        bytearray(b"abc"),
+        Outer.Inner(),
+    ]
+)
+
+
+def containers(inner: Any) -> Any:
+    return st.one_of(
+        st.lists(inner, max_size=5),
+        st.lists(inner, max_size=5).map(tuple),
+        st.dictionaries(hashable, inner, max_size=4),
+        st.sets(hashable, max_size=5),
+        st.builds(Point, inner, inner),
+        st.builds(Slotted, inner, inner),
+        st.builds(Restored, inner),
+        st.builds(Pair, inner, inner),
+        st.builds(BothStates, inner),
+        st.builds(lambda x: Named(x=x), inner),
+        st.lists(inner, max_size=3).map(SomeList),
+        st.dictionaries(hashable, inner, max_size=3).map(SomeDict),
+        st.sets(hashable, max_size=3).map(SomeSet),
+        st.lists(inner, max_size=3).map(collections.deque),
+        st.dictionaries(hashable, inner, max_size=3).map(collections.OrderedDict),
+        inner.map(lambda twice: [twice, twice, {"again": twice}]),
+        inner.map(lambda inside: _in_itself([inside])),
+    )
+
+
+def _in_itself(items: list[Any]) -> list[Any]:
+    items.append(items)
+    return items
+
+
+objects = st.recursive(hashable | others, containers, max_leaves=12)
+
+
+@given(objects, st.integers(2, pickle.HIGHEST_PROTOCOL), st.booleans())
+def test_what_is_made_of_a_pickle_is_what_the_standard_unpickler_makes(
+    thing: Any, protocol: int, is_short: bool
+) -> None:
+    pickled = pickle.dumps(thing, protocol)
+    assert_loads_as_ever(pickletools.optimize(pickled) if is_short else pickled)
+    ours = _core.dumps(thing, LONGEST)
+    assert isinstance(ours, bytes)
+    assert_loads_as_ever(ours)
+
+
+EXAMPLES: list[Any] = [
+    Point(1, "text"),
+    Point(Point(1, 2), [Point(3, None)]),
+    [Point(1), Slotted(2), Restored(3), Pair(4, 5)],
+    Colour.RED,
+    BothStates(1),
+    Named(x=1),
+    {"a": [1, 2.5, None, True, b"bytes", (1,), {2}, frozenset({3})], 5: -1},
+    SomeList([1, 2, 3]),
+    SomeDict(a=1, b=2),
+    collections.deque([1, 2]),
+    _in_itself([1]),
+    [-(2**31) - 1, 2**40, -(2**63), 255, 65535, 65536],
+    datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
+    bytearray(b"bytes"),
+]
+
+
+@given(st.sampled_from(EXAMPLES), st.integers(0, 400), st.integers(0, 255))
+def test_a_damaged_pickle_is_what_it_is_to_the_standard_unpickler(thing: Any, at: int, byte: int) -> None:
+    pickled = bytearray(_core.dumps(thing, LONGEST) if at % 2 else pickle.dumps(thing, 5))  # type: ignore[arg-type]
+    at = at // 2 % len(pickled)
+    for damaged in (pickled[:at], pickled[:at] + bytes([byte]) + pickled[at + 1 :], pickled[:at] + pickled[at + 1 :]):
+        ours, theirs = outcome(_core.loads, bytes(damaged)), outcome(pickle.loads, bytes(damaged))
+        assert ours[0] == theirs[0], (ours, theirs, damaged)
+        if not ours[0]:
+            assert ours[1][0] is theirs[1][0], (ours, theirs, damaged)
+
+
+def test_these_are_made_without_the_standard_unpickler(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        f"""
+import pickle, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+def refused(pickled):
+    raise AssertionError(pickled)
+pickle.loads = refused  # before it has been looked for
+from test_unpickler import EXAMPLES, LONGEST, is_same
+from allcores import _core
+pickles = [pickle.dumps(thing, protocol) for thing in EXAMPLES for protocol in (4, 5)]
+pickles += [_core.dumps(thing, LONGEST) for thing in EXAMPLES]
+print(sum(is_same(_core.loads(pickled), pickle._loads(pickled), {{}}) for pickled in pickles) == len(pickles))
+try:
+    _core.loads(pickle.dumps([2**100], 0))
+except AssertionError:
+    print("this one goes there")
+"""
+    )
+    made = run([*PYTHON, program])
+    assert made.out == "True\nthis one goes there\n", made.err
+
+
+class Counted:
+    """Counts how often it is made."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        Counted.made += 1
+
+    def __reduce__(self) -> Any:
+        return Counted, ()
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_what_a_pickle_calls_is_called_once_whatever_comes_behind(protocol: int) -> None:
+    inside: list[Any] = []
+    recursive = (inside,)
+    inside.append(recursive)  # a pickler writes what is seldom written for that
+    pickled = pickle.dumps([Counted(), recursive, 2**100], protocol)
+    Counted.made = 0
+    _core.loads(pickled)
+    assert Counted.made == 1
+
+
+def test_a_class_is_the_one_that_has_the_name_now() -> None:
+    with allcores.Manager() as manager:
+        shared = manager.dict(point=Point(1, 2))
+        assert all(type(shared["point"]) is Point for _ in range(5))
+        before = Point
+        replaced = dataclasses.make_dataclass("Point", ["x", "y"])
+        try:
+            globals()["Point"] = replaced
+            assert type(shared["point"]) is replaced
+        finally:
+            globals()["Point"] = before
+        assert type(shared["point"]) is before
+
+
+def test_what_a_class_says_of_its_objects_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    with allcores.Manager() as manager:
+        shared = manager.dict(point=Point(1, 2))
+        assert all(shared["point"] == Point(1, 2) for _ in range(5))
+        monkeypatch.setattr(Point, "__setstate__", lambda self, state: vars(self).update(state, x=5), raising=False)
+        assert shared["point"] == Point(5, 2)
+        monkeypatch.undo()
+        assert shared["point"] == Point(1, 2)
+        shared["point"] = Changed(1)
+        assert all(shared["point"].x == 1 for _ in range(5))
+        Changed.__new__ = lambda cls: object.__new__(Restored)  # type: ignore[assignment,method-assign]
+        assert type(shared["point"]) is Restored
+
+
+def test_each_get_is_an_object_of_its_own() -> None:
+    with allcores.Manager() as manager:
+        shared = manager.dict(point=Point([1], {"a": [2]}))
+        for _ in range(5):
+            point = shared["point"]
+            assert point == Point([1], {"a": [2]})
+            point.x.append(2)
+            point.y["a"].append(3)
+            point.z = 1
+
+
+def test_the_audit_event_is_raised_for_each_name(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        """
+import collections, pickle, sys
+from allcores import _core
+class Point: pass
+p = Point()
+p.x = collections.OrderedDict(a=1)
+pickled = pickle.dumps([p, p.x])
+_core.loads(pickled)
+seen = []
+sys.addaudithook(lambda event, arguments: seen.append(arguments) if event == "pickle.find_class" else None)
+_core.loads(pickled)
+ours = seen[:]
+seen.clear()
+pickle.loads(pickled)
+print(ours == seen, ours)
+"""
+    )
+    made = run([*PYTHON, program])
+    assert made.out == "True [('__main__', 'Point'), ('collections', 'OrderedDict')]\n", made.err
+
+
+def test_a_module_that_is_not_loaded_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "module_of_its_own.py").write_text("class Thing:\n    class Inner: pass\n")
+    pickled = b"\x80\x05\x8c\x11module_of_its_own\x8c\x05Thing\x93."
+    assert outcome(_core.loads, pickled)[1][0] is ModuleNotFoundError
+    sys.path.insert(0, str(tmp_path))
+    try:
+        assert _core.loads(pickled).__name__ == "Thing"
+        assert _core.loads(pickled.replace(b"\x05Thing", b"\x0bThing.Inner")).__name__ == "Inner"
+        assert outcome(_core.loads, pickled.replace(b"Thing", b"Thong"))[1][0] is AttributeError
+    finally:
+        sys.path.remove(str(tmp_path))
+        del sys.modules["module_of_its_own"]
+
+
+def test_attributes_go_where_the_object_says() -> None:
+    pickled = b"\x80\x05\x8c\x0etest_unpickler\x8c\x0dOwnAttributes\x93)\x81}(\x8c\x01xK\x01\x8c\x01yK\x02ub."
+    for loads in (pickle.loads, _core.loads):
+        assert vars(loads(pickled)) == {"x": 1, "y": 2}
+        assert type(OwnAttributes.kept) is SomeDict
+
+
+def test_names_of_attributes_are_those_of_the_code() -> None:
+    for _ in range(2):
+        (name, *_rest) = vars(_core.loads(pickle.dumps(Point(1, 2))))
+        assert name is sys.intern("x")
