@@ -8,16 +8,21 @@ import datetime
 import decimal
 import enum
 import fractions
+import importlib
 import pickle
 import pickletools
 import sys
+import threading
+import time
 import types
+import weakref
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import allcores
 import pytest
 from allcores import _core
+from allcores._manager.shared_dict import SharedDict
 from hypothesis import given, strategies as st
 from running import PYTHON, run
 
@@ -198,6 +203,9 @@ others = st.sampled_from(
 )
 
 
+SHARED: Any = SharedDict()
+
+
 def containers(inner: Any) -> Any:
     return st.one_of(
         st.lists(inner, max_size=5),
@@ -237,6 +245,14 @@ def test_what_is_made_of_a_pickle_is_what_the_standard_unpickler_makes(
     ours = _core.dumps(thing, LONGEST)
     assert isinstance(ours, bytes)
     assert_loads_as_ever(ours)
+
+
+@given(objects)
+def test_what_is_got_again_is_what_it_was_the_first_time(thing: Any) -> None:
+    SHARED["thing"] = thing
+    wanted = pickle.loads(pickle.dumps(thing))
+    for _ in range(4):
+        assert is_same(SHARED["thing"], wanted, {})
 
 
 EXAMPLES: list[Any] = [
@@ -279,8 +295,10 @@ def refused(pickled):
 pickle.loads = refused  # before it has been looked for
 from test_unpickler import EXAMPLES, LONGEST, is_same
 from allcores import _core
-pickles = [pickle.dumps(thing, protocol) for thing in EXAMPLES for protocol in (4, 5)]
-pickles += [_core.dumps(thing, LONGEST) for thing in EXAMPLES]
+pickles = [pickle.dumps((len, thing), protocol) for thing in EXAMPLES for protocol in (4, 5)]
+pickles += [_core.dumps((len, thing), LONGEST) for thing in EXAMPLES]
+pickles = [pickled for pickled in pickles if len(pickled) <= 160]
+assert len(pickles) > 2 * len(EXAMPLES)
 print(sum(is_same(_core.loads(pickled), pickle._loads(pickled), {{}}) for pickled in pickles) == len(pickles))
 try:
     _core.loads(pickle.dumps([2**100], 0))
@@ -390,6 +408,209 @@ def test_a_module_that_is_not_loaded_is_loaded(tmp_path: Path) -> None:
     finally:
         sys.path.remove(str(tmp_path))
         del sys.modules["module_of_its_own"]
+
+
+class Told:
+    """Tells what is called, and has no ``__setstate__``."""
+
+    told: ClassVar[list[Any]] = []
+
+    def __init__(self, *arguments: Any) -> None:
+        Told.told.append(arguments)
+
+    def add(self, item: Any) -> None:
+        Told.told.append(("add", item))
+
+    def extend(self, items: Any) -> None:
+        Told.told.append(("extend", items))
+
+    def __hash__(self) -> int:
+        Told.told.append("hash")
+        return 5
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Told
+
+
+def named(module: str, name: str) -> bytes:
+    """The opcodes that look a name up."""
+    return b"".join(b"\x8c" + bytes([len(text)]) + text.encode() for text in (module, name)) + b"\x93"
+
+
+TOLD = named(__name__, "Told") + b")R"
+POINT = named(__name__, "Point") + b")\x81"
+HAND_MADE = [
+    TOLD + POINT + b"K\x01b\x86.",  # a state that is no dict
+    TOLD + POINT + b"N}K\x01K\x02s\x86b\x86.",  # a slot whose name is no str
+    TOLD + POINT + b"}\x8c\x01aK\x01sN\x86b\x86.",  # no slots, and told so
+    TOLD + named(__name__, "is_same") + b")\x81\x86.",  # objects of what is no class
+    TOLD + named("types", "GeneratorType") + b")\x81\x86.",  # which makes none
+    TOLD + POINT[:-2] + b"K\x01\x81\x86.",
+    TOLD + POINT[:-2] + b")K\x01\x92\x86.",
+    TOLD + POINT[:-2] + b"K\x01R\x86.",
+    TOLD + b"(K\x01K\x02\x90.",  # by its own method
+    TOLD + b"(\x90.",
+    TOLD + b"(e.",
+    TOLD + b"(K\x01K\x02e.",
+    named(__name__, "SomeSet") + b")\x81(K\x01K\x02\x90.",
+    POINT + b"}(" + TOLD + b"K\x01ub.",  # a key that is hashed
+    POINT + b"}(]K\x01ub.",
+    POINT + b"}(e(\x8c\x01aK\x02ub.",
+    POINT + b"}\x94(\x8c\x01aK\x02h\x00K\x03ub.",
+    POINT + b"}\x94(\x8c\x01aK\x02ub0h\x00.",
+    b")\x94h\x00(e\x86.",
+    b"](\x94e.",  # marks cannot be reached over
+    b"]((ee.",
+    b"](K\x01ae.",
+    b"N}}(K\x01K\x01sb(K\x01K\x01sbeub.",
+    POINT + b"(}b.",
+    named("collections", "OrderedDict.fromkeys") + b".",
+    named("allcores", "<locals>") + b".",
+]
+
+
+@pytest.mark.parametrize("pickled", HAND_MADE)
+def test_what_nobody_pickles_is_what_it_is_to_the_standard_unpickler(pickled: bytes) -> None:
+    found = []
+    for loads in (pickle.loads, _core.loads):
+        Told.told.clear()
+        found.append((outcome(loads, b"\x80\x05" + pickled), Told.told[:]))
+    theirs, ours = found
+    assert ours[0][0] == theirs[0][0]
+    assert ours[1] == theirs[1]
+    assert is_same(ours[0][1], theirs[0][1], {})
+
+
+def test_names_of_older_protocols_are_looked_up_as_then() -> None:
+    assert_loads_as_ever(b"\x80\x02" + named("__builtin__", "xrange") + b".")
+    assert_loads_as_ever(named("collections", "OrderedDict.fromkeys") + b".")
+
+
+class AsksOnce:
+    """Its method for its state is a property."""
+
+    asked = 0
+
+    @property
+    def __setstate__(self) -> Any:
+        AsksOnce.asked += 1
+        return vars(self).update
+
+
+class Fails:
+    """As `AsksOnce`, which fails."""
+
+    error: type[BaseException] = ValueError
+
+    @property
+    def __setstate__(self) -> Any:
+        raise self.error("for its state")
+
+
+def test_a_property_for_the_state_is_asked_once_and_may_raise() -> None:
+    thing: Any = AsksOnce()
+    vars(thing).update(x=1)
+    pickled = pickle.dumps(thing)
+    AsksOnce.asked = 0
+    assert vars(_core.loads(pickled)) == {"x": 1}
+    assert AsksOnce.asked == 1
+    fails: Any = Fails()
+    vars(fails).update(x=1)
+    pickled = pickle.dumps(fails)
+    for Fails.error in (ValueError, KeyboardInterrupt):
+        with pytest.raises(Fails.error, match="for its state"):
+            _core.loads(pickled)
+
+
+class Connection:
+    """One for each name, while anybody has it."""
+
+    known: ClassVar[weakref.WeakValueDictionary[str, Connection]] = weakref.WeakValueDictionary()
+    made = 0
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        Connection.made += 1
+
+    def __reduce__(self) -> Any:
+        return connected, (self.name,)
+
+
+def connected(name: str) -> Connection:
+    """Return the one of a name."""
+    return Connection.known.get(name) or Connection.known.setdefault(name, Connection(name))
+
+
+class User:
+    """Has a connection while it is being made."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def __setstate__(self, state: Any) -> None:
+        vars(self).update(state, connection=None)
+
+
+def test_what_is_numbered_lives_until_all_is_made() -> None:
+    pickled = pickle.dumps([User(Connection("one")), User(Connection("one"))])
+    Connection.made = 0
+    _core.loads(pickled)
+    assert Connection.made == 1
+
+
+def test_a_module_that_another_thread_imports_is_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "imported_slowly.py").write_text(
+        "import time\nclass Thing:\n    early = True\ntime.sleep(0.5)\nThing.early = False\n"
+    )
+    sys.path.insert(0, str(tmp_path))
+    try:
+        importer = threading.Thread(target=importlib.import_module, args=("imported_slowly",))
+        importer.start()
+        while not hasattr(sys.modules.get("imported_slowly"), "Thing"):
+            time.sleep(0.001)
+        assert not _core.loads(b"\x80\x05" + named("imported_slowly", "Thing") + b".").early
+        importer.join()
+    finally:
+        sys.path.remove(str(tmp_path))
+        sys.modules.pop("imported_slowly", None)
+
+
+def test_an_audit_hook_is_told_before_the_name_is_looked_up(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    pickled = b"\x80\x05" + named("__main__", "found") + b"."
+    program.write_text(
+        f"""
+import sys, __main__
+from allcores import _core
+found = "early"
+def told(event, arguments):
+    if event == "pickle.find_class":
+        __main__.found = "late"
+sys.addaudithook(told)
+print(_core.loads({pickled!r}))
+"""
+    )
+    assert run([*PYTHON, program]).out == "late\n"
+
+
+def test_keys_that_are_no_attributes_are_not_interned() -> None:
+    """Who interns a text keeps it for ever, with some versions of Python."""
+    (key,) = _core.loads(pickle.dumps({"not the name of anything": {1}}))
+    assert sys.intern("not the name " + "of anything") is not key
+
+
+def test_names_of_attributes_are_interned_in_a_class_that_has_none() -> None:
+    class_of_its_own = type("Fresh", (), {"__module__": __name__})
+    globals()["Fresh"] = class_of_its_own
+    made: Any = class_of_its_own()
+    made.kind = "name_of_another"
+    made.name_of_another = 1
+    setattr(made, "long" * 20, 2)
+    for pickled in (pickle.dumps(made), _core.dumps(made, LONGEST)):
+        globals()["Fresh"] = type("Fresh", (), {"__module__": __name__})
+        assert isinstance(pickled, bytes)
+        for name in vars(_core.loads(pickled)):
+            assert name is sys.intern("".join(list(name)))
 
 
 def test_attributes_go_where_the_object_says() -> None:

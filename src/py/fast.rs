@@ -6,7 +6,7 @@
 //! calls the ordinary method. Each of these functions is a method of a class that is derived from `T`, and Python's method
 //! descriptors make sure that `self` is one.
 
-use std::ffi::{c_int, c_void, CStr};
+use std::ffi::{c_void, CStr};
 use std::mem;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
@@ -227,7 +227,8 @@ pub fn made_by_class<'py>(
     arguments: &Bound<'py, PyTuple>,
     keywords: Option<&Bound<'py, PyDict>>,
 ) -> Option<PyResult<Bound<'py, PyAny>>> {
-    let new = slot(class, ffi::Py_tp_new);
+    // SAFETY: a class, and a slot that there is.
+    let new = unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), ffi::Py_tp_new) };
     if new.is_null() {
         return None;
     }
@@ -240,19 +241,16 @@ pub fn made_by_class<'py>(
     Some(unsafe { Bound::from_owned_ptr_or_err(class.py(), made) })
 }
 
-/// Whether an object has no attribute of a name, if that can be said without running anything of the program's.
-pub fn has_not(object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>) -> bool {
-    let (class, ordinary) = (object.get_type(), object.py().get_type::<PyAny>());
-    if slot(&class, ffi::Py_tp_getattro) != slot(&ordinary, ffi::Py_tp_getattro) {
-        return false;
-    }
-    // SAFETY: two objects that live through the call, with the GIL held.
-    unsafe { ffi::PyObject_HasAttr(object.as_ptr(), name.as_ptr()) == 0 }
-}
-
-fn slot(class: &Bound<'_, PyType>, number: c_int) -> *mut c_void {
-    // SAFETY: a class; of a number that is none, null is returned with an exception, and these are some.
-    unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), number) }
+/// The one string of this text that names of attributes are.
+pub fn interned(name: Bound<'_, PyString>) -> Bound<'_, PyString> {
+    let py = name.py();
+    let mut object = name.into_ptr();
+    // SAFETY: a reference to a string, which is replaced by one to a string.
+    unsafe { ffi::PyUnicode_InternInPlace(&raw mut object) };
+    // SAFETY: a new reference, not null.
+    let object = unsafe { Bound::from_owned_ptr(py, object) };
+    // SAFETY: a string, as before.
+    unsafe { object.cast_into_unchecked() }
 }
 
 fn truth() -> *mut PyObject {

@@ -212,6 +212,13 @@ pub struct Pickling {
     pub modules: Py<PyDict>,
     /// `sys.audit`.
     pub audit: Py<PyAny>,
+    /// `getattr`, and what it returns of an attribute that is not there.
+    pub getattr: Py<PyAny>,
+    pub absent: Py<PyAny>,
+    /// Locks of modules that are being imported, if it is known where they are.
+    pub importing: Option<Py<PyDict>>,
+    /// `pickle.UnpicklingError`.
+    pub unpickling_error: Py<PyAny>,
     /// What it raises for an object that cannot be pickled.
     pub errors: Py<PyAny>,
     /// Of an object: its pickle by value, and if need be, of one that was pickled by name.
@@ -323,6 +330,13 @@ pub fn pickling(py: Python<'_>) -> PyResult<&Pickling> {
         reducers: module.getattr("REDUCERS")?.extract()?,
         modules: py.import("sys")?.getattr("modules")?.extract()?,
         audit: py.import("sys")?.getattr("audit")?.unbind(),
+        getattr: py.import("builtins")?.getattr("getattr")?.unbind(),
+        absent: py.import("builtins")?.getattr("object")?.call0()?.unbind(),
+        importing: match py.import("_frozen_importlib")?.getattr_opt("_module_locks")? {
+            Some(locks) => locks.extract().ok(),
+            None => None,
+        },
+        unpickling_error: pickle.getattr("UnpicklingError")?.unbind(),
         errors: module.getattr("PICKLING_ERRORS")?.unbind(),
         by_value: module.getattr("by_value")?.unbind(),
         found_in_main: module.getattr("found_in_main")?.unbind(),

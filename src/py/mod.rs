@@ -27,6 +27,7 @@ mod pool;
 mod primitives;
 mod process;
 mod program;
+mod reader;
 mod recipe;
 mod semaphore;
 mod seqpacket;

@@ -4,13 +4,7 @@
 //! turns out to be none of those that are known here.
 
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyString, PyTuple};
-
-use super::opcodes::*;
-use super::unchanging;
-
-/// The newest protocol that is known here.
-const NEWEST: u8 = 5;
+use pyo3::types::{PyBytes, PyTuple};
 
 /// A step. What it takes from the stack lies on top, or from a place on.
 pub enum Step {
@@ -20,6 +14,8 @@ pub enum Step {
     Push(Py<PyAny>),
     /// What a module has by a name: what the audit event is told, that module, the name.
     Global(Py<PyTuple>),
+    /// The same, where that is to be looked for in what a module has.
+    Find(Py<PyTuple>),
     ByteArray(Py<PyBytes>),
     List,
     Dict,
@@ -37,11 +33,13 @@ pub enum Step {
     Reduce,
     /// An object has this state.
     Build,
-    /// What is below that place has a dict of all from there on as its state.
-    BuildOf(usize),
+    /// What is below that place has a dict of all from there on as its state, and whether that dict is kept to the end.
+    BuildOf(usize, bool),
     /// Keep what is on top, under a number; push what has a number.
     Keep(usize),
     Kept(usize),
+    /// An object of a class of no arguments, whose state is a dict of what nobody can change: `Global` to `BuildOf` at once.
+    Record(Py<PyTuple>, Vec<(Py<PyAny>, Py<PyAny>)>),
 }
 
 /// The steps, after which the stack has one object.
@@ -52,348 +50,48 @@ pub struct Recipe {
     pub kept: usize,
 }
 
-enum Memo {
-    Value(Py<PyAny>),
-    /// What a step makes, which can be kept by another one, under a number.
-    Made {
-        maker: usize,
-        behind: usize,
-        number: Option<usize>,
-    },
-    /// It is not made at all.
-    Gone,
-}
-
-/// Reads a pickle.
-struct Reader<'a, 'py> {
-    py: Python<'py>,
-    rest: &'a [u8],
-    steps: Vec<Step>,
-    /// For what will be on the stack, the steps that make it.
-    stack: Vec<usize>,
-    marks: Vec<usize>,
-    /// What the pickle numbers.
-    memo: Vec<Memo>,
-    kept: usize,
-    depth: usize,
-}
-
 impl Recipe {
-    /// That of a pickle, `None` for one that only the standard unpickler knows, or nobody.
-    pub fn of(py: Python<'_>, pickle: &[u8]) -> Option<Self> {
-        let mut reader = Reader {
-            py,
-            rest: pickle,
-            steps: Vec::with_capacity(24),
-            stack: Vec::with_capacity(16),
-            marks: Vec::new(),
-            memo: Vec::new(),
-            kept: 0,
-            depth: 0,
-        };
-        loop {
-            match reader.byte()? {
-                STOP => break,
-                code => reader.read(code)?,
+    /// The same in fewer steps, for who follows them often.
+    pub fn shortened(self, py: Python<'_>) -> Self {
+        let mut steps = Vec::with_capacity(self.steps.len());
+        for step in self.steps.into_iter().filter(|step| !matches!(step, Step::Nothing)) {
+            match step {
+                Step::BuildOf(..) => match take_record(py, &mut steps) {
+                    Some(record) => steps.push(record),
+                    None => steps.push(step),
+                },
+                step => steps.push(step),
             }
-            reader.depth = reader.depth.max(reader.stack.len());
         }
-        let is_whole = reader.rest.is_empty() && reader.stack.len() == 1 && reader.marks.is_empty();
-        is_whole.then_some(Self {
-            steps: reader.steps,
-            depth: reader.depth,
-            kept: reader.kept,
-        })
+        let depth = if steps.len() == 1 { 0 } else { self.depth };
+        Self { steps, depth, ..self }
     }
 }
 
-impl<'a, 'py> Reader<'a, 'py> {
-    fn read(&mut self, code: u8) -> Option<()> {
-        match code {
-            PROTOCOL => self.byte().filter(|version| *version <= NEWEST).map(|_| ()),
-            FRAME => {
-                let length = u64::from_le_bytes(self.array()?);
-                (length <= self.rest.len() as u64).then_some(())
-            }
-            MARK => {
-                self.marks.push(self.stack.len());
-                Some(())
-            }
-            KEEP => self.keep(),
-            KEPT => self.push_kept(),
-            STR => match self.global_next() {
-                Some(names) => self.push(Step::Global(names.unbind())),
-                None => self.push_text(1),
-            },
-            LONG_STR => self.push_text(4),
-            CLASS => self.push_found(),
-            BYTE_ARRAY => {
-                let length = usize::try_from(u64::from_le_bytes(self.array()?)).ok()?;
-                let bytes = PyBytes::new(self.py, self.take(length)?);
-                self.push(Step::ByteArray(bytes.unbind()))
-            }
-            NO_LIST => self.push(Step::List),
-            NO_DICT => self.push(Step::Dict),
-            NO_SET => self.push(Step::Set),
-            TUPLE_OF_ONE | TUPLE_OF_TWO | TUPLE_OF_THREE => {
-                let from = self.below(usize::from(code - TUPLE_OF_ONE) + 1)?;
-                self.replace(from, Step::Tuple(from))
-            }
-            TUPLE => {
-                let from = self.mark()?;
-                self.replace(from, Step::Tuple(from))
-            }
-            FROZEN_SET => {
-                let from = self.mark()?;
-                self.replace(from, Step::FrozenSet(from))
-            }
-            NEW_OBJECT => self.replace(self.below(2)?, Step::New),
-            NEW_OBJECT_NAMED => self.replace(self.below(3)?, Step::NewNamed),
-            REDUCE => self.replace(self.below(2)?, Step::Reduce),
-            BUILD => self.change(self.below(1)?, Step::Build),
-            APPEND => {
-                let from = self.below(1)?;
-                self.change(from, Step::Append(from))
-            }
-            APPENDS => {
-                let from = self.mark()?;
-                self.change(from, Step::Append(from))
-            }
-            SET_ITEM => self.set_items(self.below(2)?),
-            SET_ITEMS => {
-                let from = self.mark()?;
-                self.set_items(from)
-            }
-            ADD_ITEMS => {
-                let from = self.mark()?;
-                self.change(from, Step::AddItems(from))
-            }
-            _ => {
-                let value = self.value(code)?;
-                self.push(Step::Push(value.unbind()))
-            }
-        }
+/// Take what makes an object and its state, before it is built of that, if these are steps of a `Record`.
+fn take_record(py: Python<'_>, steps: &mut Vec<Step>) -> Option<Step> {
+    let new = steps.iter().rposition(|step| !matches!(step, Step::Push(_)))?;
+    let first = new.checked_sub(2)?;
+    let Some([Step::Global(names), Step::Push(arguments), Step::New]) = steps.get(first..=new) else {
+        return None;
+    };
+    if !arguments
+        .bind(py)
+        .cast::<PyTuple>()
+        .is_ok_and(|arguments| arguments.is_empty())
+    {
+        return None;
     }
-
-    /// What an opcode says that has its value behind it.
-    fn value(&mut self, code: u8) -> Option<Bound<'py, PyAny>> {
-        let py = self.py;
-        Some(match code {
-            NONE => py.None().into_bound(py),
-            TRUE | FALSE => PyBool::new(py, code == TRUE).to_owned().into_any(),
-            INT_OF_ONE => PyInt::new(py, self.byte()?).into_any(),
-            INT_OF_TWO => PyInt::new(py, u16::from_le_bytes(self.array()?)).into_any(),
-            INT_OF_FOUR => PyInt::new(py, i32::from_le_bytes(self.array()?)).into_any(),
-            INT_COUNTED => {
-                let bytes = self.counted(1).filter(|bytes| bytes.len() <= 8)?;
-                let is_negative = bytes.last().is_some_and(|last| last & 0x80 != 0);
-                let mut whole = [if is_negative { 0xff } else { 0 }; 8];
-                whole[..bytes.len()].copy_from_slice(bytes);
-                PyInt::new(py, i64::from_le_bytes(whole)).into_any()
-            }
-            FLOAT => PyFloat::new(py, f64::from_be_bytes(self.array()?)).into_any(),
-            BYTES => PyBytes::new(py, self.counted(1)?).into_any(),
-            LONG_BYTES => PyBytes::new(py, self.counted(4)?).into_any(),
-            NO_TUPLE => PyTuple::empty(py).into_any(),
-            _ => return None,
-        })
+    let names = names.clone_ref(py);
+    // Behind what lies in the place of the dict.
+    let mut state = steps.drain(first..).skip(3 + 1).map(|step| match step {
+        Step::Push(object) => object,
+        _ => py.None(),
+    });
+    let mut pairs = Vec::new();
+    while let (Some(name), Some(value)) = (state.next(), state.next()) {
+        pairs.push((name, value));
     }
-
-    /// A text, which is kept where the key of a dict is to be.
-    fn push_text(&mut self, digits: usize) -> Option<()> {
-        let text = std::str::from_utf8(self.counted(digits)?).ok()?;
-        let object = if self.is_key_next() {
-            unchanging::name(self.py, text)
-        } else {
-            PyString::new(self.py, text).into_any()
-        };
-        self.push(Step::Push(object.unbind()))
-    }
-
-    fn is_key_next(&self) -> bool {
-        let of_mark = self
-            .marks
-            .last()
-            .filter(|mark| (self.stack.len() - **mark) % 2 == 0)
-            .and_then(|mark| self.stack.get(mark.checked_sub(1)?));
-        let makers = [of_mark, self.stack.last()].into_iter().flatten();
-        makers
-            .map(|maker| &self.steps[*maker])
-            .any(|step| matches!(step, Step::Dict))
-    }
-
-    /// The names of a module and of something in it, if that is what comes next; they are kept, too.
-    fn global_next(&mut self) -> Option<Bound<'py, PyTuple>> {
-        let (mut rest, mut are_kept) = (self.rest, [false; 2]);
-        for (number, is_kept) in are_kept.iter_mut().enumerate() {
-            if number > 0 {
-                rest = rest.strip_prefix(&[STR])?;
-            }
-            let (length, text) = rest.split_first()?;
-            rest = text.get(usize::from(*length)..)?;
-            if let Some(behind) = rest.strip_prefix(&[KEEP]) {
-                (rest, *is_kept) = (behind, true);
-            }
-        }
-        rest = rest.strip_prefix(&[CLASS])?;
-        let said = &self.rest[..self.rest.len() - rest.len()];
-        let names = unchanging::names(self.py, said, || {
-            let (module, behind) = counted_by_byte(said)?;
-            let behind = behind.strip_prefix(&[KEEP]).unwrap_or(behind).strip_prefix(&[STR])?;
-            let (name, _) = counted_by_byte(behind)?;
-            Some((std::str::from_utf8(module).ok()?, std::str::from_utf8(name).ok()?))
-        })?;
-        for (at, is_kept) in are_kept.into_iter().enumerate() {
-            if is_kept {
-                self.memo.push(Memo::Value(names.get_item(at + 1).ok()?.unbind()));
-            }
-        }
-        self.rest = rest;
-        Some(names)
-    }
-
-    /// What two texts say that are on the stack.
-    fn push_found(&mut self) -> Option<()> {
-        let from = self.below(2)?;
-        let mut text = |at: usize| {
-            let step = self.steps.get_mut(self.stack[at])?;
-            let Step::Push(object) = step else { return None };
-            let text = object.bind(self.py).cast_exact::<PyString>().ok()?.clone();
-            *step = Step::Nothing;
-            Some(text)
-        };
-        let both = (text(from)?, text(from + 1)?);
-        self.stack.truncate(from);
-        let names = unchanging::told_with(self.py, &both.0, &both.1).ok()?;
-        self.push(Step::Global(names.unbind()))
-    }
-
-    fn keep(&mut self) -> Option<()> {
-        let maker = *self.stack.last()?;
-        self.memo.push(match &self.steps[maker] {
-            Step::Push(object) => Memo::Value(object.clone_ref(self.py)),
-            _ => Memo::Made {
-                maker,
-                behind: self.steps.len(),
-                number: None,
-            },
-        });
-        self.steps.push(Step::Nothing);
-        Some(())
-    }
-
-    fn push_kept(&mut self) -> Option<()> {
-        let number = usize::from(self.byte()?);
-        let step = match self.memo.get_mut(number)? {
-            Memo::Value(object) => Step::Push(object.clone_ref(self.py)),
-            Memo::Made { behind, number, .. } => {
-                let number = *number.get_or_insert_with(|| {
-                    self.kept += 1;
-                    self.kept - 1
-                });
-                self.steps[*behind] = Step::Keep(number);
-                Step::Kept(number)
-            }
-            Memo::Gone => return None,
-        };
-        self.push(step)
-    }
-
-    /// The keys and values from here on, of a dict below.
-    fn set_items(&mut self, from: usize) -> Option<()> {
-        if (self.stack.len() - from) % 2 == 1 {
-            return None;
-        }
-        if self.rest.first() == Some(&BUILD) && from >= 2 && self.need_no_dict(from) {
-            self.byte();
-            return self.change(from - 1, Step::BuildOf(from));
-        }
-        self.change(from, Step::SetItems(from))
-    }
-
-    /// Whether a state need not be made a dict before an object has it. Something lies in its place then.
-    fn need_no_dict(&mut self, from: usize) -> bool {
-        let dict = self.stack[from - 1];
-        let is_new = matches!(self.steps[dict], Step::Dict)
-            && !self.steps[dict..]
-                .iter()
-                .any(|step| matches!(step, Step::SetItems(place) if *place == from));
-        let its = |memo: &Memo| matches!(memo, Memo::Made { maker, .. } if *maker == dict);
-        if !is_new
-            || self
-                .memo
-                .iter()
-                .any(|memo| its(memo) && matches!(memo, Memo::Made { number: Some(_), .. }))
-        {
-            return false;
-        }
-        for memo in self.memo.iter_mut().filter(|memo| its(memo)) {
-            *memo = Memo::Gone;
-        }
-        self.steps[dict] = Step::Push(self.py.None());
-        true
-    }
-
-    fn push(&mut self, step: Step) -> Option<()> {
-        self.stack.push(self.steps.len());
-        self.steps.push(step);
-        Some(())
-    }
-
-    /// A step that takes all from a place on, and leaves one there.
-    fn replace(&mut self, from: usize, step: Step) -> Option<()> {
-        self.stack.truncate(from);
-        self.push(step)
-    }
-
-    /// A step that takes all from a place on, and changes what is below.
-    fn change(&mut self, from: usize, step: Step) -> Option<()> {
-        from.checked_sub(1)?;
-        self.stack.truncate(from);
-        self.steps.push(step);
-        Some(())
-    }
-
-    /// The place of so many on top, above the last mark.
-    fn below(&self, count: usize) -> Option<usize> {
-        let place = self.stack.len().checked_sub(count)?;
-        (place >= self.marks.last().copied().unwrap_or(0)).then_some(place)
-    }
-
-    /// Where the last mark lies, which it does no more.
-    fn mark(&mut self) -> Option<usize> {
-        self.marks.pop()
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        let (byte, rest) = self.rest.split_first()?;
-        self.rest = rest;
-        Some(*byte)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (bytes, rest) = self.rest.split_first_chunk()?;
-        self.rest = rest;
-        Some(*bytes)
-    }
-
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.rest.split_at_checked(length)?;
-        self.rest = rest;
-        Some(taken)
-    }
-
-    /// Bytes behind their number, which has one byte or four.
-    fn counted(&mut self, digits: usize) -> Option<&'a [u8]> {
-        let length = match digits {
-            1 => usize::from(self.byte()?),
-            _ => u32::from_le_bytes(self.array()?) as usize,
-        };
-        self.take(length)
-    }
-}
-
-fn counted_by_byte(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, behind) = bytes.split_first()?;
-    behind.split_at_checked(usize::from(*length))
+    drop(state);
+    Some(Step::Record(names, pairs))
 }

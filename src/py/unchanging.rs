@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::classes::Called;
+use super::fast;
 use super::kept::Values;
 use super::messages::Pickling;
 use super::opcodes::{FRAME, STR};
@@ -20,7 +21,7 @@ const LONGEST_NAME: usize = 40;
 
 static BY_PICKLE: Values<Py<PyAny>> = Values::none();
 static KEYS: Values<Py<PyAny>> = Values::none();
-static NAMES: Values<Py<PyAny>> = Values::none();
+static NAMES: Values<Py<PyString>> = Values::none();
 static GLOBALS: Values<Py<PyTuple>> = Values::none();
 
 /// The object that a pickle says, which may be the one that it said last time.
@@ -54,17 +55,25 @@ pub fn key<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
     Some(key)
 }
 
-/// The name of an attribute, most likely.
-pub fn name<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyAny> {
-    if text.len() > LONGEST_NAME {
-        return PyString::new(py, text).into_any();
+/// A text, which may be the name of an attribute: then that, as `interned` has it.
+pub fn known_name<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyAny> {
+    let known = if text.len() <= LONGEST_NAME {
+        NAMES.find(text.as_bytes(), |name| name.bind(py).clone().into_any())
+    } else {
+        None
+    };
+    known.unwrap_or_else(|| PyString::new(py, text).into_any())
+}
+
+/// The name of an attribute, which is one object in a process.
+pub fn interned<'py>(name: &Bound<'py, PyString>) -> Bound<'py, PyAny> {
+    let found = fast::interned(name.clone());
+    if let (false, Ok(text)) = (found.is(name), name.to_str()) {
+        if text.len() <= LONGEST_NAME {
+            NAMES.keep(text.as_bytes(), found.clone().unbind());
+        }
     }
-    if let Some(name) = NAMES.find(text.as_bytes(), |name| name.bind(py).clone()) {
-        return name;
-    }
-    let name = PyString::intern(py, text).into_any();
-    NAMES.keep(text.as_bytes(), name.clone().unbind());
-    name
+    found.into_any()
 }
 
 /// The names that bytes say, of a module and of something in it, as `told_with` has them.

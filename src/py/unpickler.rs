@@ -4,19 +4,22 @@
 use std::sync::Arc;
 use std::vec::Drain;
 
+use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::type_object::PyTypeCheck;
 use pyo3::types::{PyByteArray, PyDict, PyFrozenSet, PyList, PyModule, PySet, PyString, PyTuple, PyType};
 
-use super::fast::{has_not, made_by_class};
+use super::fast::{interned, made_by_class};
 use super::kept::{Once, Values};
 use super::messages::Pickling;
+use super::opcodes::CLASS;
+use super::reader::recipe_of;
 use super::recipe::{Recipe, Step};
 
-const SET_STATE: &str = "__setstate__";
-/// Longer pickles are the standard unpickler's, which is as fast with these.
-const LONGEST: usize = 256;
+/// Longer pickles are the standard unpickler's, which takes less for each object that is nothing but plain, and so are
+/// those of plain ones only.
+const LONGEST: usize = 160;
+const LONGEST_PLAIN: usize = 24;
 /// But those that come again.
 const LONGEST_KEPT: usize = 1024;
 
@@ -28,10 +31,10 @@ static COME_ONCE: Once = Once::none();
 /// # Errors
 /// Those of what the pickle calls.
 pub fn loads<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> PyResult<Option<Bound<'py, PyAny>>> {
-    if pickle.len() > LONGEST {
+    if pickle.len() > LONGEST || (pickle.len() > LONGEST_PLAIN && !pickle.contains(&CLASS)) {
         return Ok(None);
     }
-    let Some(recipe) = Recipe::of(py, pickle) else {
+    let Some(recipe) = recipe_of(py, pickle) else {
         return Ok(None);
     };
     let machine = Machine::new(py, pickling, &recipe);
@@ -42,7 +45,7 @@ pub fn loads<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> PyResu
                 step => machine.follow(&step)?,
             }
         }
-        Ok(())
+        machine.pop()
     })
 }
 
@@ -57,19 +60,26 @@ pub fn loads_again<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> 
     let recipe = match RECIPES.find(pickle, Arc::clone) {
         Some(recipe) => recipe,
         None if COME_ONCE.has(pickle) => {
-            let Some(recipe) = Recipe::of(py, pickle).map(Arc::new) else {
+            let Some(recipe) = recipe_of(py, pickle) else {
                 return Ok(None);
             };
+            let recipe = Arc::new(recipe.shortened(py));
             RECIPES.keep(pickle, Arc::clone(&recipe));
             recipe
         }
         None => return loads(py, pickling, pickle),
     };
     let machine = Machine::new(py, pickling, &recipe);
-    machine.object(|machine| recipe.steps.iter().try_for_each(|step| machine.follow(step)))
+    machine.object(|machine| {
+        if let [Step::Record(names, state)] = recipe.steps.as_slice() {
+            return machine.record(names.bind(py), state);
+        }
+        recipe.steps.iter().try_for_each(|step| machine.follow(step))?;
+        machine.pop()
+    })
 }
 
-/// Why it does not go on: something was raised, or is not of the type that it has to be.
+/// Why it does not go on: something was raised, or is not there, which nobody expects of a recipe.
 enum Halt {
     Raised(PyErr),
     Unknown,
@@ -88,6 +98,7 @@ struct Machine<'a, 'py> {
     kept: Vec<Option<Bound<'py, PyAny>>>,
 }
 
+// What calls the program is not inlined: each of its calls may come here again, on a stack that is not endless.
 impl<'a, 'py> Machine<'a, 'py> {
     fn new(py: Python<'py>, pickling: &'a Pickling, recipe: &Recipe) -> Self {
         Self {
@@ -98,36 +109,21 @@ impl<'a, 'py> Machine<'a, 'py> {
         }
     }
 
-    /// The object that there is in the end, `None` if that is not to be had here.
-    fn object(mut self, follow: impl FnOnce(&mut Self) -> Result<(), Halt>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match follow(&mut self) {
-            Ok(()) => Ok(self.stack.pop()),
+    /// What a function makes of it, `None` if that is not to be had here.
+    #[inline(always)]
+    fn object(
+        mut self,
+        make: impl FnOnce(&mut Self) -> Result<Bound<'py, PyAny>, Halt>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        match make(&mut self) {
+            Ok(object) => Ok(Some(object)),
             Err(Halt::Raised(error)) => Err(error),
             Err(Halt::Unknown) => Ok(None),
         }
     }
 
     fn follow(&mut self, step: &Step) -> Result<(), Halt> {
-        let py = self.py;
-        let made = match step {
-            Step::Push(object) => object.bind(py).clone(),
-            Step::Global(names) => self.global(names.bind(py))?,
-            Step::ByteArray(bytes) => PyByteArray::new(py, bytes.as_bytes(py)).into_any(),
-            Step::List => PyList::empty(py).into_any(),
-            Step::Dict => PyDict::new(py).into_any(),
-            Step::Set => PySet::empty(py)?.into_any(),
-            Step::Tuple(from) => PyTuple::new(py, self.above(*from)?)?.into_any(),
-            Step::FrozenSet(from) => PyFrozenSet::new(py, self.above(*from)?)?.into_any(),
-            Step::New => self.new_object(None)?,
-            Step::NewNamed => {
-                let keywords = self.pop_as::<PyDict>()?;
-                self.new_object(Some(&keywords))?
-            }
-            Step::Reduce => {
-                let arguments = self.pop_as::<PyTuple>()?;
-                self.pop()?.call1(arguments)?
-            }
-            Step::Kept(number) => self.kept[*number].clone().ok_or(Halt::Unknown)?,
+        match step {
             Step::Nothing => return Ok(()),
             Step::Keep(number) => {
                 self.kept[*number] = self.stack.last().cloned();
@@ -139,84 +135,218 @@ impl<'a, 'py> Machine<'a, 'py> {
                 return self.set_items(*from, &mapping);
             }
             Step::AddItems(from) => return self.add_items(*from),
-            Step::Build => return self.build(),
-            Step::BuildOf(from) => return self.build_of(*from),
-        };
+            Step::Build => {
+                let (state, object) = (self.pop()?, self.top()?);
+                return self.build(&object, state);
+            }
+            Step::BuildOf(from, is_kept) => return self.build_of(*from, *is_kept),
+            Step::New => {
+                let (arguments, class) = (self.pop()?, self.pop()?);
+                let made = self.new_object("NEWOBJ", &class, &arguments, None)?;
+                self.stack.push(made);
+                return Ok(());
+            }
+            Step::NewNamed => {
+                let (keywords, arguments, class) = (self.pop()?, self.pop()?, self.pop()?);
+                let made = self.new_object("NEWOBJ_EX", &class, &arguments, Some(&keywords))?;
+                self.stack.push(made);
+                return Ok(());
+            }
+            Step::Reduce => return self.reduce(),
+            _ => {}
+        }
+        let made = self.made_by_itself(step)?;
         self.stack.push(made);
         Ok(())
     }
 
-    /// What a module has by a name; the audit event is raised.
+    /// What a step makes that takes nothing but what is plain.
+    #[inline(never)]
+    fn made_by_itself(&mut self, step: &Step) -> Result<Bound<'py, PyAny>, Halt> {
+        let py = self.py;
+        Ok(match step {
+            Step::Push(object) => object.bind(py).clone(),
+            Step::Global(names) => self.global(names.bind(py))?,
+            Step::Find(names) => self.find(names.bind(py))?,
+            Step::ByteArray(bytes) => PyByteArray::new(py, bytes.as_bytes(py)).into_any(),
+            Step::List => PyList::empty(py).into_any(),
+            Step::Dict => PyDict::new(py).into_any(),
+            Step::Set => PySet::empty(py)?.into_any(),
+            Step::Tuple(from) => PyTuple::new(py, self.above(*from)?)?.into_any(),
+            Step::FrozenSet(from) => PyFrozenSet::new(py, self.above(*from)?)?.into_any(),
+            Step::Record(names, state) => self.record(names.bind(py), state)?,
+            Step::Kept(number) => self.kept[*number].clone().ok_or(Halt::Unknown)?,
+            _ => return Err(Halt::Unknown),
+        })
+    }
+
+    /// What a module has by a name, as the standard unpickler finds it; which is asked itself while modules are being imported.
     fn global(&self, names: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        let py = self.py;
         let (module, name) = (names.get_borrowed_item(1)?, names.get_borrowed_item(2)?);
-        if let Some(found) = self.pickling.modules.bind(self.py).get_item(module)? {
-            if let Ok(found) = found.cast_exact::<PyModule>() {
-                if let Some(found) = found.dict().get_item(name)? {
-                    self.pickling.audit.bind(self.py).call1(names)?;
-                    return Ok(found);
+        let importing = self.pickling.importing.as_ref();
+        if importing.is_some_and(|locks| locks.bind(py).is_empty()) {
+            if let Some(module) = self.pickling.modules.bind(py).get_item(module)? {
+                if let Ok(module) = module.cast_exact::<PyModule>() {
+                    let content = module.dict();
+                    if content.contains(name)? {
+                        self.pickling.audit.bind(py).call1(names)?;
+                        if let Some(found) = content.get_item(name)? {
+                            return Ok(found);
+                        }
+                    }
                 }
             }
         }
-        self.pickling.find(&module, &name) // which is to be imported, or has dots
+        self.find(names)
     }
 
-    fn new_object(&mut self, keywords: Option<&Bound<'py, PyDict>>) -> Result<Bound<'py, PyAny>, Halt> {
-        let arguments = self.pop_as::<PyTuple>()?;
-        let class = self.pop_as::<PyType>()?;
-        Ok(made_by_class(&class, &arguments, keywords).ok_or(Halt::Unknown)??)
+    #[inline(never)]
+    fn find(&self, names: &Bound<'py, PyTuple>) -> PyResult<Bound<'py, PyAny>> {
+        self.pickling.find(&names.get_item(1)?, &names.get_item(2)?)
     }
 
-    fn build(&mut self) -> Result<(), Halt> {
-        let (state, object) = (self.pop()?, self.top()?);
-        if self.is_given_to_the_object(&object, &state)? {
+    #[inline(never)]
+    fn reduce(&mut self) -> Result<(), Halt> {
+        let (arguments, function) = (self.pop()?, self.pop()?);
+        let Ok(arguments) = arguments.cast::<PyTuple>() else {
+            return Err(PyTypeError::new_err("argument list must be a tuple").into());
+        };
+        self.stack.push(function.call1(arguments)?);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn new_object(
+        &self,
+        code: &str,
+        class: &Bound<'py, PyAny>,
+        arguments: &Bound<'py, PyAny>,
+        keywords: Option<&Bound<'py, PyAny>>,
+    ) -> Result<Bound<'py, PyAny>, Halt> {
+        let wrong = |what: &str, wanted: &str, is: &Bound<'py, PyAny>| {
+            let is = is.get_type().name()?;
+            Err(self.refuse(&format!("{code} {what} argument must be a {wanted}, not {is}"))?)
+        };
+        let Ok(class) = class.cast::<PyType>() else {
+            return wrong("class", "type", class);
+        };
+        let Ok(arguments) = arguments.cast::<PyTuple>() else {
+            return wrong("args", "tuple", arguments);
+        };
+        let keywords = match keywords.map(|keywords| (keywords, keywords.cast::<PyDict>())) {
+            Some((keywords, Err(_))) => return wrong("kwargs", "dict", keywords),
+            Some((_, Ok(keywords))) => Some(keywords),
+            None => None,
+        };
+        match made_by_class(class, arguments, keywords) {
+            Some(made) => Ok(made?),
+            None => {
+                let kind = class.get_type().name()?; // sic
+                let message = format!("{code} class argument '{kind}' doesn't have __new__");
+                Err(self.refuse(&message)?)
+            }
+        }
+    }
+
+    /// The standard unpickler's error.
+    #[cold]
+    fn refuse(&self, message: &str) -> Result<Halt, Halt> {
+        let error = self.pickling.unpickling_error.bind(self.py).call1((message,))?;
+        Ok(Halt::Raised(PyErr::from_value(error)))
+    }
+
+    #[inline(never)]
+    fn record(
+        &mut self,
+        names: &Bound<'py, PyTuple>,
+        state: &[(Py<PyAny>, Py<PyAny>)],
+    ) -> Result<Bound<'py, PyAny>, Halt> {
+        let py = self.py;
+        let class = self.global(names)?;
+        let object = self.new_object("NEWOBJ", &class, PyTuple::empty(py).as_any(), None)?;
+        if let Some(method) = self.set_state_of(&object)? {
+            let attributes = PyDict::new(py);
+            state
+                .iter()
+                .try_for_each(|(name, value)| attributes.set_item(name, value))?;
+            method.call1((attributes,))?;
+            return Ok(object);
+        }
+        let own = object.getattr(intern!(py, "__dict__"))?;
+        if let Ok(own) = own.cast_exact::<PyDict>() {
+            state.iter().try_for_each(|(name, value)| own.set_item(name, value))?;
+        } else {
+            state.iter().try_for_each(|(name, value)| own.set_item(name, value))?;
+        }
+        Ok(object)
+    }
+
+    /// An object's own method for its state, if it has one: asked for once.
+    fn set_state_of(&self, object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let absent = self.pickling.absent.bind(self.py);
+        let name = intern!(self.py, "__setstate__");
+        let found = self.pickling.getattr.bind(self.py).call1((object, name, absent))?;
+        Ok((!found.is(absent)).then_some(found))
+    }
+
+    /// Have an object have a state.
+    #[inline(never)]
+    fn build(&mut self, object: &Bound<'py, PyAny>, state: Bound<'py, PyAny>) -> Result<(), Halt> {
+        if let Some(method) = self.set_state_of(object)? {
+            method.call1((state,))?;
             return Ok(());
         }
         let (attributes, slots) = match state.cast::<PyTuple>() {
-            Ok(both) if both.len() == 2 => (both.get_item(0)?, both.get_item(1)?),
-            _ => (state, self.py.None().into_bound(self.py)),
+            Ok(both) if both.len() == 2 => (both.get_item(0)?, Some(both.get_item(1)?)),
+            _ => (state, None),
         };
         if !attributes.is_none() {
-            let attributes = attributes.cast::<PyDict>().map_err(|_| Halt::Unknown)?;
+            let Ok(attributes) = attributes.cast::<PyDict>() else {
+                return Err(self.refuse("state is not a dictionary")?);
+            };
             let own = object.getattr(intern!(self.py, "__dict__"))?;
             for (name, value) in attributes.copy()? {
-                own.set_item(name, value)?;
+                match name.cast_exact::<PyString>() {
+                    Ok(name) => own.set_item(interned(name.clone()), value)?,
+                    Err(_) => own.set_item(name, value)?,
+                }
             }
         }
-        if !slots.is_none() {
-            for (name, value) in slots.cast::<PyDict>().map_err(|_| Halt::Unknown)?.copy()? {
-                object.setattr(name.cast::<PyString>().map_err(|_| Halt::Unknown)?, value)?;
-            }
+        let Some(slots) = slots else { return Ok(()) };
+        let Ok(slots) = slots.cast::<PyDict>() else {
+            return Err(self.refuse("slot state is not a dictionary")?);
+        };
+        for (name, value) in slots.copy()? {
+            let Ok(name) = name.cast::<PyString>() else {
+                let kind = name.get_type().name()?;
+                return Err(PyTypeError::new_err(format!("attribute name must be string, not '{kind}'")).into());
+            };
+            object.setattr(name, value)?;
         }
         Ok(())
     }
 
-    fn build_of(&mut self, from: usize) -> Result<(), Halt> {
+    #[inline(never)]
+    fn build_of(&mut self, from: usize, is_kept: bool) -> Result<(), Halt> {
         let object = self.below(from.wrapping_sub(1))?;
-        if has_not(&object, intern!(self.py, SET_STATE)) {
+        let Some(method) = self.set_state_of(&object)? else {
             let own = object.getattr(intern!(self.py, "__dict__"))?;
             self.set_items(from, &own)?;
             self.pop()?; // what lies in the place of the dict
             return Ok(());
-        }
+        };
         let state = PyDict::new(self.py);
         self.set_items(from, state.as_any())?;
         self.pop()?;
-        self.stack.push(state.into_any());
-        self.build()
-    }
-
-    /// Call an object's own method for its state, if it has one; whether it has.
-    fn is_given_to_the_object(&self, object: &Bound<'py, PyAny>, state: &Bound<'py, PyAny>) -> PyResult<bool> {
-        let name = intern!(self.py, SET_STATE);
-        if has_not(object, name) {
-            return Ok(false);
+        if is_kept {
+            self.kept.push(Some(state.clone().into_any()));
         }
-        let Some(method) = object.getattr_opt(name)? else {
-            return Ok(false);
-        };
-        method.call1((state,)).map(|_| true)
+        method.call1((state,))?;
+        Ok(())
     }
 
+    #[inline(never)]
     fn append(&mut self, from: usize) -> Result<(), Halt> {
         let to = self.below(from)?;
         if let Ok(list) = to.cast_exact::<PyList>() {
@@ -232,6 +362,7 @@ impl<'a, 'py> Machine<'a, 'py> {
     }
 
     /// Have the keys and values from here on in a mapping.
+    #[inline(never)]
     fn set_items(&mut self, from: usize, mapping: &Bound<'py, PyAny>) -> Result<(), Halt> {
         let mut items = self.above(from)?;
         if let Ok(dict) = mapping.cast_exact::<PyDict>() {
@@ -246,18 +377,24 @@ impl<'a, 'py> Machine<'a, 'py> {
         Ok(())
     }
 
+    #[inline(never)]
     fn add_items(&mut self, from: usize) -> Result<(), Halt> {
-        let to = self.below(from)?;
-        let set = to.cast_exact::<PySet>().map_err(|_| Halt::Unknown)?;
-        Ok(self.above(from)?.try_for_each(|item| set.add(item))?)
+        let (py, to) = (self.py, self.below(from)?);
+        let mut items = self.above(from)?;
+        if let Ok(set) = to.cast_exact::<PySet>() {
+            return Ok(items.try_for_each(|item| set.add(item))?);
+        }
+        if to.is_instance_of::<PySet>() {
+            let items = PyTuple::new(py, items)?;
+            py.get_type::<PySet>().call_method1("update", (to, items))?;
+            return Ok(());
+        }
+        let add = to.getattr(intern!(py, "add"))?;
+        Ok(items.try_for_each(|item| add.call1((item,)).map(|_| ()))?)
     }
 
     fn pop(&mut self) -> Result<Bound<'py, PyAny>, Halt> {
         self.stack.pop().ok_or(Halt::Unknown)
-    }
-
-    fn pop_as<T: PyTypeCheck>(&mut self) -> Result<Bound<'py, T>, Halt> {
-        self.pop()?.cast_into::<T>().map_err(|_| Halt::Unknown)
     }
 
     fn top(&self) -> Result<Bound<'py, PyAny>, Halt> {
