@@ -796,8 +796,8 @@ def dumps_by_name(obj: Any, longest: int, reducers: Reducers | None = None, /) -
     What has no name in its receiver raises what pickling raises.
     """
 
-def loads(pickle: bytes, /) -> Any:
-    """Make the object that a pickle is of, as `pickle.loads` does."""
+def loads(pickle: bytes, again: bool = False, /) -> Any:
+    """Make the object that a pickle is of, as `pickle.loads` does; faster from the third time on if it comes ``again``."""
 
 def gathering() -> dict[_Address, Any] | None:
     """Return the handles that are kept beside what this thread pickles just now, by the addresses of what they are to.

@@ -271,12 +271,16 @@ fn dumps_either_way<'py>(obj: &Bound<'py, PyAny>, longest: usize) -> PyResult<Bo
     Ok(dumps(obj, longest)?.into_any())
 }
 
-/// The object that a pickle is of.
+/// The object that a pickle is of, as one that comes `again` and again, if so.
 #[pyfunction]
-#[pyo3(signature = (pickle, /))]
-fn loads<'py>(pickle: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+#[pyo3(signature = (pickle, again=false, /))]
+fn loads<'py>(pickle: &Bound<'py, PyBytes>, again: bool) -> PyResult<Bound<'py, PyAny>> {
     let py = pickle.py();
-    pickling(py)?.loads(py, pickle.as_bytes())
+    if again {
+        pickling(py)?.loads_again(py, pickle.as_bytes())
+    } else {
+        pickling(py)?.loads(py, pickle.as_bytes())
+    }
 }
 
 /// Note whether children find what the main module defines under its name.

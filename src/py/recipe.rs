@@ -72,9 +72,15 @@ impl Recipe {
 fn take_record(py: Python<'_>, steps: &mut Vec<Step>) -> Option<Step> {
     let new = steps.iter().rposition(|step| !matches!(step, Step::Push(_)))?;
     let first = new.checked_sub(2)?;
-    let Some([Step::Global(names), Step::Push(arguments), Step::New]) = steps.get(first..=new) else {
+    let Some([Step::Global(names), Step::Push(arguments), Step::New, Step::Push(place), behind @ ..]) =
+        steps.get(first..)
+    else {
         return None;
     };
+    // An even number is behind an object that is not the one with this state, but a value in it.
+    if !place.bind(py).is_none() || behind.is_empty() || behind.len() % 2 == 1 {
+        return None;
+    }
     if !arguments
         .bind(py)
         .cast::<PyTuple>()
