@@ -797,7 +797,7 @@ def dumps_by_name(obj: Any, longest: int, reducers: Reducers | None = None, /) -
     """
 
 def loads(pickle: bytes, again: bool = False, /) -> Any:
-    """Make the object that a pickle is of, as `pickle.loads` does; faster from the third time on if it comes ``again``."""
+    """Make the object that a pickle is of, as `pickle.loads` does; faster the third time, if it comes ``again``."""
 
 def gathering() -> dict[_Address, Any] | None:
     """Return the handles that are kept beside what this thread pickles just now, by the addresses of what they are to.
