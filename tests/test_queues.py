@@ -482,6 +482,27 @@ print(total, [process.exitcode for process in processes], queue.empty(), queue.f
     assert prints(tmp_path, definitions, main, method) == f"{3 * sum(range(200))} [0, 0, 0] True False\n"
 
 
+def test_a_queue_never_seems_to_have_more_than_it_may(tmp_path: Path) -> None:
+    definitions = """
+def pass_on(queue):
+    for _ in range(20_000):
+        queue.put(None)
+        queue.get()
+"""
+    main = """
+queue = context.Queue(3)
+processes = [context.Process(target=pass_on, args=(queue,)) for _ in range(3)]
+for process in processes:
+    process.start()
+most = 0
+while any(process.is_alive() for process in processes):
+    for _ in range(100):
+        most = max(most, queue.qsize())
+print(most <= 3, queue.empty())
+"""
+    assert prints(tmp_path, definitions, main, "fork") == "True True\n"
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_closing_it_in_one_process_leaves_it_to_the_others(method: str, tmp_path: Path) -> None:
     definitions = """

@@ -10,7 +10,7 @@ use crate::atomics::{AtomicU64, Ordering};
 const MOST: u64 = 1 << 30;
 
 /// How often to look when totals change meanwhile.
-const LOOKS: u32 = 8;
+pub const LOOKS: u32 = 8;
 
 /// A side's totals.
 type Totals = [AtomicU64; 2];

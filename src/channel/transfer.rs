@@ -1,11 +1,13 @@
 //! Putting and getting messages (README: truth).
 
+use std::mem;
+
 use super::blocks::{begin_receiving, begin_sending, end_receiving, end_sending, finish_receiving, finish_sending};
 use super::claims::ClaimBody;
 use super::layout::{ChannelBody, Header, Label, BLOCK_MESSAGE, LONGEST, MESSAGES_AT, SHUT};
 use super::position::Position;
 use super::segments::Room;
-use super::sizes::{self, counted};
+use super::sizes::{self, counted, LOOKS};
 use crate::arena::heap::go_on;
 use crate::arena::tag::{entry, of_entry, Kind};
 use crate::arena::{Arena, Error, Handle, Result};
@@ -69,9 +71,23 @@ impl<'a> Channel<'a> {
     /// How many messages it has.
     #[must_use]
     pub fn len(&self) -> u32 {
-        // The head first: it never is ahead of a tail that is looked at later.
-        let head = position(&self.body.head, Ordering::Acquire);
-        position(&self.body.tail, Ordering::Acquire).messages_since(head)
+        let mut head = position(&self.body.head, Ordering::Acquire);
+        for _ in 0..LOOKS {
+            // The tail after the head, which never is ahead of it then; and as long as the head stays, so many there are.
+            let tail = position(&self.body.tail, Ordering::Acquire);
+            let before = mem::replace(&mut head, position(&self.body.head, Ordering::Acquire));
+            if head == before {
+                return tail.messages_since(head);
+            }
+        }
+        // It changes all the while: so many there may have been.
+        let most = self.body.capacity.load(Ordering::Relaxed);
+        let found = position(&self.body.tail, Ordering::Acquire).messages_since(head);
+        if most == 0 {
+            found
+        } else {
+            found.min(most)
+        }
     }
 
     /// What a message counts for where bytes are bounded.
