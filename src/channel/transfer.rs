@@ -81,12 +81,10 @@ impl<'a> Channel<'a> {
             }
         }
         // It changes all the while: so many there may have been.
-        let most = self.body.capacity.load(Ordering::Relaxed);
         let found = position(&self.body.tail, Ordering::Acquire).messages_since(head);
-        if most == 0 {
-            found
-        } else {
-            found.min(most)
+        match self.body.capacity.load(Ordering::Relaxed) {
+            0 => found,
+            most => found.min(most),
         }
     }
 

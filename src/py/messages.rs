@@ -246,7 +246,7 @@ impl Pickling {
     pub fn loads<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         match unpickler::loads(py, self, bytes)? {
             Some(object) => Ok(object),
-            None => self.loads_as_ever(py, bytes),
+            None => self.loads_as_ever(&PyBytes::new(py, bytes)),
         }
     }
 
@@ -257,12 +257,16 @@ impl Pickling {
     pub fn loads_again<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
         match unpickler::loads_again(py, self, bytes)? {
             Some(object) => Ok(object),
-            None => self.loads_as_ever(py, bytes),
+            None => self.loads_as_ever(&PyBytes::new(py, bytes)),
         }
     }
 
-    fn loads_as_ever<'py>(&self, py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-        Ok(self.loads.call1(py, (PyBytes::new(py, bytes),))?.into_bound(py))
+    /// The same by the standard unpickler.
+    ///
+    /// # Errors
+    /// Those of unpickling.
+    pub fn loads_as_ever<'py>(&self, bytes: &Bound<'py, PyBytes>) -> PyResult<Bound<'py, PyAny>> {
+        self.loads.bind(bytes.py()).call1((bytes,))
     }
 
     /// What the standard unpickler finds by a module's name and a name in it.
@@ -280,7 +284,7 @@ impl Pickling {
             pickle.extend_from_slice(bytes);
         }
         pickle.extend_from_slice(&[CLASS, STOP]);
-        self.loads_as_ever(py, &pickle)
+        self.loads_as_ever(&PyBytes::new(py, &pickle))
     }
 
     /// The object that a block has the pickle of.

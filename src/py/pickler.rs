@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyFrozenSet, PyList};
 use super::memory::Memory;
 use super::messages::pickling;
 use super::simple::{pickle_simple, Rules};
+use super::unpickler;
 
 /// A buffer of this length goes beside the pickle.
 const LARGE_BYTES: usize = 1 << 14;
@@ -275,11 +276,15 @@ fn dumps_either_way<'py>(obj: &Bound<'py, PyAny>, longest: usize) -> PyResult<Bo
 #[pyfunction]
 #[pyo3(signature = (pickle, again=false, /))]
 fn loads<'py>(pickle: &Bound<'py, PyBytes>, again: bool) -> PyResult<Bound<'py, PyAny>> {
-    let py = pickle.py();
-    if again {
-        pickling(py)?.loads_again(py, pickle.as_bytes())
+    let (py, pickling) = (pickle.py(), pickling(pickle.py())?);
+    let loads = if again {
+        unpickler::loads_again
     } else {
-        pickling(py)?.loads(py, pickle.as_bytes())
+        unpickler::loads
+    };
+    match loads(py, pickling, pickle.as_bytes())? {
+        Some(object) => Ok(object),
+        None => pickling.loads_as_ever(pickle),
     }
 }
 

@@ -100,11 +100,11 @@ impl<'a, 'py> Reader<'a, 'py> {
                 self.replace(from, Step::Tuple(from))
             }
             TUPLE => {
-                let from = self.mark()?;
+                let from = self.marks.pop()?;
                 self.replace(from, Step::Tuple(from))
             }
             FROZEN_SET => {
-                let from = self.mark()?;
+                let from = self.marks.pop()?;
                 self.replace(from, Step::FrozenSet(from))
             }
             NEW_OBJECT => self.replace(self.below(2)?, Step::New),
@@ -116,16 +116,16 @@ impl<'a, 'py> Reader<'a, 'py> {
                 self.change_by(from, Step::Append(from))
             }
             APPENDS => {
-                let from = self.mark()?;
+                let from = self.marks.pop()?;
                 self.change_by(from, Step::Append(from))
             }
             SET_ITEM => self.set_items(self.below(2)?),
             SET_ITEMS => {
-                let from = self.mark()?;
+                let from = self.marks.pop()?;
                 self.set_items(from)
             }
             ADD_ITEMS => {
-                let from = self.mark()?;
+                let from = self.marks.pop()?;
                 self.change_by(from, Step::AddItems(from))
             }
             _ => {
@@ -184,25 +184,20 @@ impl<'a, 'py> Reader<'a, 'py> {
 
     /// The names of a module and of something in it, if that is what comes next; they are kept, too.
     fn global_next(&mut self) -> Option<Bound<'py, PyTuple>> {
-        let (mut rest, mut are_kept) = (self.rest, [false; 2]);
-        for (number, is_kept) in are_kept.iter_mut().enumerate() {
+        let (mut rest, mut texts, mut are_kept) = (self.rest, [&[][..]; 2], [false; 2]);
+        for number in 0..2 {
             if number > 0 {
                 rest = rest.strip_prefix(&[STR])?;
             }
-            let (length, text) = rest.split_first()?;
-            rest = text.get(usize::from(*length)..)?;
+            let (length, behind) = rest.split_first()?;
+            (texts[number], rest) = behind.split_at_checked(usize::from(*length))?;
             if let Some(behind) = rest.strip_prefix(&[KEEP]) {
-                (rest, *is_kept) = (behind, true);
+                (rest, are_kept[number]) = (behind, true);
             }
         }
         rest = rest.strip_prefix(&[CLASS])?;
         let said = &self.rest[..self.rest.len() - rest.len()];
-        let names = unchanging::names(self.py, said, || {
-            let (module, behind) = counted_by_byte(said)?;
-            let behind = behind.strip_prefix(&[KEEP]).unwrap_or(behind).strip_prefix(&[STR])?;
-            let (name, _) = counted_by_byte(behind)?;
-            Some((std::str::from_utf8(module).ok()?, std::str::from_utf8(name).ok()?))
-        })?;
+        let names = unchanging::names(self.py, said, texts)?;
         for (at, is_kept) in are_kept.into_iter().enumerate() {
             if is_kept {
                 self.memo.push(Memo::Value(names.get_item(at + 1).ok()?.unbind()));
@@ -368,11 +363,6 @@ impl<'a, 'py> Reader<'a, 'py> {
         self.marks.last().copied().unwrap_or(0)
     }
 
-    /// Where the last mark lies, which it does no more.
-    fn mark(&mut self) -> Option<usize> {
-        self.marks.pop()
-    }
-
     fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.rest.split_first()?;
         self.rest = rest;
@@ -399,9 +389,4 @@ impl<'a, 'py> Reader<'a, 'py> {
         };
         self.take(length)
     }
-}
-
-fn counted_by_byte(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, behind) = bytes.split_first()?;
-    behind.split_at_checked(usize::from(*length))
 }

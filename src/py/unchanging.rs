@@ -76,17 +76,19 @@ pub fn interned<'py>(name: &Bound<'py, PyString>) -> Bound<'py, PyAny> {
     found.into_any()
 }
 
-/// The names that bytes say, of a module and of something in it, as `told_with` has them.
-pub fn names<'py, 'b>(
-    py: Python<'py>,
-    bytes: &'b [u8],
-    read: impl FnOnce() -> Option<(&'b str, &'b str)>,
-) -> Option<Bound<'py, PyTuple>> {
+/// The names that bytes say with these texts, of a module and of something in it, as `told_with` has them; `None` for what
+/// is no UTF-8.
+pub fn names<'py>(py: Python<'py>, bytes: &[u8], texts: [&[u8]; 2]) -> Option<Bound<'py, PyTuple>> {
     if let Some(names) = GLOBALS.find(bytes, |names| names.bind(py).clone()) {
         return Some(names);
     }
-    let (module, name) = read()?;
-    let names = told_with(py, &PyString::intern(py, module), &PyString::intern(py, name)).ok()?;
+    let [module, name] = texts.map(std::str::from_utf8);
+    let names = told_with(
+        py,
+        &PyString::intern(py, module.ok()?),
+        &PyString::intern(py, name.ok()?),
+    )
+    .ok()?;
     if bytes.len() <= LONGEST {
         GLOBALS.keep(bytes, names.clone().unbind());
     }

@@ -226,7 +226,7 @@ impl<'a, 'py> Machine<'a, 'py> {
     ) -> Result<Bound<'py, PyAny>, Halt> {
         let wrong = |what: &str, wanted: &str, is: &Bound<'py, PyAny>| {
             let is = is.get_type().name()?;
-            Err(self.refuse(&format!("{code} {what} argument must be a {wanted}, not {is}"))?)
+            Err(self.refuse(&format!("{code} {what} argument must be a {wanted}, not {is}")))
         };
         let Ok(class) = class.cast::<PyType>() else {
             return wrong("class", "type", class);
@@ -243,17 +243,16 @@ impl<'a, 'py> Machine<'a, 'py> {
             Some(made) => Ok(made?),
             None => {
                 let kind = class.get_type().name()?; // sic
-                let message = format!("{code} class argument '{kind}' doesn't have __new__");
-                Err(self.refuse(&message)?)
+                Err(self.refuse(&format!("{code} class argument '{kind}' doesn't have __new__")))
             }
         }
     }
 
     /// The standard unpickler's error.
     #[cold]
-    fn refuse(&self, message: &str) -> Result<Halt, Halt> {
-        let error = self.pickling.unpickling_error.bind(self.py).call1((message,))?;
-        Ok(Halt::Raised(PyErr::from_value(error)))
+    fn refuse(&self, message: &str) -> Halt {
+        let made = self.pickling.unpickling_error.bind(self.py).call1((message,));
+        Halt::Raised(made.map_or_else(|error| error, PyErr::from_value))
     }
 
     #[inline(never)]
@@ -274,11 +273,7 @@ impl<'a, 'py> Machine<'a, 'py> {
             return Ok(object);
         }
         let own = object.getattr(intern!(py, "__dict__"))?;
-        if let Ok(own) = own.cast_exact::<PyDict>() {
-            state.iter().try_for_each(|(name, value)| own.set_item(name, value))?;
-        } else {
-            state.iter().try_for_each(|(name, value)| own.set_item(name, value))?;
-        }
+        state.iter().try_for_each(|(name, value)| own.set_item(name, value))?;
         Ok(object)
     }
 
@@ -303,7 +298,7 @@ impl<'a, 'py> Machine<'a, 'py> {
         };
         if !attributes.is_none() {
             let Ok(attributes) = attributes.cast::<PyDict>() else {
-                return Err(self.refuse("state is not a dictionary")?);
+                return Err(self.refuse("state is not a dictionary"));
             };
             let own = object.getattr(intern!(self.py, "__dict__"))?;
             for (name, value) in attributes.copy()? {
@@ -315,7 +310,7 @@ impl<'a, 'py> Machine<'a, 'py> {
         }
         let Some(slots) = slots else { return Ok(()) };
         let Ok(slots) = slots.cast::<PyDict>() else {
-            return Err(self.refuse("slot state is not a dictionary")?);
+            return Err(self.refuse("slot state is not a dictionary"));
         };
         for (name, value) in slots.copy()? {
             let Ok(name) = name.cast::<PyString>() else {
@@ -365,12 +360,6 @@ impl<'a, 'py> Machine<'a, 'py> {
     #[inline(never)]
     fn set_items(&mut self, from: usize, mapping: &Bound<'py, PyAny>) -> Result<(), Halt> {
         let mut items = self.above(from)?;
-        if let Ok(dict) = mapping.cast_exact::<PyDict>() {
-            while let (Some(key), Some(value)) = (items.next(), items.next()) {
-                dict.set_item(key, value)?;
-            }
-            return Ok(());
-        }
         while let (Some(key), Some(value)) = (items.next(), items.next()) {
             mapping.set_item(key, value)?;
         }
