@@ -8,9 +8,11 @@ import copyreg
 import dataclasses
 import datetime
 import enum
+import gc
 import pickle
 import pickletools
 import sys
+import weakref
 from typing import Any, NamedTuple
 
 import pytest
@@ -307,6 +309,7 @@ def test_an_object_with_a_method_of_its_own() -> None:
         ("__reduce__", lambda _: (Point, (5,)), Point(5)),
         ("__getnewargs__", lambda _: (), Point(1)),
         ("__getattr__", lambda _, name: exec("raise AttributeError(name)"), Point(1)),
+        ("__getattribute__", lambda thing, name: object.__getattribute__(thing, name), Point(1)),
     ],
 )
 def test_an_object_whose_class_has_changed(
@@ -317,6 +320,22 @@ def test_an_object_whose_class_has_changed(
     pickled = dumps(Point(1))
     assert is_by_pickler(pickled)
     assert pickle.loads(pickled) == expected
+
+
+def test_a_class_ends_though_objects_of_it_were_pickled(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pickles(slots: dict[str, Any]) -> weakref.ref[type]:
+        """Pickle an object of a class that is there for as long as this takes; what is left of it."""
+        made = type("Passing", (), {"__module__": __name__, **slots})
+        with monkeypatch.context() as patch:
+            patch.setattr(sys.modules[__name__], "Passing", made, raising=False)
+            assert is_by_pickler(dumps(made())) == bool(slots)
+        return weakref.ref(made)
+
+    # Where one was another one may be, which is not to be taken for it.
+    for number in range(50):
+        left = pickles({"__slots__": ("x",)} if number % 2 else {})
+        gc.collect()
+        assert left() is None
 
 
 def test_what_is_in_itself_or_deep_or_long_is_left_to_a_pickler() -> None:

@@ -5,6 +5,9 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyType};
 
+use super::fast;
+use super::kept::Classes;
+
 /// `Py_TPFLAGS_HEAPTYPE`: not of a static class of C code, which nobody can change.
 const MADE_AT_RUN_TIME: u64 = 1 << 9;
 
@@ -12,6 +15,9 @@ const MADE_AT_RUN_TIME: u64 = 1 << 9;
 pub struct Called {
     class: Py<PyType>,
     pub name: Py<PyString>,
+    /// What makes a call of an object, as a pickler would find it; and whether it asks for the protocol's version.
+    reduce: Py<PyAny>,
+    has_version: bool,
 }
 
 static CALLED: PyOnceLock<[Called; 5]> = PyOnceLock::new();
@@ -36,9 +42,15 @@ impl Called {
                     let class = module.getattr(name)?.extract::<Bound<'_, PyType>>()?;
                     let (flags, module) = (class.getattr("__flags__")?, class.getattr("__module__")?);
                     let is_as_ever = flags.extract::<u64>()? & MADE_AT_RUN_TIME == 0 && module.eq(Self::MODULE)?;
-                    let name = PyString::intern(py, name).unbind();
-                    let class = class.unbind();
-                    PyResult::Ok(is_as_ever.then_some(Self { class, name }))
+                    let (of_all, reduce) = (intern!(py, "__reduce_ex__"), intern!(py, "__reduce__"));
+                    let has_version = !class.getattr(of_all)?.is(&py.get_type::<PyAny>().getattr(of_all)?);
+                    let reduce = class.getattr(if has_version { of_all } else { reduce })?;
+                    PyResult::Ok(is_as_ever.then(|| Self {
+                        name: PyString::intern(py, name).unbind(),
+                        class: class.unbind(),
+                        reduce: reduce.unbind(),
+                        has_version,
+                    }))
                 };
                 let [Some(date), Some(datetime), Some(time), Some(timedelta), Some(timezone)] = [
                     of("date")?,
@@ -55,12 +67,29 @@ impl Called {
         };
         Ok(called.iter().find(|called| called.class.is(class)))
     }
+
+    /// What an object is pickled as by a protocol of this version: its class, what to call that with.
+    ///
+    /// # Errors
+    /// Those of its class.
+    pub fn reduce<'py>(&self, object: &Bound<'py, PyAny>, version: u8) -> PyResult<Bound<'py, PyAny>> {
+        let reduce = self.reduce.bind(object.py());
+        if self.has_version {
+            reduce.call1((object, version))
+        } else {
+            reduce.call1((object,))
+        }
+    }
 }
 
 /// What a class that says nothing has not got, and the layout of a `class Plain: pass`, which it has.
 pub struct Ordinary {
-    absent: [Py<PyString>; 8],
+    absent: [Py<PyString>; 6],
     layout: [(Py<PyString>, isize); 4],
+    /// How attributes are looked up: others have `__getattr__` or `__getattribute__`.
+    lookup: usize,
+    /// Classes that have the layout, which stays as it is.
+    laid_out: Classes,
     /// Of `__dict__`, unless it is another one.
     descriptor: Py<PyAny>,
 }
@@ -87,8 +116,6 @@ impl Ordinary {
                 "__getstate__",
                 "__getnewargs_ex__",
                 "__getnewargs__",
-                "__getattribute__",
-                "__getattr__",
                 "__class__",
             ]
             .map(interned),
@@ -98,6 +125,8 @@ impl Ordinary {
                 of_plain("__weakrefoffset__")?,
                 of_plain("__itemsize__")?,
             ],
+            lookup: fast::lookup(plain.cast()?),
+            laid_out: Classes::none(),
             descriptor: attributes.get_item("__dict__")?.get_type().into_any().unbind(),
         };
         Ok(ORDINARY.get_or_init(py, || found))
@@ -109,13 +138,16 @@ impl Ordinary {
     /// Those of looking things up.
     pub fn is_such(&self, class: &Bound<'_, PyType>) -> PyResult<bool> {
         let py = class.py();
-        if !class.get_type().is(py.get_type::<PyType>()) {
+        if !class.get_type().is(py.get_type::<PyType>()) || fast::lookup(class) != self.lookup {
             return Ok(false); // it may be anything
         }
-        for (name, number) in &self.layout {
-            if class.getattr(name.bind(py))?.extract::<isize>()? != *number {
-                return Ok(false);
+        if !self.laid_out.has(class) {
+            for (name, number) in &self.layout {
+                if class.getattr(name.bind(py))?.extract::<isize>()? != *number {
+                    return Ok(false);
+                }
             }
+            self.laid_out.keep(class)?;
         }
         let mro = class.mro();
         for base in mro.iter().take(mro.len() - 1) {

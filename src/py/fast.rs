@@ -241,6 +241,12 @@ pub fn made_by_class<'py>(
     Some(unsafe { Bound::from_owned_ptr_or_err(class.py(), made) })
 }
 
+/// The function that looks attributes of a class's objects up, as a number to compare.
+pub fn lookup(class: &Bound<'_, PyType>) -> usize {
+    // SAFETY: a class, and a slot that there is.
+    unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), ffi::Py_tp_getattro) as usize }
+}
+
 /// The one string of this text that names of attributes are.
 pub fn interned(name: Bound<'_, PyString>) -> Bound<'_, PyString> {
     let py = name.py();

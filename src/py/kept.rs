@@ -1,7 +1,11 @@
-//! What has been made of bytes, for when the same bytes come again: the last ones, each where the hash of its bytes says.
+//! What has been made of bytes, for when the same bytes come again: the last ones, each where the hash of its bytes says. And
+//! classes of which something is known.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+
+use pyo3::prelude::*;
+use pyo3::types::{PyType, PyWeakrefReference};
 
 /// So many are kept.
 const PLACES: usize = 128;
@@ -37,6 +41,36 @@ impl<T> Values<T> {
             Err(_) => None,
         };
         drop(before); // when the lock is given back: that may run Python
+    }
+}
+
+/// Classes of which something is known, the last ones, as long as they are there.
+pub struct Classes(Mutex<[Option<Py<PyWeakrefReference>>; PLACES]>);
+
+impl Classes {
+    pub const fn none() -> Self {
+        Self(Mutex::new([const { None }; PLACES]))
+    }
+
+    /// Whether it is known of this one.
+    pub fn has(&self, class: &Bound<'_, PyType>) -> bool {
+        let Ok(known) = self.0.try_lock() else { return false };
+        let known = known[Self::place(class)].as_ref();
+        known.is_some_and(|known| known.bind(class.py()).upgrade().is_some_and(|known| known.is(class)))
+    }
+
+    /// # Errors
+    /// MemoryError.
+    pub fn keep(&self, class: &Bound<'_, PyType>) -> PyResult<()> {
+        let known = PyWeakrefReference::new(class)?.unbind();
+        if let Ok(mut all) = self.0.try_lock() {
+            all[Self::place(class)] = Some(known); // the one before has no function that would be called
+        }
+        Ok(())
+    }
+
+    fn place(class: &Bound<'_, PyType>) -> usize {
+        place(hash(&(class.as_ptr() as usize).to_ne_bytes()))
     }
 }
 

@@ -11,7 +11,7 @@ use pyo3::types::{PyBytes, PyDict};
 use super::gathering::with_handles;
 use super::memory::Memory;
 use super::opcodes::{CLASS, LONG_STR, PROTOCOL, STOP};
-use super::pickler::{dumps, dumps_by_name, Pickled, Reducers};
+use super::pickler::{append_simple, dumps_any, dumps_any_by_name, Pickled, Reducers};
 use super::primitives::{decode, encode};
 use super::unpickler;
 use crate::arena::{Arena, Handle};
@@ -53,6 +53,8 @@ pub fn keep(buffer: Vec<u8>) {
 pub enum Outgoing {
     /// These bytes of a buffer.
     Encoded(Range<usize>),
+    /// A pickle: these.
+    Simple(Range<usize>),
     Pickled(Py<PyBytes>),
     /// A pickle that is long, or has handles.
     Block(Py<Memory>),
@@ -64,12 +66,12 @@ pub enum Outgoing {
 }
 
 impl Outgoing {
-    /// Make one; what is encoded is appended to the buffer.
+    /// Make one; what is encoded or simple is appended to the buffer.
     ///
     /// # Errors
     /// Those of pickling.
     pub fn of(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
-        Self::made(object, buffer, dumps)
+        Self::made(object, buffer, dumps_any)
     }
 
     /// Make one, by name only: what has no name elsewhere is an error.
@@ -77,7 +79,7 @@ impl Outgoing {
     /// # Errors
     /// Those of pickling.
     pub fn by_name(object: &Bound<'_, PyAny>, buffer: &mut Vec<u8>) -> PyResult<Self> {
-        Self::made(object, buffer, dumps_by_name)
+        Self::made(object, buffer, dumps_any_by_name)
     }
 
     fn made<'py>(
@@ -95,6 +97,9 @@ impl Outgoing {
             return Ok(Self::Encoded(start..buffer.len()));
         }
         buffer.truncate(start);
+        if append_simple(object, buffer, LONGEST)? {
+            return Ok(Self::Simple(start..buffer.len()));
+        }
         Ok(with_handles(object.py(), false, || dumps(object, LONGEST))?.into())
     }
 
@@ -102,6 +107,7 @@ impl Outgoing {
     pub fn message<'a>(&'a self, py: Python<'a>, buffer: &'a [u8]) -> Message<'a> {
         match self {
             Self::Encoded(range) => Message::Bytes(ENCODED, &buffer[range.clone()]),
+            Self::Simple(range) => Message::Bytes(PICKLED, &buffer[range.clone()]),
             Self::Pickled(bytes) => Message::Bytes(PICKLED, bytes.as_bytes(py)),
             Self::Block(memory) => match memory.get().bundle() {
                 Some(bundle) => Message::Block(BUNDLED, bundle),

@@ -187,26 +187,12 @@ impl Pickler {
     }
 }
 
-/// Pickle an object by name. What has no name in its receiver raises what pickling raises.
+/// Append the pickle of a simple object to a buffer; false, with nothing appended, when it is no such, or longer than
+/// `longest`. It has neither handles nor names of the main module that a receiver may not find.
 ///
 /// # Errors
-/// Those of pickling.
-pub fn dumps_by_name<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Pickled<'py>> {
-    let py = object.py();
-    if let Some(bytes) = dumps_simple(object, longest)? {
-        return Ok(Pickled::Bytes(bytes));
-    }
-    let own = match OWN.take() {
-        Some(own) => own,
-        None => Pickler::new(py, pickling(py)?.reducers.bind(py))?,
-    };
-    let pickled = own.dump(object, longest);
-    OWN.set(Some(own));
-    pickled
-}
-
-/// The pickle of a simple object, if it is short.
-fn dumps_simple<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Option<Bound<'py, PyBytes>>> {
+/// KeyboardInterrupt and the like.
+pub fn append_simple(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usize) -> PyResult<bool> {
     let (py, pickling) = (object.py(), pickling(object.py())?);
     let reducers = pickling.reducers.get();
     let rules = Rules {
@@ -214,12 +200,48 @@ fn dumps_simple<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Opt
         modules: pickling.modules.bind(py),
         finds_main: FINDS_MAIN.load(Ordering::Relaxed),
     };
-    let mut bytes = Vec::with_capacity(256);
-    match pickle_simple(object, &rules, &mut bytes, longest) {
-        Ok(is_simple) => Ok(is_simple.then(|| PyBytes::new(py, &bytes))),
-        Err(error) if error.is_instance_of::<PyException>(py) => Ok(None), // a pickler says what is wrong, if anything
-        Err(error) => Err(error),
+    let start = into.len();
+    let is_simple = match pickle_simple(object, &rules, into, longest) {
+        Err(error) if error.is_instance_of::<PyException>(py) => false, // a pickler says what is wrong, if anything
+        simple => simple?,
+    };
+    if !is_simple {
+        into.truncate(start);
     }
+    Ok(is_simple)
+}
+
+/// The pickle of a simple object, if it is one and that is short.
+fn dumps_simple<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Option<Pickled<'py>>> {
+    let mut bytes = Vec::with_capacity(256);
+    let is_simple = append_simple(object, &mut bytes, longest)?;
+    Ok(is_simple.then(|| Pickled::Bytes(PyBytes::new(object.py(), &bytes))))
+}
+
+/// Pickle an object by name. What has no name in its receiver raises what pickling raises.
+///
+/// # Errors
+/// Those of pickling.
+fn dumps_by_name<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Pickled<'py>> {
+    match dumps_simple(object, longest)? {
+        Some(pickled) => Ok(pickled),
+        None => dumps_any_by_name(object, longest),
+    }
+}
+
+/// The same of an object that is not simple.
+///
+/// # Errors
+/// Those of pickling.
+pub fn dumps_any_by_name<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Pickled<'py>> {
+    let py = object.py();
+    let own = match OWN.take() {
+        Some(own) => own,
+        None => Pickler::new(py, pickling(py)?.reducers.bind(py))?,
+    };
+    let pickled = own.dump(object, longest);
+    OWN.set(Some(own));
+    pickled
 }
 
 /// Whether children find what the main module defines under its name: then pickles need not be looked at.
@@ -230,8 +252,19 @@ static FINDS_MAIN: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// What pickling it by name raises.
 pub fn dumps<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Pickled<'py>> {
+    match dumps_simple(object, longest)? {
+        Some(pickled) => Ok(pickled),
+        None => dumps_any(object, longest),
+    }
+}
+
+/// The same of an object that is not simple.
+///
+/// # Errors
+/// What pickling it by name raises.
+pub fn dumps_any<'py>(object: &Bound<'py, PyAny>, longest: usize) -> PyResult<Pickled<'py>> {
     let (py, pickling) = (object.py(), pickling(object.py())?);
-    let made = match dumps_by_name(object, longest) {
+    let made = match dumps_any_by_name(object, longest) {
         Ok(pickled) if FINDS_MAIN.load(Ordering::Relaxed) => return Ok(pickled),
         Ok(pickled) => pickling
             .found_in_main

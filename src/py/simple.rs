@@ -45,7 +45,8 @@ pub fn pickle_simple(
         rules,
         seen: Seen::nothing(),
         count: 0,
-        classes: Vec::new(),
+        classes: [0; MOST],
+        kept: 0,
     };
     writer.into.extend_from_slice(&[PROTOCOL, VERSION]);
     let is_simple = writer.write(object, DEEPEST)?;
@@ -60,8 +61,10 @@ struct Writer<'a, 'r, 'py> {
     /// Objects with parts, and how many they are.
     seen: Seen,
     count: usize,
-    /// Addresses of the classes that were written; loading the second object of one takes a quarter of the time so.
-    classes: Vec<usize>,
+    /// Addresses of the classes that were written, and how many they are; loading the second object of one takes a quarter
+    /// of the time so.
+    classes: [usize; MOST],
+    kept: usize,
 }
 
 impl Writer<'_, '_, '_> {
@@ -109,7 +112,7 @@ impl Writer<'_, '_, '_> {
             return self.write_tuple(items, deepest);
         }
         if let Ok(dict) = object.cast_exact::<PyDict>() {
-            return self.write_dict(dict, deepest);
+            return self.write_dict(dict, false, deepest);
         }
         if let Ok(items) = object.cast_exact::<PyList>() {
             return self.write_items(&[NO_LIST, MARK], items.iter().map(Ok), APPENDS, deepest);
@@ -149,13 +152,20 @@ impl Writer<'_, '_, '_> {
         self.write_items(begin, items.iter().map(Ok), end, deepest)
     }
 
-    fn write_dict(&mut self, dict: &Bound<'_, PyDict>, deepest: usize) -> PyResult<bool> {
+    /// A dict, or as a state the attributes of an object.
+    fn write_dict(&mut self, dict: &Bound<'_, PyDict>, is_state: bool, deepest: usize) -> PyResult<bool> {
         if 2 * dict.len() > self.end.saturating_sub(self.into.len()) {
-            return Ok(false); // without copying it first
+            return Ok(false); // without looking at it first
         }
-        // Of a copy: the garbage collector may run now and then, and the program's finalizers.
-        let items = dict.copy()?.iter().flat_map(|(key, value)| [Ok(key), Ok(value)]);
-        self.write_items(&[NO_DICT, MARK], items, SET_ITEMS, deepest)
+        self.into.extend_from_slice(&[NO_DICT, MARK]);
+        // All of them first: the garbage collector may run now and then, and the program's finalizers.
+        for (key, value) in dict.iter().collect::<Vec<_>>() {
+            if (is_state && is_special(&key)) || !self.write(&key, deepest)? || !self.write(&value, deepest)? {
+                return Ok(false);
+            }
+        }
+        self.into.push(SET_ITEMS);
+        Ok(true)
     }
 
     fn write_object(&mut self, object: &Bound<'_, PyAny>, deepest: usize) -> PyResult<bool> {
@@ -183,7 +193,7 @@ impl Writer<'_, '_, '_> {
         if !self.seen.is_first(attributes) {
             return Ok(false); // objects may share it, and what they do with their states keep that so
         }
-        if !self.write_dict(attributes, deepest)? || attributes.iter().any(|(name, _)| is_special(&name)) {
+        if !self.write_dict(attributes, true, deepest)? {
             return Ok(false);
         }
         self.into.push(BUILD);
@@ -193,7 +203,7 @@ impl Writer<'_, '_, '_> {
     /// As a call of its class, with what a pickler would call it with.
     fn write_reduced(&mut self, object: &Bound<'_, PyAny>, called: &Called, deepest: usize) -> PyResult<bool> {
         let py = object.py();
-        let reduced = object.call_method1(intern!(py, "__reduce_ex__"), (VERSION,))?;
+        let reduced = called.reduce(object, VERSION)?;
         let reduced = reduced.cast::<PyTuple>()?;
         let (class, parts) = match reduced.len() {
             2 => reduced.extract::<(Bound<'_, PyType>, Bound<'_, PyTuple>)>()?,
@@ -230,7 +240,7 @@ impl Writer<'_, '_, '_> {
             return Ok(false);
         };
         let address = class.as_ptr() as usize;
-        if let Some(number) = self.classes.iter().position(|known| *known == address) {
+        if let Some(number) = self.classes[..self.kept].iter().position(|known| *known == address) {
             self.into.extend_from_slice(&[KEPT, number as u8]);
             return Ok(true);
         }
@@ -246,7 +256,8 @@ impl Writer<'_, '_, '_> {
         let is_put = self.put_counted([STR, LONG_STR], module_text.as_bytes())
             && self.put_counted([STR, LONG_STR], name_text.as_bytes());
         self.into.extend_from_slice(&[CLASS, KEEP]);
-        self.classes.push(address);
+        self.classes[self.kept] = address; // no more than objects with parts
+        self.kept += 1;
         Ok(is_put)
     }
 

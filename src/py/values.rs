@@ -7,7 +7,7 @@ use super::gathering::with_handles;
 use super::keys::PAIR;
 use super::memory::Memory;
 use super::messages::pickling;
-use super::pickler::{dumps, Pickled};
+use super::pickler::{append_simple, dumps_any, Pickled};
 use super::plain::{decode_plain, encode_plain, PICKLED};
 use super::unchanging;
 use crate::arena::heap::go_on;
@@ -21,8 +21,8 @@ const WITH_HANDLES: u8 = 0x20;
 
 /// A value that is about to be stored.
 pub enum ValueBytes {
-    /// Bytes of a kind.
-    Plain(u8, Vec<u8>),
+    /// Bytes of a kind: of a plain object, or the pickle of a simple one.
+    Bytes(u8, Vec<u8>),
     Pickled(u8, Py<PyBytes>),
     Block(u8, Py<Memory>),
 }
@@ -34,30 +34,33 @@ impl ValueBytes {
     /// Those of pickling.
     pub fn of(object: &Bound<'_, PyAny>, key: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let py = object.py();
+        let mut bytes = Vec::with_capacity(64);
         if let Some(key) = key {
             let pair = PyTuple::new(py, [key, object])?;
-            return Self::pickled(pair.as_any(), PICKLED | PAIR);
+            return Self::pickled(pair.as_any(), PICKLED | PAIR, bytes);
         }
-        let mut bytes = Vec::with_capacity(64);
-        match encode_plain(object, &mut bytes, LONGEST_VALUE) {
-            Some(kind) => Ok(Self::Plain(kind, bytes)),
-            None => Self::pickled(object, PICKLED),
+        if let Some(kind) = encode_plain(object, &mut bytes, LONGEST_VALUE) {
+            return Ok(Self::Bytes(kind, bytes));
         }
+        bytes.clear();
+        Self::pickled(object, PICKLED, bytes)
     }
 
-    fn pickled(object: &Bound<'_, PyAny>, kind: u8) -> PyResult<Self> {
-        Ok(
-            match with_handles(object.py(), true, || dumps(object, LONGEST_VALUE))? {
-                Pickled::Bytes(bytes) => Self::Pickled(kind, bytes.unbind()),
-                Pickled::Block(memory) => Self::Block(kind, memory.unbind()),
-            },
-        )
+    fn pickled(object: &Bound<'_, PyAny>, kind: u8, mut bytes: Vec<u8>) -> PyResult<Self> {
+        if append_simple(object, &mut bytes, LONGEST_VALUE)? {
+            return Ok(Self::Bytes(kind, bytes));
+        }
+        let dumps = || dumps_any(object, LONGEST_VALUE);
+        Ok(match with_handles(object.py(), true, dumps)? {
+            Pickled::Bytes(bytes) => Self::Pickled(kind, bytes.unbind()),
+            Pickled::Block(memory) => Self::Block(kind, memory.unbind()),
+        })
     }
 
     /// As the floor below has it.
     pub fn value<'a>(&'a self, py: Python<'a>) -> Value<'a> {
         match self {
-            Self::Plain(kind, bytes) => Value::Bytes(*kind, bytes),
+            Self::Bytes(kind, bytes) => Value::Bytes(*kind, bytes),
             Self::Pickled(kind, bytes) => Value::Bytes(*kind, bytes.as_bytes(py)),
             Self::Block(kind, memory) => match memory.get().bundle() {
                 Some(bundle) => Value::Block(*kind | WITH_HANDLES, bundle),
