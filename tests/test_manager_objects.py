@@ -123,6 +123,51 @@ with allcores.Manager() as m:
     ]
 
 
+def test_a_namespace_s_attributes(tmp_path: Path) -> None:
+    main = """
+ns = allcores.Manager().Namespace()
+class Watched(type(ns)):
+    def __getattribute__(self, name): return "seen", super().__getattribute__(name)
+for name in ("x", "_x", "\\ud800", "_\\ud800", "", "é" * 3000):
+    setattr(ns, name, name)
+    there = pickle.loads(pickle.dumps(ns))
+    print(getattr(ns, name) == name, hasattr(there, name))
+    delattr(ns, name)
+    try: getattr(ns, name)
+    except AttributeError as error:
+        print(str(error)[:60].encode("unicode_escape").decode(), error.name == name, error.__context__)
+ns.there = [1]
+ns.there.append(2)
+print(ns.there, ns.__getattribute__("there"), ns.__setattr__("there", 3), ns.there, ns._typeid, hasattr(ns, "there"))
+print(tried(ns.__setattr__, 1, 2), tried(ns.__setattr__, "x"), tried(ns.__getattribute__, 1),
+      tried(setattr, ns, "x", (0 for _ in ())))
+print(tried(type(ns).__getattribute__, 1, "x"))
+ns.__class__ = Watched
+print(ns.there, ns._typeid)
+"""
+    lines = printed(tmp_path, main)
+    shared, own = "'Namespace' object has no attribute ", "'NamespaceProxy' object has no attribute "
+    assert lines == [
+        "True True",
+        f"{shared}'x' True None",
+        "True False",
+        f"{own}'_x' True None",
+        "True True",
+        f"{shared}'\\\\ud800' True None",
+        "True False",
+        f"{own}'_\\ud800' True None",
+        "True True",
+        f"{shared}'' True None",
+        "True True",
+        f"{shared}'" + r"\xe9" * 23 + " True None",
+        "[1] [1] None 3 Namespace True",
+        "TypeError: attribute name must be string, not 'int' TypeError: __setattr__() takes 2 arguments (1 given) "
+        "TypeError: attribute name must be string, not 'int' TypeError: cannot pickle 'generator' object",
+        "TypeError: descriptor '__getattribute__' for 'NamespaceProxy' objects doesn't apply to a 'int' object",
+        "('seen', 3) ('seen', 'Namespace')",
+    ]
+
+
 def test_a_list_has_the_manners_of_the_server_s(tmp_path: Path) -> None:
     main = """
 import multiprocessing

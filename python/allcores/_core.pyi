@@ -33,6 +33,7 @@ __all__ = [
     "acquire_site",
     "add_fast_methods",
     "add_number",
+    "add_shared_attributes",
     "after_fork_in_parent",
     "arena_account",
     "arena_descriptor",
@@ -853,6 +854,12 @@ class Memory:
 
 def add_number(memory: Memory, at: int, code: str, number: float, /) -> float:
     """Add to a number of this type code, ``at`` bytes from the beginning, in one instruction; return the sum."""
+
+def add_shared_attributes(cls: type, /) -> None:
+    """Put ``__getattribute__`` and ``__setattr__`` into a class whose objects stand for a shared dict.
+
+    They have it as ``_object``; attributes that begin with an underscore are their own.
+    """
 
 def exchange_number(memory: Memory, at: int, code: str, expected: float, replacement: float, /) -> bool:
     """Replace a number of this type code if it equals ``expected``, in one instruction; return whether it did."""

@@ -1,9 +1,10 @@
 //! The hottest methods, as Python's own C code has them: a lock is acquired and released in less time than the general way
-//! into a Rust method takes, which converts arguments, keeps accounts and looks twice whose method it is. And the bytes of a
-//! block, as numbers and as the target of a copy.
+//! into a Rust method takes, which converts arguments, keeps accounts and looks twice whose method it is. Attributes that
+//! are shared are got and set by C functions for the same reason. And the bytes of a block, as numbers and as the target of a
+//! copy.
 //!
 //! The only file above `sys/` with `unsafe` in it. What is not the fast path (a lock that is not free, arguments by keyword)
-//! calls the ordinary method. Each of these functions is a method of a class that is derived from `T`, and Python's method
+//! calls the ordinary method. Each of a lock's functions is a method of a class that is derived from `T`, and Python's method
 //! descriptors make sure that `self` is one.
 
 use std::ffi::{c_void, CStr};
@@ -12,13 +13,14 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyRuntimeError;
+use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 use pyo3::PyClass;
 
+use super::attributes;
 use super::memory::Memory;
 use crate::sys::copying;
 use crate::sys::number::Place;
@@ -177,6 +179,11 @@ unsafe fn ordinary<T: Fast>(
         let method = py.get_type::<T>().getattr(name)?;
         method.call(PyTuple::new(py, positional)?, Some(&named))
     };
+    answer(py, call)
+}
+
+/// What Python is told of a call: what it returned, or null with an exception set; a panic is one, too.
+fn answer<'py>(py: Python<'py>, call: impl FnOnce() -> PyResult<Bound<'py, PyAny>>) -> *mut PyObject {
     let result = catch_unwind(AssertUnwindSafe(call))
         .unwrap_or_else(|_| Err(PyRuntimeError::new_err("a call into allcores panicked")));
     match result {
@@ -186,6 +193,82 @@ unsafe fn ordinary<T: Fast>(
             ptr::null_mut()
         }
     }
+}
+
+/// Put the methods by which attributes are got and set into a class of any objects (`attributes`).
+pub fn add_attribute_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
+    let get = PyMethodDefPointer {
+        PyCFunction: get_attribute,
+    };
+    let set = PyMethodDefPointer {
+        PyCFunctionFast: set_attribute,
+    };
+    add(class, c"__getattribute__", get, ffi::METH_O, GET_ATTRIBUTE)?;
+    add(class, c"__setattr__", set, ffi::METH_FASTCALL, SET_ATTRIBUTE)
+}
+
+const GET_ATTRIBUTE: &CStr = c"__getattribute__($self, name, /)\n--\n\nReturn an attribute.";
+const SET_ATTRIBUTE: &CStr = c"__setattr__($self, name, value, /)\n--\n\nHave an attribute.";
+
+unsafe extern "C" fn get_attribute(slf: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: Python calls this with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: an object that lives through the call.
+    let object = unsafe { Borrowed::from_ptr(py, slf) };
+    // SAFETY: as above.
+    let name = unsafe { Borrowed::from_ptr(py, name) };
+    answer(py, || attributes::get(&object, &name))
+}
+
+unsafe extern "C" fn set_attribute(
+    slf: *mut PyObject,
+    arguments: *mut *mut PyObject,
+    number: Py_ssize_t,
+) -> *mut PyObject {
+    // SAFETY: Python calls this with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: an object that lives through the call.
+    let object = unsafe { Borrowed::from_ptr(py, slf) };
+    let argument = |index: usize| {
+        // SAFETY: there are two, as was looked at.
+        let place = unsafe { arguments.add(index) };
+        // SAFETY: as above.
+        let argument = unsafe { *place };
+        // SAFETY: an object that lives through the call.
+        unsafe { Borrowed::from_ptr(py, argument) }
+    };
+    answer(py, || {
+        if number != 2 {
+            let text = format!("__setattr__() takes 2 arguments ({number} given)");
+            return Err(PyTypeError::new_err(text));
+        }
+        attributes::set(&object, &argument(0), &argument(1))?;
+        Ok(py.None().into_bound(py))
+    })
+}
+
+/// An attribute as `object` has it.
+///
+/// # Errors
+/// AttributeError; those of a descriptor.
+pub fn own<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: an object, and a string.
+    let found = unsafe { ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()) };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(object.py(), found) }
+}
+
+/// Have an attribute as `object` has it.
+///
+/// # Errors
+/// As above.
+pub fn set_own(object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: an object, a string, and an object.
+    let failed = unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value.as_ptr()) };
+    if failed != 0 {
+        return Err(PyErr::fetch(object.py()));
+    }
+    Ok(())
 }
 
 /// Copy a buffer to a block, from `at` bytes on; false, and nothing is copied, where it does not fit.

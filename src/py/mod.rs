@@ -1,6 +1,7 @@
 //! The door to Python: thin functions over the floors below. Nothing else in the crate knows PyO3.
 
 mod arena;
+mod attributes;
 mod batches;
 mod call;
 mod caller;
@@ -50,6 +51,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     arena::add_to(module)?;
+    attributes::add_to(module)?;
     caller::add_to(module)?;
     channel::add_to(module)?;
     deadlocks::add_to(module)?;
