@@ -1,4 +1,4 @@
-//! Pickles of simple objects, written here: in a third to two thirds of a pickler's time, and as it would write them but
+//! Pickles of simple objects, written here: in a third to half of a pickler's time, and as it would write them but
 //! for its memo.
 //!
 //! Simple are objects of classes that say nothing about pickling, so that they are what is in their `__dict__`; those of

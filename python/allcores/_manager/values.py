@@ -38,7 +38,7 @@ class _Content(SharedDict):
 class NamespaceProxy(InSession, _Namespace):
     """An object whose attributes are shared, but for those that begin with an underscore: these are the handle's."""
 
-    if TYPE_CHECKING:  # the core has them: it takes a third of the time
+    if TYPE_CHECKING:  # the core has them, in half the time
 
         def __getattribute__(self, key: str) -> Any: ...
 
