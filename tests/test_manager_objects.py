@@ -8,7 +8,7 @@ import pytest
 from running import METHODS, PYTHON, guarded, program, run
 
 HEAD = """
-import array, collections.abc, copy, gc, os, pickle, queue, signal, sys, threading, time
+import array, collections.abc, copy, gc, os, pickle, queue, signal, sys, threading, time, weakref
 import allcores
 from allcores import _core, managers
 from multiprocessing import managers as standard
@@ -142,6 +142,15 @@ print(ns.there, ns.__getattribute__("there"), ns.__setattr__("there", 3), ns.the
 print(tried(ns.__setattr__, 1, 2), tried(ns.__setattr__, "x"), tried(ns.__getattribute__, 1),
       tried(setattr, ns, "x", (0 for _ in ())))
 print(tried(type(ns).__getattribute__, 1, "x"))
+print(tried(ns.__getattribute__, "missing"), tried(ns.__getattribute__, "_missing"))
+class Held: pass
+def looks_in_vain(name):
+    held = Held()
+    try: raise ValueError
+    except ValueError: return hasattr(ns, name), weakref.ref(held)
+for name in ("missing", "_missing", "\\ud800"):
+    found, held = looks_in_vain(name)
+    print(found, held())
 ns.__class__ = Watched
 print(ns.there, ns._typeid)
 """
@@ -161,9 +170,11 @@ print(ns.there, ns._typeid)
         "True True",
         f"{shared}'" + r"\xe9" * 23 + " True None",
         "[1] [1] None 3 Namespace True",
-        "TypeError: attribute name must be string, not 'int' TypeError: __setattr__() takes 2 arguments (1 given) "
-        "TypeError: attribute name must be string, not 'int' TypeError: cannot pickle 'generator' object",
+        "TypeError: 'int' object is not subscriptable TypeError: expected 2 arguments "
+        "TypeError: 'int' object is not subscriptable TypeError: cannot pickle 'generator' object",
         "TypeError: descriptor '__getattribute__' for 'NamespaceProxy' objects doesn't apply to a 'int' object",
+        f"AttributeError: {shared}'missing' AttributeError: {own}'_missing'",
+        *["False None"] * 3,
         "('seen', 3) ('seen', 'Namespace')",
     ]
 

@@ -1,26 +1,21 @@
 //! The attributes of an object that stands for a shared dict, which it has as `_object`: that dict's items, but for those
 //! that begin with an underscore. These are its own.
 
-use pyo3::exceptions::{PyAttributeError, PyKeyError, PyTypeError};
+use pyo3::exceptions::PyKeyError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
 
-use super::fast::{add_attribute_methods, own, set_own};
+use super::fast::{add_attribute_methods, forget, own, set_own};
 
-fn named<'a, 'py>(name: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, PyString>> {
-    name.cast::<PyString>().map_err(|_| {
-        let kind = name.get_type().name();
-        let kind = kind.as_ref().map_or_else(|_| "?".into(), |kind| kind.to_string_lossy());
-        PyTypeError::new_err(format!("attribute name must be string, not '{kind}'"))
-    })
-}
-
-/// Whether an attribute is the object's own.
-fn is_own(name: &Bound<'_, PyString>) -> PyResult<bool> {
-    match name.to_str() {
-        Ok(text) => Ok(text.starts_with('_')),
-        Err(_) => name.call_method1(intern!(name.py(), "startswith"), ("_",))?.extract(), // lone surrogates
+/// Whether an attribute is the object's own; `None` for a name that the ordinary method is to look at.
+fn is_own(name: &Bound<'_, PyAny>) -> Option<bool> {
+    match name.cast_exact::<PyString>().ok()?.to_str() {
+        Ok(text) => Some(text.starts_with('_')),
+        Err(error) => {
+            forget(name.py(), error); // a lone surrogate
+            None
+        }
     }
 }
 
@@ -28,33 +23,36 @@ fn shared<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     own(object, intern!(object.py(), "_object"))
 }
 
-/// An attribute.
+/// An attribute. What is not there, and what has no such name, is for the class's `_get_attribute` to say.
 ///
 /// # Errors
-/// AttributeError; those of the shared dict.
+/// Its, and those of the shared dict.
 pub fn get<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let name = named(name)?;
-    if is_own(name)? {
-        return own(object, name);
+    let py = object.py();
+    match is_own(name) {
+        Some(true) => return own(object, name),
+        Some(false) => match shared(object)?.get_item(name) {
+            Err(error) if error.is_instance_of::<PyKeyError>(py) => forget(py, error),
+            found => return found,
+        },
+        None => {}
     }
-    shared(object)?.get_item(name).map_err(|error| {
-        if error.is_instance_of::<PyKeyError>(object.py()) {
-            return PyAttributeError::new_err((name.clone().unbind(),)); // `__getattr__` says more
-        }
-        error
-    })
+    own(object, intern!(py, "_get_attribute"))?.call1((name,))
 }
 
-/// Have an attribute.
+/// Have an attribute. What has no such name is for the class's `_set_attribute`.
 ///
 /// # Errors
-/// Those of the shared dict, of pickling.
+/// Its, and those of the shared dict, of pickling.
 pub fn set<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>, value: &Bound<'py, PyAny>) -> PyResult<()> {
-    let name = named(name)?;
-    if is_own(name)? {
-        return set_own(object, name, value);
+    match is_own(name) {
+        Some(true) => set_own(object, name, value),
+        Some(false) => shared(object)?.set_item(name, value),
+        None => {
+            let ordinary = own(object, intern!(object.py(), "_set_attribute"))?;
+            ordinary.call1((name, value)).map(|_| ())
+        }
     }
-    shared(object)?.set_item(name, value)
 }
 
 /// Put `__getattribute__` and `__setattr__` into a class whose objects stand for a shared dict.

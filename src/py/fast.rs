@@ -239,8 +239,7 @@ unsafe extern "C" fn set_attribute(
     };
     answer(py, || {
         if number != 2 {
-            let text = format!("__setattr__() takes 2 arguments ({number} given)");
-            return Err(PyTypeError::new_err(text));
+            return Err(PyTypeError::new_err("expected 2 arguments")); // as object's
         }
         attributes::set(&object, &argument(0), &argument(1))?;
         Ok(py.None().into_bound(py))
@@ -251,8 +250,8 @@ unsafe extern "C" fn set_attribute(
 ///
 /// # Errors
 /// AttributeError; those of a descriptor.
-pub fn own<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: an object, and a string.
+pub fn own<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: two objects; what is no string is an error.
     let found = unsafe { ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()) };
     // SAFETY: a new reference, or null with an exception set.
     unsafe { Bound::from_owned_ptr_or_err(object.py(), found) }
@@ -262,13 +261,21 @@ pub fn own<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyString>) -> PyRe
 ///
 /// # Errors
 /// As above.
-pub fn set_own(object: &Bound<'_, PyAny>, name: &Bound<'_, PyString>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    // SAFETY: an object, a string, and an object.
+pub fn set_own(object: &Bound<'_, PyAny>, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: three objects; a name that is no string is an error.
     let failed = unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value.as_ptr()) };
     if failed != 0 {
         return Err(PyErr::fetch(object.py()));
     }
     Ok(())
+}
+
+/// Have an error be no more at once. In a function that Python calls itself, PyO3 would keep it, and all that its traceback
+/// leads to, for a time when it knows that the GIL is held.
+pub fn forget(py: Python<'_>, error: PyErr) {
+    error.restore(py);
+    // SAFETY: the GIL is held.
+    unsafe { ffi::PyErr_Clear() };
 }
 
 /// Copy a buffer to a block, from `at` bytes on; false, and nothing is copied, where it does not fit.

@@ -35,23 +35,40 @@ class _Content(SharedDict):
     _typeid = "Value"
 
 
+_own = object.__getattribute__
+
+
 class NamespaceProxy(InSession, _Namespace):
     """An object whose attributes are shared, but for those that begin with an underscore: these are the handle's."""
 
-    if TYPE_CHECKING:  # the core has them, in half the time
+    if TYPE_CHECKING:  # the core has them, in half the time, and comes here for what is rare
 
         def __getattribute__(self, key: str) -> Any: ...
 
         def __setattr__(self, key: str, value: Any) -> None: ...
 
+    def _get_attribute(self, key: str) -> Any:
+        if key[:1] == "_":
+            return _own(self, key)
+        try:
+            return _own(self, "_object")[key]
+        except KeyError:
+            raise _no_attribute(key) from None
+
+    def _set_attribute(self, key: str, value: Any) -> None:
+        if key[:1] == "_":
+            object.__setattr__(self, key, value)
+        else:
+            _own(self, "_object")[key] = value
+
     def __getattr__(self, key: str) -> Any:
-        # Asked when there is none. What the standard class has here would ask the server.
-        if key.startswith("_"):
-            return object.__getattribute__(self, key)
+        # What the standard class has here would ask the server.
+        if key[:1] == "_":
+            return _own(self, key)
         raise _no_attribute(key)
 
     def __delattr__(self, key: str) -> None:
-        if key.startswith("_"):
+        if key[:1] == "_":
             object.__delattr__(self, key)
             return
         try:
