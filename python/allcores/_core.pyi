@@ -859,7 +859,8 @@ def add_shared_attributes(cls: type, /) -> None:
     """Put ``__getattribute__`` and ``__setattr__`` into a class whose objects stand for a shared dict.
 
     They have it as ``_object``; attributes that begin with an underscore are their own. What is rare is asked of the
-    class's ``_get_attribute(name)`` and ``_set_attribute(name, value)``.
+    class's ``_get_attribute(name)`` and ``_set_attribute(name, value)``; ``_lacks_attribute(name)`` raises that there
+    is none.
     """
 
 def exchange_number(memory: Memory, at: int, code: str, expected: float, replacement: float, /) -> bool:

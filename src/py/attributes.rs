@@ -23,21 +23,24 @@ fn shared<'py>(object: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     own(object, intern!(object.py(), "_object"))
 }
 
-/// An attribute. What is not there, and what has no such name, is for the class's `_get_attribute` to say.
+/// An attribute. What has no such name is for the class's `_get_attribute`, and its `_lacks_attribute` says what is not there.
 ///
 /// # Errors
 /// Its, and those of the shared dict.
 pub fn get<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     let py = object.py();
-    match is_own(name) {
+    let ordinary = match is_own(name) {
         Some(true) => return own(object, name),
         Some(false) => match shared(object)?.get_item(name) {
-            Err(error) if error.is_instance_of::<PyKeyError>(py) => forget(py, error),
+            Err(error) if error.is_instance_of::<PyKeyError>(py) => {
+                forget(py, error);
+                intern!(py, "_lacks_attribute")
+            }
             found => return found,
         },
-        None => {}
-    }
-    own(object, intern!(py, "_get_attribute"))?.call1((name,))
+        None => intern!(py, "_get_attribute"),
+    };
+    own(object, ordinary)?.call1((name,))
 }
 
 /// Have an attribute. What has no such name is for the class's `_set_attribute`.

@@ -59,6 +59,8 @@ impl Classes {
         known.is_some_and(|known| known.bind(class.py()).upgrade().is_some_and(|known| known.is(class)))
     }
 
+    /// Know it of this one.
+    ///
     /// # Errors
     /// MemoryError.
     pub fn keep(&self, class: &Bound<'_, PyType>) -> PyResult<()> {

@@ -41,7 +41,7 @@ _own = object.__getattribute__
 class NamespaceProxy(InSession, _Namespace):
     """An object whose attributes are shared, but for those that begin with an underscore: these are the handle's."""
 
-    if TYPE_CHECKING:  # the core has them, in half the time, and comes here for what is rare
+    if TYPE_CHECKING:  # the core has them, which takes less time, and comes here for what is rare
 
         def __getattribute__(self, key: str) -> Any: ...
 
@@ -54,6 +54,9 @@ class NamespaceProxy(InSession, _Namespace):
             return _own(self, "_object")[key]
         except KeyError:
             raise _no_attribute(key) from None
+
+    def _lacks_attribute(self, key: str) -> Any:
+        raise _no_attribute(key)
 
     def _set_attribute(self, key: str, value: Any) -> None:
         if key[:1] == "_":
