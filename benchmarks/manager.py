@@ -143,6 +143,17 @@ def gets(value: Any, make: Make, times: int) -> float:
     return time.perf_counter() - began
 
 
+def turns(value: Any, make: Make, times: int) -> float:
+    """Return the seconds that so many gets take, each behind a set of another key: nothing can be kept of the dict."""
+    shared = make()
+    shared["key"] = value
+    began = time.perf_counter()
+    for number in range(times):
+        shared["other"] = number
+        shared["key"]
+    return time.perf_counter() - began
+
+
 def at_once(loop: Callable[[Any, int], None], processes: int, value: Any, make: Make, times: int) -> float:
     """Return the seconds in which each of some processes does so many."""
     shared = make()
@@ -155,6 +166,7 @@ def report_payload(title: str, value: Any, owed: float, makers: dict[str, Make])
     loops: dict[str, Callable[[Make, int], float]] = {
         "set": partial(sets, value),
         "get": partial(gets, value),
+        "set other, get": partial(turns, value),
         "set, two": partial(at_once, partial(_set, value), 2, value),
         "get, two": partial(at_once, get_all, 2, value),
         "get, one": partial(at_once, get_all, 1, value),
@@ -163,12 +175,12 @@ def report_payload(title: str, value: Any, owed: float, makers: dict[str, Make])
         f"{loop} {maker}": calibrated(loops[loop], make, ROUND_SECONDS)
         for loop in loops
         for maker, make in makers.items()
-        if maker != "ultra" or loop in ("set", "get")
+        if maker != "ultra" or loop in ("set", "get", "set other, get")
     }
     # A plain dict of each process's own: what two processes get done at once on this machine, just now.
     contestants |= {f"{loop} plain": calibrated(loops[loop], dict, ROUND_SECONDS) for loop in ("get, two", "get, one")}
     found = measure(contestants, ROUNDS)
-    for loop in ("set", "get", "set, two", "get, two"):
+    for loop in ("set", "get", "set other, get", "set, two", "get, two"):
         ours, theirs = found.median(f"{loop} ours"), found.median(f"{loop} theirs")
         line = f"{title + ': ' + loop:30}{ours * 1e6:9.3f}{theirs * 1e6:11.2f}{theirs / ours:9.0f}  (owed {owed:g})"
         if f"{loop} ultra" in found.seconds:

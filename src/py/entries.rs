@@ -5,11 +5,13 @@ use pyo3::prelude::*;
 
 use super::arena::raise;
 use super::keys::{decode_key, encode_key, KeyBytes, PAIR};
+use super::plain::{Short, FLOAT};
+use super::readings::{Again, Made, Moment};
 use super::table::Table;
 use super::tables::{Attempt, Raw, Tabled};
 use super::values::{attach, decode_value, ValueBytes};
 use crate::arena::{Arena, Error};
-use crate::table::{Key, Put, Section};
+use crate::table::{Key, Original, Put, Section, Value};
 
 /// What a value is known by: the same is the same value, as a block has a generation.
 pub fn mark(kind: u8, bytes: &[u8]) -> Vec<u8> {
@@ -59,6 +61,16 @@ impl Sought {
 pub enum Change {
     Set(Sought, ValueBytes),
     Delete(Sought),
+}
+
+/// A key that is short, and its own canonical form.
+fn short_key(object: &Bound<'_, PyAny>) -> Option<Short> {
+    Short::of(object).filter(|short| short.kind != FLOAT)
+}
+
+/// As the floor below has it.
+fn key_of<'a>(short: &'a Short, arena: &Arena) -> Key<'a> {
+    Key::of(arena.session(), short.kind, short.bytes())
 }
 
 impl Table {
@@ -134,18 +146,49 @@ impl Table {
         Ok(Sought::new(key, Some(others), true))
     }
 
+    /// The value of a key.
+    pub fn object_of<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let face = self.face();
+        let version = face.version();
+        let moment = version.map(|version| Moment {
+            table: self.number,
+            version,
+        });
+        let Some(again) = moment.and_then(|moment| Again::is(key, moment)) else {
+            return self.find(py, key)?.map(|raw| raw.object(py, &face)).transpose();
+        };
+        self.look(py)?;
+        if let Some(object) = again.object(key)? {
+            return Ok(Some(object));
+        }
+        let Some(mut raw) = self.find(py, key)? else {
+            return Ok(None);
+        };
+        let is_as_it_was = face.version() == version;
+        let (kind, bytes) = (raw.kind, std::mem::take(&mut raw.bytes));
+        let object = decode_value(py, face.arena, kind, &bytes, raw.block)?.0;
+        if is_as_it_was {
+            if let Some(made) = Made::of(kind, &bytes, &object) {
+                again.keep(key, made);
+            }
+        }
+        Ok(Some(object))
+    }
+
     /// The value of a key, with a reference to its block.
     pub fn find(&self, py: Python<'_>, object: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
+        if let Some(key) = short_key(object) {
+            return self.find_key(py, key_of(&key, self.face().arena));
+        }
         let sought = self.seek(object, false)?;
         if sought.is_absent {
             return Ok(None);
         }
-        self.find_sought(py, &sought)
+        self.find_key(py, sought.key(self.face().arena))
     }
 
-    fn find_sought(&self, py: Python<'_>, sought: &Sought) -> PyResult<Option<Raw>> {
+    fn find_key(&self, py: Python<'_>, key: Key<'_>) -> PyResult<Option<Raw>> {
         let face = self.face();
-        let key = sought.key(face.arena);
         loop {
             let mut bytes = Vec::new();
             let found = self.read(py, |face, held| {
@@ -168,6 +211,12 @@ impl Table {
     pub fn set(&self, object: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = object.py();
         let mut is_first = true;
+        if let Some(key) = short_key(object) {
+            if self.set_short(&key, value)? != Put::OfOtherKind {
+                return Ok(());
+            }
+            is_first = false;
+        }
         loop {
             let mut change = self.change_to_set(object, value, &mut is_first)?;
             if let Attempt::Done(()) =
@@ -176,6 +225,26 @@ impl Table {
                 return Ok(());
             }
         }
+    }
+
+    fn set_short(&self, key: &Short, value: &Bound<'_, PyAny>) -> PyResult<Put> {
+        let py = value.py();
+        self.look(py)?;
+        let (short, long);
+        let value = match Short::of(value) {
+            Some(made) => {
+                short = made;
+                Value::Bytes(short.kind, short.bytes())
+            }
+            None => {
+                long = ValueBytes::of(value, None)?;
+                long.value(py)
+            }
+        };
+        self.change(py, |section| {
+            let key = key_of(key, section.table.arena);
+            section.set_if(key, Original::default(), value, |kind| kind & PAIR == 0)
+        })
     }
 
     /// What is to be done to have a key with a value, at the first attempt.
@@ -202,7 +271,7 @@ impl Table {
         let there = if sought.is_absent {
             None
         } else {
-            self.find_sought(py, &sought)?
+            self.find_key(py, sought.key(face.arena))?
         };
         let key = match there {
             None => sought.key.is_long.then(|| object.clone()),

@@ -337,6 +337,28 @@ pub fn lookup(class: &Bound<'_, PyType>) -> usize {
     unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), ffi::Py_tp_getattro) as usize }
 }
 
+/// What a function returns that is called with three arguments: without a tuple of them.
+///
+/// # Errors
+/// Those of the function.
+pub fn call_with_three<'py>(
+    function: &Bound<'py, PyAny>,
+    [one, two, three]: [&Bound<'py, PyAny>; 3],
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: objects, and null behind the last one.
+    let returned = unsafe {
+        ffi::PyObject_CallFunctionObjArgs(
+            function.as_ptr(),
+            one.as_ptr(),
+            two.as_ptr(),
+            three.as_ptr(),
+            ptr::null_mut::<PyObject>(),
+        )
+    };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(function.py(), returned) }
+}
+
 /// The one string of this text that names of attributes are.
 pub fn interned(name: Bound<'_, PyString>) -> Bound<'_, PyString> {
     let py = name.py();

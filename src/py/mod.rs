@@ -29,6 +29,7 @@ mod primitives;
 mod process;
 mod program;
 mod reader;
+mod readings;
 mod recipe;
 mod semaphore;
 mod seqpacket;

@@ -1,8 +1,8 @@
-//! Single objects as bytes of a kind, for tables: None, bool, int, float, str, bytes, tuples and dicts of them.
+//! Single objects as bytes of a kind, for tables: None, bool, int, float, str, bytes, tuples, lists and dicts of them.
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyBytes, PyFloat, PyInt, PyNone, PyString};
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple};
 
 use super::primitives::{decode, encode};
 
@@ -46,7 +46,52 @@ pub fn encode_plain(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usiz
     if let Ok(truth) = object.cast_exact::<PyBool>() {
         return Some(if truth.is_true() { TRUE } else { FALSE });
     }
-    encode(object, into, longest).then_some(ENCODED)
+    let is_container = object.is_exact_instance_of::<PyTuple>()
+        || object.is_exact_instance_of::<PyList>()
+        || object.is_exact_instance_of::<PyDict>();
+    (is_container && encode(object, into, longest)).then_some(ENCODED)
+}
+
+/// A short object of these, as `encode_plain` has it, without memory of its own.
+pub struct Short {
+    pub kind: u8,
+    length: u8,
+    bytes: [u8; Self::LONGEST],
+}
+
+impl Short {
+    const LONGEST: usize = 30;
+
+    /// `None` for what is none, or longer.
+    #[inline]
+    pub fn of(object: &Bound<'_, PyAny>) -> Option<Self> {
+        let made = |kind, from: &[u8]| {
+            let mut bytes = [0; Self::LONGEST];
+            bytes.get_mut(..from.len())?.copy_from_slice(from);
+            Some(Self {
+                kind,
+                length: from.len() as u8,
+                bytes,
+            })
+        };
+        if let Ok(text) = object.cast_exact::<PyString>() {
+            return made(STR, text.to_str().ok()?.as_bytes());
+        }
+        if let Ok(number) = object.cast_exact::<PyInt>() {
+            return made(INT, &number.extract::<i64>().ok()?.to_ne_bytes());
+        }
+        if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+            return made(BYTES, bytes.as_bytes());
+        }
+        if let Ok(number) = object.cast_exact::<PyFloat>() {
+            return made(FLOAT, &number.value().to_ne_bytes());
+        }
+        None
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
 }
 
 /// The object that bytes of a kind are, but for PICKLED.

@@ -23,22 +23,22 @@ pub const DEEPEST: usize = 16;
 const MOST_MUTABLE: usize = 64;
 
 /// The lists and dicts that were encoded.
-pub struct Seen {
-    objects: [*mut ffi::PyObject; MOST_MUTABLE],
+pub struct Seen<const MOST: usize> {
+    objects: [*mut ffi::PyObject; MOST],
     count: usize,
 }
 
-impl Seen {
+impl<const MOST: usize> Seen<MOST> {
     pub const fn nothing() -> Self {
         Self {
-            objects: [std::ptr::null_mut(); MOST_MUTABLE],
+            objects: [std::ptr::null_mut(); MOST],
             count: 0,
         }
     }
 
     /// Note one; false when it has been there, or there are too many.
     pub fn is_first(&mut self, object: &Bound<'_, PyAny>) -> bool {
-        let is_first = self.count < MOST_MUTABLE && !self.objects[..self.count].contains(&object.as_ptr());
+        let is_first = self.count < MOST && !self.objects[..self.count].contains(&object.as_ptr());
         if is_first {
             self.objects[self.count] = object.as_ptr();
             self.count += 1;
@@ -51,7 +51,8 @@ impl Seen {
 /// `longest`.
 pub fn encode(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usize) -> bool {
     let end = into.len() + longest;
-    encode_within(object, into, end, DEEPEST, &mut Seen::nothing()) && into.len() <= end
+    let mut seen = Seen::<MOST_MUTABLE>::nothing();
+    encode_within(object, into, end, DEEPEST, &mut seen) && into.len() <= end
 }
 
 /// Append a tuple of bytes and of a tuple of so many items; false as above.
@@ -76,7 +77,7 @@ pub fn encode_pair<'py>(
     }
     into.push(b't');
     into.extend_from_slice(&length.to_ne_bytes());
-    let mut seen = Seen::nothing();
+    let mut seen = Seen::<MOST_MUTABLE>::nothing();
     for item in items {
         if !encode_within(&item?, into, end, DEEPEST - 1, &mut seen) {
             return Ok(false);
@@ -85,7 +86,13 @@ pub fn encode_pair<'py>(
     Ok(into.len() <= end)
 }
 
-fn encode_within(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, end: usize, deepest: usize, seen: &mut Seen) -> bool {
+fn encode_within(
+    object: &Bound<'_, PyAny>,
+    into: &mut Vec<u8>,
+    end: usize,
+    deepest: usize,
+    seen: &mut Seen<MOST_MUTABLE>,
+) -> bool {
     // Here, and not at the end only: tuples that have one another many times are much longer than they are large.
     if into.len() > end {
         return false;

@@ -39,7 +39,16 @@ pub enum Step {
     Keep(usize),
     Kept(usize),
     /// An object of a class of no arguments, whose state is a dict of what nobody can change: `Global` to `BuildOf` at once.
-    Record(Py<PyTuple>, Vec<(Py<PyAny>, Py<PyAny>)>),
+    Record(Record),
+}
+
+/// What it is made of.
+pub struct Record {
+    /// As `Global` has them.
+    pub names: Py<PyTuple>,
+    pub state: Vec<(Py<PyAny>, Py<PyAny>)>,
+    /// As of `BuildOf`.
+    pub is_kept: bool,
 }
 
 /// The steps, after which the stack has one object.
@@ -56,28 +65,41 @@ impl Recipe {
         let mut steps = Vec::with_capacity(self.steps.len());
         for step in self.steps.into_iter().filter(|step| !matches!(step, Step::Nothing)) {
             match step {
-                Step::BuildOf(..) => match take_record(py, &mut steps) {
-                    Some(record) => steps.push(record),
+                Step::BuildOf(_, is_kept) => match take_record(py, &mut steps, is_kept) {
+                    Some(record) => steps.extend(record),
                     None => steps.push(step),
                 },
                 step => steps.push(step),
             }
         }
-        let depth = if steps.len() == 1 { 0 } else { self.depth };
-        Self { steps, depth, ..self }
+        if let [Step::Record(_), Step::Keep(_)] = steps.as_slice() {
+            steps.pop(); // nobody asks for it, and it lives anyway
+        }
+        let (depth, kept) = match steps.as_slice() {
+            [Step::Record(_)] => (0, 0),
+            _ => (self.depth, self.kept),
+        };
+        Self { steps, depth, kept }
     }
 }
 
-/// Take what makes an object and its state, before it is built of that, if these are steps of a `Record`.
-fn take_record(py: Python<'_>, steps: &mut Vec<Step>) -> Option<Step> {
-    let new = steps.iter().rposition(|step| !matches!(step, Step::Push(_)))?;
-    let first = new.checked_sub(2)?;
-    let Some([Step::Global(names), Step::Push(arguments), Step::New, Step::Push(place), behind @ ..]) =
-        steps.get(first..)
-    else {
+/// Take what makes an object and its state, before it is built of that, if these are steps of a `Record`; that, and what
+/// keeps the object.
+fn take_record(py: Python<'_>, steps: &mut Vec<Step>, is_kept: bool) -> Option<impl Iterator<Item = Step>> {
+    let made_by = steps.iter().rposition(|step| !matches!(step, Step::Push(_)))?;
+    let keep = match steps[made_by] {
+        Step::Keep(number) => Some(number),
+        _ => None,
+    };
+    let head = 3 + usize::from(keep.is_some());
+    let first = (made_by + 1).checked_sub(head)?;
+    let Some([Step::Global(names), Step::Push(arguments), Step::New, ..]) = steps.get(first..) else {
         return None;
     };
-    // An even number is behind an object that is not the one with this state, but a value in it.
+    let Some([Step::Push(place), behind @ ..]) = steps.get(first + head..) else {
+        return None;
+    };
+    // An odd number is behind an object that is not the one with this state, but a value in it.
     if !place.bind(py).is_none() || behind.is_empty() || behind.len() % 2 == 1 {
         return None;
     }
@@ -89,15 +111,15 @@ fn take_record(py: Python<'_>, steps: &mut Vec<Step>) -> Option<Step> {
         return None;
     }
     let names = names.clone_ref(py);
-    // Behind what lies in the place of the dict.
-    let mut state = steps.drain(first..).skip(3 + 1).map(|step| match step {
+    let mut objects = steps.drain(first..).skip(head + 1).map(|step| match step {
         Step::Push(object) => object,
         _ => py.None(),
     });
-    let mut pairs = Vec::new();
-    while let (Some(name), Some(value)) = (state.next(), state.next()) {
-        pairs.push((name, value));
+    let mut state = Vec::new();
+    while let (Some(name), Some(value)) = (objects.next(), objects.next()) {
+        state.push((name, value));
     }
-    drop(state);
-    Some(Step::Record(names, pairs))
+    drop(objects);
+    let record = Record { names, state, is_kept };
+    Some([Some(Step::Record(record)), keep.map(Step::Keep)].into_iter().flatten())
 }

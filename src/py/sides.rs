@@ -12,7 +12,7 @@ use crate::atomics::AtomicU32;
 use crate::channel::claims::ClaimBody;
 use crate::channel::layout::Label;
 use crate::channel::{Got, A_MOMENT};
-use crate::sync::patience::{Patience, Step};
+use crate::sync::patience::{back_off, Patience, Step};
 use crate::sync::side::Held;
 
 /// Whose lock, and who is listened to.
@@ -61,7 +61,8 @@ fn lock_word_within(
 ) -> PyResult<Option<Held>> {
     let mut patience = Patience::with_owner(timeout);
     loop {
-        if let Some(held) = Held::try_lock(arena, word) {
+        let attempt = || Held::try_lock(arena, word);
+        if let Some(held) = attempt().or_else(|| back_off(attempt)) {
             return Ok(Some(held));
         }
         let freed = until_done(py, || {

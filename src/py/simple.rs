@@ -58,8 +58,8 @@ struct Writer<'a, 'r, 'py> {
     into: &'a mut Vec<u8>,
     end: usize,
     rules: &'r Rules<'r, 'py>,
-    /// Objects with parts, and how many they are.
-    seen: Seen,
+    /// Objects with parts, and how many they are; and their attributes.
+    seen: Seen<{ 2 * MOST }>,
     count: usize,
     /// Addresses of the classes that were written, and how many they are; loading the second object of one takes a quarter
     /// of the time so.

@@ -1,5 +1,7 @@
 //! The shared dict in Python: its methods (`entries` has what they do).
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple, PyType};
@@ -22,7 +24,11 @@ use crate::table::{Added, Key, Section};
 #[pyclass(frozen, subclass, module = "allcores._core")]
 pub struct Table {
     shared: Shared,
+    /// Its number in this process, by which what was read of it is kept.
+    pub number: u64,
 }
+
+static MADE: AtomicU64 = AtomicU64::new(0);
 
 impl Tabled for Table {
     fn shared(&self) -> &Shared {
@@ -50,6 +56,7 @@ impl Table {
     ) -> PyResult<Self> {
         Ok(Self {
             shared: Shared::new(class, Kind::Table, name, address, end)?,
+            number: MADE.fetch_add(1, Ordering::Relaxed),
         })
     }
 
@@ -67,10 +74,7 @@ impl Table {
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, key: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        match self.find(py, key)? {
-            Some(raw) => raw.object(py, &self.face()),
-            None => Err(missing(key)),
-        }
+        self.object_of(py, key)?.ok_or_else(|| missing(key))
     }
 
     fn __setitem__(&self, key: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
@@ -90,10 +94,7 @@ impl Table {
         key: &Bound<'py, PyAny>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.find(py, key)? {
-            Some(raw) => raw.object(py, &self.face()).map(Some),
-            None => Ok(default),
-        }
+        Ok(self.object_of(py, key)?.or(default))
     }
 
     /// Delete a key and return its value; without one `default`, or KeyError.

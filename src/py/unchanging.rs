@@ -42,6 +42,13 @@ pub fn loads<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> PyResu
     Ok(object)
 }
 
+/// The object that is kept of a pickle.
+pub fn kept<'py>(py: Python<'py>, pickle: &[u8]) -> Option<Bound<'py, PyAny>> {
+    let is_one = pickle.len() <= LONGEST && may_be_unchanging(pickle);
+    let kept = is_one.then(|| BY_PICKLE.find(pickle, |object| object.bind(py).clone()));
+    kept.flatten()
+}
+
 /// A text that is the key of a dict, `None` for what is no UTF-8. There are few of them, in many dicts.
 pub fn key<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
     if bytes.len() > LONGEST {

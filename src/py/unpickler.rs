@@ -9,12 +9,12 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyDict, PyFrozenSet, PyList, PyModule, PySet, PyString, PyTuple, PyType};
 
-use super::fast::{interned, made_by_class};
+use super::fast::{call_with_three, interned, made_by_class};
 use super::kept::{Once, Values};
 use super::messages::Pickling;
 use super::opcodes::CLASS;
 use super::reader::recipe_of;
-use super::recipe::{Recipe, Step};
+use super::recipe::{Recipe, Record, Step};
 
 /// Longer pickles are the standard unpickler's, which takes less for each object that is nothing but plain, and so are
 /// those of plain ones only.
@@ -57,7 +57,7 @@ pub fn loads_again<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> 
     if pickle.len() > LONGEST_KEPT {
         return Ok(None);
     }
-    let recipe = match RECIPES.find(pickle, Arc::clone) {
+    let recipe = match kept(pickle) {
         Some(recipe) => recipe,
         None if COME_ONCE.has(pickle) => {
             let Some(recipe) = recipe_of(py, pickle) else {
@@ -69,10 +69,23 @@ pub fn loads_again<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> 
         }
         None => return loads(py, pickling, pickle),
     };
-    let machine = Machine::new(py, pickling, &recipe);
+    follow(py, pickling, &recipe)
+}
+
+/// The recipe that is kept of a pickle.
+pub fn kept(pickle: &[u8]) -> Option<Arc<Recipe>> {
+    RECIPES.find(pickle, Arc::clone)
+}
+
+/// The object that a recipe says, `None` when that is for the standard unpickler to say.
+///
+/// # Errors
+/// Those of what it calls.
+pub fn follow<'py>(py: Python<'py>, pickling: &Pickling, recipe: &Recipe) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let machine = Machine::new(py, pickling, recipe);
     machine.object(|machine| {
-        if let [Step::Record(names, state)] = recipe.steps.as_slice() {
-            return machine.record(names.bind(py), state);
+        if let [Step::Record(record)] = recipe.steps.as_slice() {
+            return machine.record(record);
         }
         recipe.steps.iter().try_for_each(|step| machine.follow(step))?;
         machine.pop()
@@ -174,7 +187,7 @@ impl<'a, 'py> Machine<'a, 'py> {
             Step::Set => PySet::empty(py)?.into_any(),
             Step::Tuple(from) => PyTuple::new(py, self.above(*from)?)?.into_any(),
             Step::FrozenSet(from) => PyFrozenSet::new(py, self.above(*from)?)?.into_any(),
-            Step::Record(names, state) => self.record(names.bind(py), state)?,
+            Step::Record(record) => self.record(record)?,
             Step::Kept(number) => self.kept[*number].clone().ok_or(Halt::Unknown)?,
             _ => return Err(Halt::Unknown),
         })
@@ -256,32 +269,34 @@ impl<'a, 'py> Machine<'a, 'py> {
     }
 
     #[inline(never)]
-    fn record(
-        &mut self,
-        names: &Bound<'py, PyTuple>,
-        state: &[(Py<PyAny>, Py<PyAny>)],
-    ) -> Result<Bound<'py, PyAny>, Halt> {
+    fn record(&mut self, Record { names, state, is_kept }: &Record) -> Result<Bound<'py, PyAny>, Halt> {
         let py = self.py;
-        let class = self.global(names)?;
+        let class = self.global(names.bind(py))?;
         let object = self.new_object("NEWOBJ", &class, PyTuple::empty(py).as_any(), None)?;
         if let Some(method) = self.set_state_of(&object)? {
             let attributes = PyDict::new(py);
             state
                 .iter()
                 .try_for_each(|(name, value)| attributes.set_item(name, value))?;
+            if *is_kept {
+                self.kept.push(Some(attributes.clone().into_any()));
+            }
             method.call1((attributes,))?;
             return Ok(object);
         }
         let own = object.getattr(intern!(py, "__dict__"))?;
-        state.iter().try_for_each(|(name, value)| own.set_item(name, value))?;
+        match own.cast_exact::<PyDict>() {
+            Ok(own) => state.iter().try_for_each(|(name, value)| own.set_item(name, value))?,
+            Err(_) => state.iter().try_for_each(|(name, value)| own.set_item(name, value))?,
+        }
         Ok(object)
     }
 
     /// An object's own method for its state, if it has one: asked for once.
     fn set_state_of(&self, object: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let absent = self.pickling.absent.bind(self.py);
-        let name = intern!(self.py, "__setstate__");
-        let found = self.pickling.getattr.bind(self.py).call1((object, name, absent))?;
+        let name = intern!(self.py, "__setstate__").as_any();
+        let found = call_with_three(self.pickling.getattr.bind(self.py), [object, name, absent])?;
         Ok((!found.is(absent)).then_some(found))
     }
 

@@ -47,6 +47,7 @@ impl ValueBytes {
     }
 
     fn pickled(object: &Bound<'_, PyAny>, kind: u8, mut bytes: Vec<u8>) -> PyResult<Self> {
+        bytes.reserve(192);
         if append_simple(object, &mut bytes, LONGEST_VALUE)? {
             if bytes.capacity() > 2 * bytes.len() + 64 {
                 bytes.shrink_to_fit(); // many of them may be stored at once, and what was encoded in vain be long

@@ -34,6 +34,14 @@ impl Table<'_> {
         &self.body.lock
     }
 
+    /// How often it was changed, more or less, while nobody is doing so: as long as that is the same, so is all else.
+    #[inline]
+    #[must_use]
+    pub fn version(&self) -> Option<u64> {
+        let version = self.body.version.load(Ordering::Acquire);
+        (version & 1 == 0).then_some(version)
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> u64 {
