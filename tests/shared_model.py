@@ -48,6 +48,7 @@ dict_operations = operations(
     __setitem__=(keys, values),
     __delitem__=(keys,),
     get=(keys,),
+    get_again=(keys,),
     pop=(keys,),
     pop2=(keys, values),
     popitem=(),
@@ -94,6 +95,8 @@ def do(thing: Any, operation: Operation) -> tuple[str, Any]:
                 result = key in thing and thing[key] == old
                 if result:
                     thing[key] = new
+            case "get_again":
+                result = [thing.get(*arguments) for _ in range(5)]
             case "sort":
                 result = thing.sort(key=repr)
             case "repeat" if isinstance(thing, (list, SharedList)) and len(thing) < 5000:
@@ -234,7 +237,9 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def they_are_the_same(self) -> None:
-        """What is in them is what is to be."""
+        """What is in them is what is to be, also when it is got again and again."""
+        for key, value in self.own[0].items():
+            assert [self.things[0][key] for _ in range(3)] == [value] * 3
         for shared, own in zip(self.things, self.own, strict=True):
             assert content(shared) == content(own)
 

@@ -3,6 +3,7 @@
 mod arena;
 mod attributes;
 mod batches;
+mod building;
 mod call;
 mod caller;
 mod channel;
