@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from typing import Any
 
 import allcores
+import hypothesis
 import pytest
 from running import METHODS
 
 HANG_LIMIT_SECONDS = 600
 """Longer than any test: the building of a wheel on a busy machine. Each program that a test runs has its own limit."""
+
+# No example has a time in which it is to be done.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 # Started in the background of a shell, this process ignores Ctrl-C, and so would every program that the tests run.
 signal.signal(signal.SIGINT, signal.default_int_handler)

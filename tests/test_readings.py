@@ -2,6 +2,7 @@
 
 import dataclasses
 import datetime
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,18 @@ def test_dicts_with_the_same_keys_are_kept_apart_also_when_one_comes_in_the_plac
     several = [SharedDict(key=number) for number in range(50)]
     for _ in range(2 * KEPT_FROM):
         assert [shared["key"] for shared in several] == list(range(50))
+
+
+def test_nothing_is_kept_of_a_dict_that_is_gone() -> None:
+    key, value = "a key of its own " * 2, "a value of its own"
+    shared = SharedDict({key: value})
+    before = sys.getrefcount(key)
+    found = gets(shared, key)
+    assert sys.getrefcount(key) == before + 1
+    kept = sys.getrefcount(found)
+    del shared
+    assert sys.getrefcount(key) == before
+    assert sys.getrefcount(found) == kept - 1
 
 
 def test_many_keys_at_once_are_each_what_they_are() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import copyreg
 import dataclasses
 import datetime
 import decimal
@@ -484,6 +485,10 @@ HAND_MADE = [
     b"](K\x01ae.",
     b"N}}(K\x01K\x01sb(K\x01K\x01sbeub.",
     POINT + b"(}b.",
+    POINT + b"}(\x8c\x01z}(\x8c\x01xK\x01ub\x8c\x01vub.",  # a key that is to have a state
+    POINT + b"\x94}\x94(\x8c\x01z}(\x8c\x01xK\x01ub\x8c\x01vub.",
+    POINT + b"\x94}\x94(\x8c\x01zK\x05}(\x8c\x01xK\x01ubub.",
+    POINT + b"\x94}\x94(\x8c\x01z" + POINT + b"\x94}\x94(\x8c\x01xK\x01ubub.",
     named("collections", "OrderedDict.fromkeys") + b".",
     named("allcores", "<locals>") + b".",
 ]
@@ -645,3 +650,42 @@ def test_names_of_attributes_are_those_of_the_code() -> None:
     for _ in range(2):
         (name, *_rest) = vars(_core.loads(pickle.dumps(Point(1, 2))))
         assert name is sys.intern("x")
+
+
+class Refusing(dict[str, Any]):
+    """No attributes can be had in it."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        raise KeyError(key)
+
+
+class Ending:
+    """It says when it ends."""
+
+    ended: ClassVar[list[str]] = []
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return copyreg.__newobj__, (type(self),), {"x": 1}  # type: ignore[attr-defined]
+
+    def __del__(self) -> None:
+        self.ended.append(type(self).__name__)
+
+
+class Unmakeable(Ending):
+    """No state can be given to it."""
+
+    __dict__ = property(lambda self: Refusing())  # type: ignore[assignment]
+
+
+def test_what_a_failed_pickle_has_made_ends_in_the_same_order() -> None:
+    one, other = Ending(), Unmakeable()
+    for thing in ((one, other), (one, other, other), [one, one, {"x": other}], (one, Ending(), Ending(), other)):
+        for pickled in (pickle.dumps(thing), pickletools.optimize(pickle.dumps(thing))):
+            found = []
+            for loads in (pickle.loads, *WAYS):
+                Ending.ended.clear()
+                with pytest.raises(KeyError):
+                    loads(pickled)
+                found.append(Ending.ended[:])
+            assert found[1:] == found[:1] * len(WAYS)
+    del thing, one, other

@@ -51,10 +51,19 @@ impl<'py> Machine<'_, 'py> {
     }
 
     #[inline(never)]
-    pub(super) fn record(&mut self, Record { names, state, is_kept }: &Record) -> Result<Bound<'py, PyAny>, Halt> {
+    pub(super) fn record(&mut self, made: &Record) -> Result<Bound<'py, PyAny>, Halt> {
         let py = self.py;
+        let Record {
+            names,
+            state,
+            is_kept,
+            keep,
+        } = made;
         let class = self.global(names.bind(py))?;
         let object = self.new_object("NEWOBJ", &class, PyTuple::empty(py).as_any(), None)?;
+        if let Some(number) = keep {
+            self.kept[*number] = Some(object.clone());
+        }
         if let Some(method) = self.set_state_of(&object)? {
             let attributes = PyDict::new(py);
             state

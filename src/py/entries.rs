@@ -1,6 +1,8 @@
 //! The entries of a shared dict: how a key is looked for and changed. Keys and values are encoded before the lock is taken,
 //! and decoded after it was given back.
 
+use std::sync::atomic::Ordering;
+
 use pyo3::prelude::*;
 
 use super::arena::raise;
@@ -169,6 +171,7 @@ impl Table {
         let object = decode_value(py, face.arena, kind, &bytes, raw.block)?.0;
         if is_as_it_was {
             if let Some(made) = Made::of(kind, &bytes, &object) {
+                self.has_readings.store(true, Ordering::Relaxed);
                 again.keep(key, made);
             }
         }

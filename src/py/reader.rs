@@ -284,7 +284,8 @@ impl<'a, 'py> Reader<'a, 'py> {
         if self.rest.first() == Some(&BUILD) && self.below(self.stack.len() - from + 2).is_some() {
             if let Some(is_kept) = self.need_no_dict(from) {
                 self.byte();
-                return self.change(from - 1, Step::BuildOf(from, is_kept));
+                let count = self.stack.len() - from;
+                return self.change(from - 1, Step::BuildOf { from, count, is_kept });
             }
         }
         self.change_by(from, Step::SetItems(from))

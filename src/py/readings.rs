@@ -54,6 +54,8 @@ pub struct Moment {
 struct Place {
     /// Which key was asked for last, and when, most likely: what is asked for once is not kept.
     asked: AtomicU64,
+    /// Of which dict something is kept, if anything is.
+    table: AtomicU64,
     /// Never waited for: a garbage collection or a signal handler may come upon it in the midst of being used.
     reading: Mutex<Option<Reading>>,
 }
@@ -61,6 +63,7 @@ struct Place {
 static ALL: [Place; PLACES] = [const {
     Place {
         asked: AtomicU64::new(0),
+        table: AtomicU64::new(u64::MAX),
         reading: Mutex::new(None),
     }
 }; PLACES];
@@ -69,9 +72,16 @@ static ALL: [Place; PLACES] = [const {
 pub struct Again(&'static Place, Moment);
 
 impl Again {
-    /// Ask for a key; `None`, if it was not the last one here, or something has changed since.
+    /// Ask for a key; `None`, if it was not the last one here, or something has changed since, or it is none that nobody
+    /// can change.
     #[inline]
     pub fn is(key: &Bound<'_, PyAny>, of: Moment) -> Option<Self> {
+        let is_unchanging = key.is_exact_instance_of::<PyString>()
+            || key.is_exact_instance_of::<PyInt>()
+            || key.is_exact_instance_of::<PyBytes>();
+        if !is_unchanging {
+            return None;
+        }
         let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
         let hash = mix(mix(0, of.table), key.as_ptr() as u64);
         let place = &ALL[(hash >> 32) as usize % PLACES];
@@ -105,23 +115,31 @@ impl Again {
         unpickler::follow(py, pickling(py)?, &recipe)
     }
 
-    /// Keep a value, if its key is one that nobody can change.
+    /// Keep a value.
     pub fn keep(&self, key: &Bound<'_, PyAny>, made: Made) {
-        let is_unchanging = key.is_exact_instance_of::<PyString>()
-            || key.is_exact_instance_of::<PyInt>()
-            || key.is_exact_instance_of::<PyBytes>();
-        if !is_unchanging {
-            return;
-        }
         let reading = Reading {
             of: self.1,
             key: key.clone().unbind(),
             made,
         };
         let before = match self.0.reading.try_lock() {
-            Ok(mut place) => place.replace(reading),
+            Ok(mut place) => {
+                self.0.table.store(self.1.table, Ordering::Relaxed);
+                place.replace(reading)
+            }
             Err(_) => None,
         };
         drop(before); // when the lock is given back: that may run Python
+    }
+}
+
+/// Keep nothing of a dict any more.
+pub fn forget(table: u64) {
+    for place in ALL.iter().filter(|place| place.table.load(Ordering::Relaxed) == table) {
+        let before = match place.reading.try_lock() {
+            Ok(mut place) if place.as_ref().is_some_and(|reading| reading.of.table == table) => place.take(),
+            _ => None,
+        };
+        drop(before);
     }
 }

@@ -33,8 +33,13 @@ pub enum Step {
     Reduce,
     /// An object has this state.
     Build,
-    /// What is below that place has a dict of all from there on as its state, and whether that dict is kept to the end.
-    BuildOf(usize, bool),
+    /// What is below that place has a dict of all from there on as its state, so many keys and values.
+    BuildOf {
+        from: usize,
+        count: usize,
+        /// Whether that dict is kept to the end.
+        is_kept: bool,
+    },
     /// Keep what is on top, under a number; push what has a number.
     Keep(usize),
     Kept(usize),
@@ -49,6 +54,8 @@ pub struct Record {
     pub state: Vec<(Py<PyAny>, Py<PyAny>)>,
     /// As of `BuildOf`.
     pub is_kept: bool,
+    /// The object's number, if that is kept to the end.
+    pub keep: Option<usize>,
 }
 
 /// The steps, after which the stack has one object.
@@ -65,27 +72,27 @@ impl Recipe {
         let mut steps = Vec::with_capacity(self.steps.len());
         for step in self.steps.into_iter().filter(|step| !matches!(step, Step::Nothing)) {
             match step {
-                Step::BuildOf(_, is_kept) => match take_record(py, &mut steps, is_kept) {
-                    Some(record) => steps.extend(record),
+                Step::BuildOf { count, is_kept, .. } => match take_record(py, &mut steps, count) {
+                    Some(record) => steps.push(Step::Record(Record { is_kept, ..record })),
                     None => steps.push(step),
                 },
                 step => steps.push(step),
             }
         }
-        if let [Step::Record(_), Step::Keep(_)] = steps.as_slice() {
-            steps.pop(); // nobody asks for it, and it lives anyway
-        }
-        let (depth, kept) = match steps.as_slice() {
-            [Step::Record(_)] => (0, 0),
+        let (depth, kept) = match steps.as_mut_slice() {
+            [Step::Record(record)] => {
+                record.keep = None; // nobody asks for it, and it lives anyway
+                (0, 0)
+            }
             _ => (self.depth, self.kept),
         };
         Self { steps, depth, kept }
     }
 }
 
-/// Take what makes an object and its state, before it is built of that, if these are steps of a `Record`; that, and what
-/// keeps the object.
-fn take_record(py: Python<'_>, steps: &mut Vec<Step>, is_kept: bool) -> Option<impl Iterator<Item = Step>> {
+/// Take what makes an object and a state of so many keys and values, before it is built of that, if these are steps of a
+/// `Record`.
+fn take_record(py: Python<'_>, steps: &mut Vec<Step>, count: usize) -> Option<Record> {
     let made_by = steps.iter().rposition(|step| !matches!(step, Step::Push(_)))?;
     let keep = match steps[made_by] {
         Step::Keep(number) => Some(number),
@@ -96,11 +103,8 @@ fn take_record(py: Python<'_>, steps: &mut Vec<Step>, is_kept: bool) -> Option<i
     let Some([Step::Global(names), Step::Push(arguments), Step::New, ..]) = steps.get(first..) else {
         return None;
     };
-    let Some([Step::Push(place), behind @ ..]) = steps.get(first + head..) else {
-        return None;
-    };
-    // An odd number is behind an object that is not the one with this state, but a value in it.
-    if !place.bind(py).is_none() || behind.is_empty() || behind.len() % 2 == 1 {
+    // Behind what lies in the place of the dict. If there are more, the state is of one of these.
+    if steps.len() != first + head + 1 + count {
         return None;
     }
     if !arguments
@@ -120,6 +124,10 @@ fn take_record(py: Python<'_>, steps: &mut Vec<Step>, is_kept: bool) -> Option<i
         state.push((name, value));
     }
     drop(objects);
-    let record = Record { names, state, is_kept };
-    Some([Some(Step::Record(record)), keep.map(Step::Keep)].into_iter().flatten())
+    Some(Record {
+        names,
+        state,
+        is_kept: false,
+        keep,
+    })
 }

@@ -1,6 +1,6 @@
 //! The shared dict in Python: its methods (`entries` has what they do).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use pyo3::exceptions::{PyKeyError, PyTypeError};
 use pyo3::prelude::*;
@@ -13,6 +13,7 @@ use super::listing::{TableScan, What};
 use super::locks::RLock;
 use super::messages::prepare_for_blocks;
 use super::plain::INT;
+use super::readings;
 use super::tables::{Attempt, Shared, Tabled};
 use super::values::decode_value;
 use super::waits::Event;
@@ -26,9 +27,18 @@ pub struct Table {
     shared: Shared,
     /// Its number in this process, by which what was read of it is kept.
     pub number: u64,
+    pub has_readings: AtomicBool,
 }
 
 static MADE: AtomicU64 = AtomicU64::new(0);
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        if self.has_readings.load(Ordering::Relaxed) {
+            readings::forget(self.number);
+        }
+    }
+}
 
 impl Tabled for Table {
     fn shared(&self) -> &Shared {
@@ -57,6 +67,7 @@ impl Table {
         Ok(Self {
             shared: Shared::new(class, Kind::Table, name, address, end)?,
             number: MADE.fetch_add(1, Ordering::Relaxed),
+            has_readings: AtomicBool::new(false),
         })
     }
 

@@ -110,6 +110,14 @@ pub(super) struct Machine<'a, 'py> {
     pub(super) kept: Vec<Option<Bound<'py, PyAny>>>,
 }
 
+/// As the standard one: what came last goes first.
+impl Drop for Machine<'_, '_> {
+    fn drop(&mut self) {
+        while self.stack.pop().is_some() {}
+        while self.kept.pop().is_some() {}
+    }
+}
+
 // What calls the program is not inlined: each of its calls may come here again, on a stack that is not endless.
 impl<'a, 'py> Machine<'a, 'py> {
     fn new(py: Python<'py>, pickling: &'a Pickling, recipe: &Recipe) -> Self {
@@ -151,7 +159,7 @@ impl<'a, 'py> Machine<'a, 'py> {
                 let (state, object) = (self.pop()?, self.top()?);
                 return self.build(&object, state);
             }
-            Step::BuildOf(from, is_kept) => return self.build_of(*from, *is_kept),
+            Step::BuildOf { from, is_kept, .. } => return self.build_of(*from, *is_kept),
             Step::New => {
                 let (arguments, class) = (self.pop()?, self.pop()?);
                 let made = self.new_object("NEWOBJ", &class, &arguments, None)?;

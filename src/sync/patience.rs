@@ -1,5 +1,6 @@
 //! How long to wait: a moment of spinning, then sleep in slices, each followed by a look around.
 
+use std::cell::Cell;
 use std::hint;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -30,9 +31,25 @@ pub struct Patience {
 // About a microsecond: who shares the CPU comes only when it is given away. The single-step tests go through each of
 // them, and let an owner die at each.
 const SPINS: u32 = if cfg!(test) { 2 } else { 20 };
-// Ten sets of a shared dict's key take two microseconds; twice as long adds a twentieth to what two get done.
-const BACK_OFF_FOR: Duration = Duration::from_micros(2);
-const BACK_OFFS: u32 = 2;
+/// How long to wait for what is seldom found taken, in nanoseconds.
+const SHORT: [Duration; 4] = [
+    Duration::from_nanos(200),
+    Duration::from_nanos(200),
+    Duration::from_nanos(400),
+    Duration::from_nanos(800),
+];
+/// And for what two processes do nothing but have. Ten sets of a shared dict's key take two microseconds; twice as long adds
+/// a twentieth to what two get done.
+const LONG: [Duration; 2] = [Duration::from_micros(2); 2];
+/// Who waits again so soon has done next to nothing else in between.
+const SOON: Duration = Duration::from_micros(8);
+const MANY_IN_A_ROW: u32 = 3;
+
+thread_local! {
+    /// When this thread's last wait of this kind ended, and how many came soon behind one another.
+    static LAST_BACK_OFF: Cell<(Option<Instant>, u32)> = const { Cell::new((None, 0)) };
+}
+
 const SLICE_WITH_OWNER: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 50 });
 const YIELDS_FOR: Duration = Duration::from_micros(20);
 /// A yield that takes so long has given the CPU to somebody who keeps it: the next waits sleep at once, since who is woken
@@ -99,20 +116,31 @@ impl Patience {
     }
 }
 
-/// Try a few times, far enough apart that whoever was first does many things in between, with all that he needs still in
-/// his cache: two that take turns for each of them wait for memory more than they work. For what is had for less than
-/// a microsecond, and again at once; with or without the GIL.
+/// Try a few times. Who has done so again and again tries far enough apart that whoever was first does many things in
+/// between, with all that he needs still in his cache: two that take turns for each of them wait for memory more than they
+/// work. For what is had for less than a microsecond; with or without the GIL.
 pub fn back_off<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
-    for _ in 0..BACK_OFFS {
-        let start = Instant::now();
-        while start.elapsed() < BACK_OFF_FOR {
+    let mut now = Instant::now();
+    let (before, in_a_row) = LAST_BACK_OFF.get();
+    let in_a_row = match before {
+        Some(before) if now - before < SOON => in_a_row + 1,
+        _ => 0,
+    };
+    let waits: &[Duration] = if in_a_row < MANY_IN_A_ROW { &SHORT } else { &LONG };
+    let mut done = None;
+    for wait in waits {
+        let until = now + *wait;
+        while now < until {
             hint::spin_loop();
+            now = Instant::now();
         }
-        if let Some(done) = attempt() {
-            return Some(done);
+        done = attempt();
+        if done.is_some() {
+            break;
         }
     }
-    None
+    LAST_BACK_OFF.set((Some(now), in_a_row));
+    done
 }
 
 /// Try for a moment: with the CPU kept, then with giving it to whoever needs it.
