@@ -95,8 +95,12 @@ fn place(hash: u64) -> usize {
     (hash >> 32) as usize % PLACES
 }
 
+/// A hash of what one is of, and of one more word.
+pub fn mix(hash: u64, word: u64) -> u64 {
+    (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95)
+}
+
 fn hash(bytes: &[u8]) -> u64 {
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
     let words = bytes.chunks_exact(8);
     let last = words
         .remainder()

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyInt, PyString};
 
+use super::kept::mix;
 use super::messages::pickling;
 use super::plain::{ENCODED, PICKLED};
 use super::recipe::Recipe;
@@ -82,7 +83,6 @@ impl Again {
         if !is_unchanging {
             return None;
         }
-        let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x517c_c1b7_2722_0a95);
         let hash = mix(mix(0, of.table), key.as_ptr() as u64);
         let place = &ALL[(hash >> 32) as usize % PLACES];
         let asked = mix(hash, of.version);
