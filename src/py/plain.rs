@@ -49,7 +49,11 @@ pub fn encode_plain(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usiz
     let is_container = object.is_exact_instance_of::<PyTuple>()
         || object.is_exact_instance_of::<PyList>()
         || object.is_exact_instance_of::<PyDict>();
-    (is_container && encode(object, into, longest)).then_some(ENCODED)
+    if !is_container {
+        return None;
+    }
+    into.reserve(64);
+    encode(object, into, longest).then_some(ENCODED)
 }
 
 /// A short object of these, as `encode_plain` has it, without memory of its own.

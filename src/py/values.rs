@@ -34,7 +34,7 @@ impl ValueBytes {
     /// Those of pickling.
     pub fn of(object: &Bound<'_, PyAny>, key: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let py = object.py();
-        let mut bytes = Vec::with_capacity(64);
+        let mut bytes = Vec::new();
         if let Some(key) = key {
             let pair = PyTuple::new(py, [key, object])?;
             return Self::pickled(pair.as_any(), PICKLED | PAIR, bytes);
@@ -47,7 +47,7 @@ impl ValueBytes {
     }
 
     fn pickled(object: &Bound<'_, PyAny>, kind: u8, mut bytes: Vec<u8>) -> PyResult<Self> {
-        bytes.reserve(192);
+        bytes.reserve(128);
         if append_simple(object, &mut bytes, LONGEST_VALUE)? {
             if bytes.capacity() > 2 * bytes.len() + 64 {
                 bytes.shrink_to_fit(); // many of them may be stored at once, and what was encoded in vain be long
