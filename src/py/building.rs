@@ -76,10 +76,7 @@ impl<'py> Machine<'_, 'py> {
             return Ok(object);
         }
         let own = object.getattr(intern!(py, "__dict__"))?;
-        match own.cast_exact::<PyDict>() {
-            Ok(own) => state.iter().try_for_each(|(name, value)| own.set_item(name, value))?,
-            Err(_) => state.iter().try_for_each(|(name, value)| own.set_item(name, value))?,
-        }
+        state.iter().try_for_each(|(name, value)| own.set_item(name, value))?;
         Ok(object)
     }
 

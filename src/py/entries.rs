@@ -6,14 +6,14 @@ use std::sync::atomic::Ordering;
 use pyo3::prelude::*;
 
 use super::arena::raise;
-use super::keys::{decode_key, encode_key, KeyBytes, PAIR};
-use super::plain::{Short, FLOAT};
+use super::keys::{decode_key, encode_key, KeyBytes, LONGEST_KEY_ITSELF, PAIR};
+use super::plain::{Single, BYTES, INT, NONE, STR};
 use super::readings::{Again, Made, Moment};
 use super::table::Table;
 use super::tables::{Attempt, Raw, Tabled};
-use super::values::{attach, decode_value, ValueBytes};
+use super::values::{attach, decode_value, with_value, ValueBytes};
 use crate::arena::{Arena, Error};
-use crate::table::{Key, Original, Put, Section, Value};
+use crate::table::{Key, Original, Put, Section};
 
 /// What a value is known by: the same is the same value, as a block has a generation.
 pub fn mark(kind: u8, bytes: &[u8]) -> Vec<u8> {
@@ -65,14 +65,16 @@ pub enum Change {
     Delete(Sought),
 }
 
-/// A key that is short, and its own canonical form.
-fn short_key(object: &Bound<'_, PyAny>) -> Option<Short> {
-    Short::of(object).filter(|short| short.kind != FLOAT)
+/// A key that is its own canonical form, and lies in its slot: a float or a bool may be equal to an int.
+fn plain_key<'a>(object: &'a Bound<'_, PyAny>) -> Option<Single<'a>> {
+    let single = Single::of(object)?;
+    let is_plain = matches!(single.kind, STR | INT | BYTES | NONE) && single.bytes().len() <= LONGEST_KEY_ITSELF;
+    is_plain.then_some(single)
 }
 
 /// As the floor below has it.
-fn key_of<'a>(short: &'a Short, arena: &Arena) -> Key<'a> {
-    Key::of(arena.session(), short.kind, short.bytes())
+fn key_of<'a>(single: &'a Single<'_>, arena: &Arena) -> Key<'a> {
+    Key::of(arena.session(), single.kind, single.bytes())
 }
 
 impl Table {
@@ -157,7 +159,7 @@ impl Table {
             version,
         });
         let Some(again) = moment.and_then(|moment| Again::is(key, moment)) else {
-            return self.find(py, key)?.map(|raw| raw.object(py, &face)).transpose();
+            return self.find(py, key)?.map(|mut raw| raw.object(py, &face)).transpose();
         };
         self.look(py)?;
         if let Some(object) = again.object(key)? {
@@ -167,10 +169,9 @@ impl Table {
             return Ok(None);
         };
         let is_as_it_was = face.version() == version;
-        let (kind, bytes) = (raw.kind, std::mem::take(&mut raw.bytes));
-        let object = decode_value(py, face.arena, kind, &bytes, raw.block)?.0;
+        let object = raw.object(py, &face)?;
         if is_as_it_was {
-            if let Some(made) = Made::of(kind, &bytes, &object) {
+            if let Some(made) = Made::of(raw.kind, &raw.bytes, &object) {
                 self.has_readings.store(true, Ordering::Relaxed);
                 again.keep(key, made);
             }
@@ -180,7 +181,7 @@ impl Table {
 
     /// The value of a key, with a reference to its block.
     pub fn find(&self, py: Python<'_>, object: &Bound<'_, PyAny>) -> PyResult<Option<Raw>> {
-        if let Some(key) = short_key(object) {
+        if let Some(key) = plain_key(object) {
             return self.find_key(py, key_of(&key, self.face().arena));
         }
         let sought = self.seek(object, false)?;
@@ -214,8 +215,8 @@ impl Table {
     pub fn set(&self, object: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = object.py();
         let mut is_first = true;
-        if let Some(key) = short_key(object) {
-            if self.set_short(&key, value)? != Put::OfOtherKind {
+        if let Some(key) = plain_key(object) {
+            if self.set_plain_key(&key, value)? != Put::OfOtherKind {
                 return Ok(());
             }
             is_first = false;
@@ -230,23 +231,14 @@ impl Table {
         }
     }
 
-    fn set_short(&self, key: &Short, value: &Bound<'_, PyAny>) -> PyResult<Put> {
+    fn set_plain_key(&self, key: &Single<'_>, value: &Bound<'_, PyAny>) -> PyResult<Put> {
         let py = value.py();
         self.look(py)?;
-        let (short, long);
-        let value = match Short::of(value) {
-            Some(made) => {
-                short = made;
-                Value::Bytes(short.kind, short.bytes())
-            }
-            None => {
-                long = ValueBytes::of(value, None)?;
-                long.value(py)
-            }
-        };
-        self.change(py, |section| {
-            let key = key_of(key, section.table.arena);
-            section.set_if(key, Original::default(), value, |kind| kind & PAIR == 0)
+        with_value(value, |value| {
+            self.change(py, |section| {
+                let key = key_of(key, section.table.arena);
+                section.set_if(key, Original::default(), value, |kind| kind & PAIR == 0)
+            })
         })
     }
 

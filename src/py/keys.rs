@@ -21,6 +21,8 @@ use crate::table::{Item, Key, Original};
 const LONG: u8 = 11;
 /// What a pair is: a bit of a value's kind.
 pub const PAIR: u8 = 0x40;
+/// A longer key has two hashes that stand for it.
+pub const LONGEST_KEY_ITSELF: usize = LONGEST_KEY / 2;
 const DEEPEST: usize = 16;
 
 /// A key, encoded.
@@ -104,8 +106,8 @@ impl KeyBytes {
     fn shorten(&mut self) {
         let padded = self.length.next_multiple_of(8) + (self.bytes.len() - self.length).next_multiple_of(8);
         // Of what is only looked up the original is not there: so what it has does not count for the key itself.
-        self.is_long = padded > LONGEST_KEY || self.length > LONGEST_KEY / 2;
-        if self.length > LONGEST_KEY / 2 {
+        self.is_long = padded > LONGEST_KEY || self.length > LONGEST_KEY_ITSELF;
+        if self.length > LONGEST_KEY_ITSELF {
             let mut digest = [0; 16];
             for (index, half) in digest.chunks_mut(8).enumerate() {
                 let mut hasher = DefaultHasher::new();

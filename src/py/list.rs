@@ -9,7 +9,7 @@ use super::arena::Address;
 use super::items::{number_of, slice_of};
 use super::messages::prepare_for_blocks;
 use super::tables::{Attempt, Raw, Shared, Tabled};
-use super::values::ValueBytes;
+use super::values::{with_value, ValueBytes};
 use super::waits::Event;
 use crate::arena::tag::Kind;
 use crate::table::list::{index_of, insertion_of, Slice, Which};
@@ -76,12 +76,13 @@ impl List {
         let slice = match place_of(index)? {
             Place::Slice(slice) => slice,
             Place::Index(number) => {
-                let value = ValueBytes::of(value, None)?;
-                return self.change(py, |section| {
-                    let Some(index) = index_of(number, section.table.len()) else {
-                        return Ok(Assigned::NoItem);
-                    };
-                    section.set_item(index, value.value(py)).map(|()| Assigned::Done)
+                return with_value(value, |value| {
+                    self.change(py, |section| {
+                        let Some(index) = index_of(number, section.table.len()) else {
+                            return Ok(Assigned::NoItem);
+                        };
+                        section.set_item(index, value).map(|()| Assigned::Done)
+                    })
                 });
             }
         };
@@ -150,7 +151,7 @@ impl List {
     fn __getitem__<'py>(&self, py: Python<'py>, index: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
         match place_of(index)? {
             Place::Index(number) => match self.item(py, number)? {
-                Some(raw) => raw.object(py, &self.face()),
+                Some(mut raw) => raw.object(py, &self.face()),
                 None => Err(out_of_range("list index")),
             },
             Place::Slice(slice) => {
@@ -198,8 +199,7 @@ impl List {
     #[pyo3(signature = (value, /))]
     fn append(&self, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = value.py();
-        let value = ValueBytes::of(value, None)?;
-        self.change(py, |section| section.append_item(value.value(py)))
+        with_value(value, |value| self.change(py, |section| section.append_item(value)))
     }
 
     /// Have all items of an iterable behind the last one, at once.
@@ -216,10 +216,11 @@ impl List {
     #[pyo3(signature = (index, value, /))]
     fn insert(&self, index: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let (py, number) = (value.py(), number_of(index)?);
-        let value = ValueBytes::of(value, None)?;
-        self.change(py, |section| {
-            let index = insertion_of(number, section.table.len());
-            section.insert_item(index, value.value(py))
+        with_value(value, |value| {
+            self.change(py, |section| {
+                let index = insertion_of(number, section.table.len());
+                section.insert_item(index, value)
+            })
         })
     }
 
@@ -236,7 +237,7 @@ impl List {
             })
         })?;
         match taken {
-            Ok(raw) => raw.object(py, &self.face()),
+            Ok(mut raw) => raw.object(py, &self.face()),
             Err(0) => Err(PyIndexError::new_err("pop from empty list")),
             Err(_) => Err(out_of_range("pop index")),
         }

@@ -18,84 +18,69 @@ pub const ENCODED: u8 = 8;
 /// What is pickled.
 pub const PICKLED: u8 = 9;
 
+/// A single object as bytes of a kind, where they lie: no container.
+pub struct Single<'a> {
+    pub kind: u8,
+    number: [u8; 8],
+    text: &'a [u8],
+}
+
+impl<'a> Single<'a> {
+    /// `None` for a container, and what cannot be such bytes.
+    #[inline]
+    pub fn of(object: &'a Bound<'_, PyAny>) -> Option<Self> {
+        let of_text = |kind, text| Self {
+            kind,
+            number: [0; 8],
+            text,
+        };
+        let of_number = |kind, number| Self {
+            kind,
+            number,
+            text: &[],
+        };
+        Some(if let Ok(text) = object.cast_exact::<PyString>() {
+            of_text(STR, text.to_str().ok()?.as_bytes())
+        } else if let Ok(number) = object.cast_exact::<PyInt>() {
+            of_number(INT, number.extract::<i64>().ok()?.to_ne_bytes())
+        } else if let Ok(bytes) = object.cast_exact::<PyBytes>() {
+            of_text(BYTES, bytes.as_bytes())
+        } else if let Ok(number) = object.cast_exact::<PyFloat>() {
+            of_number(FLOAT, number.value().to_ne_bytes())
+        } else if object.is_none() {
+            of_text(NONE, &[])
+        } else if let Ok(truth) = object.cast_exact::<PyBool>() {
+            of_text(if truth.is_true() { TRUE } else { FALSE }, &[])
+        } else {
+            return None;
+        })
+    }
+
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        match self.kind {
+            INT | FLOAT => &self.number,
+            _ => self.text,
+        }
+    }
+}
+
 /// Append an object to a buffer and return its kind; `None`, with anything appended, when it is none of these, or longer
 /// than `longest`.
 pub fn encode_plain(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usize) -> Option<u8> {
-    let append = |into: &mut Vec<u8>, bytes: &[u8], kind| {
-        if bytes.len() > longest {
-            return None;
-        }
-        into.extend_from_slice(bytes);
-        Some(kind)
-    };
-    if let Ok(number) = object.cast_exact::<PyInt>() {
-        return append(into, &number.extract::<i64>().ok()?.to_ne_bytes(), INT);
-    }
-    if let Ok(text) = object.cast_exact::<PyString>() {
-        return append(into, text.to_str().ok()?.as_bytes(), STR);
-    }
-    if let Ok(bytes) = object.cast_exact::<PyBytes>() {
-        return append(into, bytes.as_bytes(), BYTES);
-    }
-    if let Ok(number) = object.cast_exact::<PyFloat>() {
-        return append(into, &number.value().to_ne_bytes(), FLOAT);
-    }
-    if object.is_none() {
-        return Some(NONE);
-    }
-    if let Ok(truth) = object.cast_exact::<PyBool>() {
-        return Some(if truth.is_true() { TRUE } else { FALSE });
-    }
     let is_container = object.is_exact_instance_of::<PyTuple>()
         || object.is_exact_instance_of::<PyList>()
         || object.is_exact_instance_of::<PyDict>();
-    if !is_container {
+    if is_container {
+        into.reserve(64);
+        return encode(object, into, longest).then_some(ENCODED);
+    }
+    let single = Single::of(object)?;
+    if single.bytes().len() > longest {
         return None;
     }
-    into.reserve(64);
-    encode(object, into, longest).then_some(ENCODED)
-}
-
-/// A short object of these, as `encode_plain` has it, without memory of its own.
-pub struct Short {
-    pub kind: u8,
-    length: u8,
-    bytes: [u8; Self::LONGEST],
-}
-
-impl Short {
-    const LONGEST: usize = 30;
-
-    /// `None` for what is none, or longer.
-    #[inline]
-    pub fn of(object: &Bound<'_, PyAny>) -> Option<Self> {
-        let made = |kind, from: &[u8]| {
-            let mut bytes = [0; Self::LONGEST];
-            bytes.get_mut(..from.len())?.copy_from_slice(from);
-            Some(Self {
-                kind,
-                length: from.len() as u8,
-                bytes,
-            })
-        };
-        if let Ok(text) = object.cast_exact::<PyString>() {
-            return made(STR, text.to_str().ok()?.as_bytes());
-        }
-        if let Ok(number) = object.cast_exact::<PyInt>() {
-            return made(INT, &number.extract::<i64>().ok()?.to_ne_bytes());
-        }
-        if let Ok(bytes) = object.cast_exact::<PyBytes>() {
-            return made(BYTES, bytes.as_bytes());
-        }
-        if let Ok(number) = object.cast_exact::<PyFloat>() {
-            return made(FLOAT, &number.value().to_ne_bytes());
-        }
-        None
-    }
-
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..usize::from(self.length)]
-    }
+    into.extend_from_slice(single.bytes());
+    Some(single.kind)
 }
 
 /// The object that bytes of a kind are, but for PICKLED.

@@ -122,7 +122,7 @@ impl Table {
         }
         prepare_for_blocks(py)?; // or nothing is taken
         match self.change_key(key, take)? {
-            Some(raw) => raw.object(py, &self.face()),
+            Some(mut raw) => raw.object(py, &self.face()),
             None => default.iter().next().ok_or_else(|| missing(key)),
         }
     }
@@ -160,7 +160,7 @@ impl Table {
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = key.py();
-        if let Some(raw) = self.find(py, key)? {
+        if let Some(mut raw) = self.find(py, key)? {
             return raw.object(py, &self.face());
         }
         let default = default.unwrap_or_else(|| py.None().into_bound(py));
@@ -182,7 +182,7 @@ impl Table {
                 })
             })?;
             match done {
-                Attempt::Done(Some(raw)) => return raw.object(py, &self.face()),
+                Attempt::Done(Some(mut raw)) => return raw.object(py, &self.face()),
                 Attempt::Done(None) => return Ok(default),
                 Attempt::Again => {}
             }
@@ -200,10 +200,9 @@ impl Table {
         let py = key.py();
         let mut is_first = true;
         loop {
-            let Some(seen) = self.find(py, key)? else {
+            let Some(mut seen) = self.find(py, key)? else {
                 return Ok(false);
             };
-            let (kind, bytes) = (seen.kind, seen.bytes.clone());
             if !seen.object(py, &self.face())?.eq(old)? {
                 return Ok(false);
             }
@@ -215,7 +214,7 @@ impl Table {
                 let mut now = Vec::new();
                 let found = section.get(sought.key(section.table.arena), &mut now)?;
                 // The same bytes are the same value; a block has a generation.
-                if found.is_none_or(|found| found.kind != kind) || now != bytes {
+                if found.is_none_or(|found| found.kind != seen.kind) || now != seen.bytes {
                     return Ok(Attempt::Again);
                 }
                 apply(py, section, std::slice::from_mut(&mut change))
@@ -296,7 +295,7 @@ impl Table {
         py: Python<'py>,
         key: &Bound<'py, PyAny>,
     ) -> PyResult<Option<(Bound<'py, PyBytes>, Bound<'py, PyAny>)>> {
-        let Some(raw) = self.find(py, key)? else {
+        let Some(mut raw) = self.find(py, key)? else {
             return Ok(None);
         };
         let mark = PyBytes::new(py, &mark(raw.kind, &raw.bytes));

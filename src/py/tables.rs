@@ -37,8 +37,9 @@ impl Raw {
         Ok(Self { kind, bytes, block })
     }
 
-    pub fn object<'py>(self, py: Python<'py>, face: &Face) -> PyResult<Bound<'py, PyAny>> {
-        Ok(decode_value(py, face.arena, self.kind, &self.bytes, self.block)?.0)
+    /// The object, which has the reference from now on.
+    pub fn object<'py>(&mut self, py: Python<'py>, face: &Face) -> PyResult<Bound<'py, PyAny>> {
+        Ok(decode_value(py, face.arena, self.kind, &self.bytes, self.block.take())?.0)
     }
 
     /// Give the reference back.

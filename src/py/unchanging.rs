@@ -29,7 +29,7 @@ static GLOBALS: Values<Py<PyTuple>> = Values::none();
 /// # Errors
 /// Those of unpickling.
 pub fn loads<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    if pickle.len() > LONGEST || !may_be_unchanging(pickle) {
+    if !may_be_unchanging(pickle) {
         return pickling.loads_again(py, pickle);
     }
     if let Some(object) = BY_PICKLE.find(pickle, |object| object.bind(py).clone()) {
@@ -44,9 +44,7 @@ pub fn loads<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> PyResu
 
 /// The object that is kept of a pickle.
 pub fn kept<'py>(py: Python<'py>, pickle: &[u8]) -> Option<Bound<'py, PyAny>> {
-    let is_one = pickle.len() <= LONGEST && may_be_unchanging(pickle);
-    let kept = is_one.then(|| BY_PICKLE.find(pickle, |object| object.bind(py).clone()));
-    kept.flatten()
+    may_be_unchanging(pickle).then(|| BY_PICKLE.find(pickle, |object| object.bind(py).clone()))?
 }
 
 /// A text that is the key of a dict, `None` for what is no UTF-8. There are few of them, in many dicts.
@@ -114,8 +112,11 @@ pub fn told_with<'py>(
     (intern!(py, "pickle.find_class"), module, name).into_pyobject(py)
 }
 
-/// Whether a pickle begins with the name of a module of which objects are kept.
+/// Whether a pickle is short, and begins with the name of a module of which objects are kept.
 fn may_be_unchanging(pickle: &[u8]) -> bool {
+    if pickle.len() > LONGEST {
+        return false;
+    }
     let behind = pickle.get(2..).unwrap_or_default();
     let behind = match behind.first() {
         Some(&FRAME) => behind.get(9..).unwrap_or_default(),

@@ -8,7 +8,7 @@ use super::keys::PAIR;
 use super::memory::Memory;
 use super::messages::pickling;
 use super::pickler::{append_simple, dumps_any, Pickled};
-use super::plain::{decode_plain, encode_plain, PICKLED};
+use super::plain::{decode_plain, encode_plain, Single, PICKLED};
 use super::unchanging;
 use crate::arena::heap::go_on;
 use crate::arena::tag::Kind;
@@ -34,23 +34,22 @@ impl ValueBytes {
     /// Those of pickling.
     pub fn of(object: &Bound<'_, PyAny>, key: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
         let py = object.py();
-        let mut bytes = Vec::new();
         if let Some(key) = key {
             let pair = PyTuple::new(py, [key, object])?;
-            return Self::pickled(pair.as_any(), PICKLED | PAIR, bytes);
+            return Self::pickled(pair.as_any(), PICKLED | PAIR);
         }
-        if let Some(kind) = encode_plain(object, &mut bytes, LONGEST_VALUE) {
-            return Ok(Self::Bytes(kind, bytes));
+        let mut bytes = Vec::new();
+        match encode_plain(object, &mut bytes, LONGEST_VALUE) {
+            Some(kind) => Ok(Self::Bytes(kind, bytes)),
+            None => Self::pickled(object, PICKLED),
         }
-        bytes.clear();
-        Self::pickled(object, PICKLED, bytes)
     }
 
-    fn pickled(object: &Bound<'_, PyAny>, kind: u8, mut bytes: Vec<u8>) -> PyResult<Self> {
-        bytes.reserve(128);
+    fn pickled(object: &Bound<'_, PyAny>, kind: u8) -> PyResult<Self> {
+        let mut bytes = Vec::with_capacity(128);
         if append_simple(object, &mut bytes, LONGEST_VALUE)? {
             if bytes.capacity() > 2 * bytes.len() + 64 {
-                bytes.shrink_to_fit(); // many of them may be stored at once, and what was encoded in vain be long
+                bytes.shrink_to_fit(); // many of them may be stored at once
             }
             return Ok(Self::Bytes(kind, bytes));
         }
@@ -72,6 +71,18 @@ impl ValueBytes {
             },
         }
     }
+}
+
+/// Do something with an object as a value, without memory of its own for a single one.
+///
+/// # Errors
+/// Those of pickling, and of what is done.
+#[inline]
+pub fn with_value<T>(object: &Bound<'_, PyAny>, does: impl FnOnce(Value<'_>) -> PyResult<T>) -> PyResult<T> {
+    if let Some(single) = Single::of(object).filter(|single| single.bytes().len() <= LONGEST_VALUE) {
+        return does(Value::Bytes(single.kind, single.bytes()));
+    }
+    does(ValueBytes::of(object, None)?.value(object.py()))
 }
 
 /// Have a reference to the block that a value lies in, if it does. With the GIL.

@@ -31,7 +31,7 @@ pub struct Patience {
 // About a microsecond: who shares the CPU comes only when it is given away. The single-step tests go through each of
 // them, and let an owner die at each.
 const SPINS: u32 = if cfg!(test) { 2 } else { 20 };
-/// How long to wait for what is seldom found taken, in nanoseconds.
+/// How long to wait for what is seldom found taken.
 const SHORT: [Duration; 4] = [
     Duration::from_nanos(200),
     Duration::from_nanos(200),
