@@ -1,5 +1,6 @@
 //! Queues of messages in the arena: see the README in this folder.
 
+mod asking;
 mod bells;
 mod blocks;
 pub mod claims;

@@ -1,13 +1,11 @@
 //! Putting and getting messages (README: truth).
 
-use std::mem;
-
 use super::blocks::{begin_receiving, begin_sending, end_receiving, end_sending, finish_receiving, finish_sending};
 use super::claims::ClaimBody;
 use super::layout::{ChannelBody, Header, Label, BLOCK_MESSAGE, LONGEST, MESSAGES_AT, SHUT};
 use super::position::Position;
 use super::segments::Room;
-use super::sizes::{self, counted, LOOKS};
+use super::sizes::{self, counted};
 use crate::arena::heap::go_on;
 use crate::arena::tag::{entry, of_entry, Kind};
 use crate::arena::{Arena, Error, Handle, Result};
@@ -68,26 +66,6 @@ pub enum Got {
 }
 
 impl<'a> Channel<'a> {
-    /// How many messages it has.
-    #[must_use]
-    pub fn len(&self) -> u32 {
-        let mut head = position(&self.body.head, Ordering::Acquire);
-        for _ in 0..LOOKS {
-            // The tail after the head, which never is ahead of it then; and as long as the head stays, so many there are.
-            let tail = position(&self.body.tail, Ordering::Acquire);
-            let before = mem::replace(&mut head, position(&self.body.head, Ordering::Acquire));
-            if head == before {
-                return tail.messages_since(head);
-            }
-        }
-        // It changes all the while: so many there may have been.
-        let found = position(&self.body.tail, Ordering::Acquire).messages_since(head);
-        match self.body.capacity.load(Ordering::Relaxed) {
-            0 => found,
-            most => found.min(most),
-        }
-    }
-
     /// What a message counts for where bytes are bounded.
     #[must_use]
     pub fn size_of(&self, message: &Message<'_>) -> u32 {
@@ -100,25 +78,6 @@ impl<'a> Channel<'a> {
     fn size_of_block(&self, block: &Handle) -> u32 {
         // It is this process's: there is no error.
         counted(self.arena.size_of_first(block).unwrap_or_default().div_ceil(8))
-    }
-
-    /// Whether there is nothing to get.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether no message can be put now.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        let capacity = self.body.capacity.load(Ordering::Relaxed);
-        (capacity != 0 && self.len() >= capacity) || !sizes::has_room(self.body)
-    }
-
-    /// Whether nothing can be put any more.
-    #[must_use]
-    pub fn is_shut(&self) -> bool {
-        self.body.flags.load(Ordering::Acquire) & SHUT != 0
     }
 
     /// The producers' lock, if it is free.
