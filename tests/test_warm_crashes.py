@@ -444,6 +444,49 @@ if __name__ == "__main__":
     assert prints(tmp_path, text) == "None\n-9\n"
 
 
+def test_a_start_that_fails_leaves_the_spare_that_it_has_woken_to_the_next_one(tmp_path: Path) -> None:
+    text = """
+from allcores._zygote.client import session
+
+def woken():
+    return len(session._woken)
+
+if __name__ == "__main__":
+    first = mp.Process(target=signal.pause)
+    first.start()
+    while not woken():  # till there is a spare
+        time.sleep(0.1)
+        try:
+            first.start()
+        except AssertionError:
+            pass
+    try:
+        first.start()
+    except AssertionError:
+        seen = [woken()]
+    pid = os.fork()
+    if pid == 0:
+        os._exit(woken())
+    seen.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    second = mp.Process(target=exit, args=(3,))
+    second.start()
+    second.join(30)
+    print(*seen, woken(), second.exitcode)
+    try:
+        first.start()
+    except AssertionError:
+        pass
+    os.kill(zygote(), signal.SIGKILL)
+    first.join(30)
+    time.sleep(0.5)  # its spares die, too
+    third = mp.Process(target=exit, args=(4,))
+    third.start()
+    third.join(30)
+    print(first.exitcode, woken(), third.exitcode)
+"""
+    assert prints(tmp_path, text) == "1 0 0 3\n-9 0 4\n"
+
+
 def test_a_failure_that_answers_somebody_else_is_asked_anew() -> None:
     requests, callers_requests = _core.socket_pair()
     offers, callers_offers = _core.socket_pair()

@@ -189,7 +189,7 @@ class Offer:
         """Whether the spare has this version of the main module, or no main module at all."""
 
     def wake(self) -> None:
-        """Wake the spare; its work is being made ready."""
+        """Wake the spare, if it is one; its work is being made ready."""
 
     def hand_over(
         self,
@@ -290,11 +290,11 @@ class Work:
     process: bytes
     """The pickled process object."""
 
-def wait_for_work(line: int, bell: int, signals: list[int], rehearse: Callable[[], object] | None, /) -> Work:
+def wait_for_work(line: int, bell: int, signals: list[int], rehearsal: list[Callable[[], object]], /) -> Work:
     """Wait for work: for the bell, and for the end of the line. EOFError when none will come.
 
-    When the bell has rung and no work is there, ``rehearse`` is called, once. ``signals`` are blocked: one that comes
-    while there is no work is not for the process that this one will become, and is taken off.
+    When the bell has rung, each part of ``rehearsal`` is called, once, as long as no work is there. ``signals`` are
+    blocked: one that comes while there is no work is not for the process that this one will become, and is taken off.
     """
 
 def replace_streams(streams: list[int], /) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     from typing_extensions import Buffer
 
-__all__ = ["MAX_BYTES", "PipeConnection"]
+__all__ = ["MAX_BYTES", "PipeConnection", "rebuild"]
 
 MAX_BYTES = 1 << 20
 """How many bytes one direction of a pipe holds before who sends waits; one message may have more."""
@@ -89,14 +89,14 @@ class PipeConnection(_core.Connection, _std.Connection):
         if handle is None:
             raise OSError("handle is closed")
         if get_spawning_popen() is not None:
-            return _rebuild, (reduction.DupFd(handle), *self._channels())
+            return rebuild, (reduction.DupFd(handle), *self._channels())
         channels = self._channels()
         let_go: Callable[[], object] | None = partial(_let_go, channels)
         if _core.is_pickled_for_all():
             let_go = None  # they may all fetch it
         elif _core.gathering() is not None:
             let_go = _nothing  # the message has the channels
-        return _rebuild, (_standard.dup_for_another(handle, let_go), *channels)
+        return rebuild, (_standard.dup_for_another(handle, let_go), *channels)
 
     def __repr__(self) -> str:
         """Show what can be done with it, and how many messages there are to receive."""
@@ -119,5 +119,6 @@ def _let_go(channels: tuple[_core.Channel | None, _core.Channel | None]) -> None
             _arena.received_once(channel._address())
 
 
-def _rebuild(descriptor: Any, incoming: Channel | None, outgoing: Channel | None) -> PipeConnection:
+def rebuild(descriptor: Any, incoming: Channel | None, outgoing: Channel | None) -> PipeConnection:
+    """Return an end as another process has pickled it."""
     return PipeConnection(descriptor.detach(), incoming, outgoing)

@@ -41,6 +41,7 @@ __all__ = [
     "importing_main",
     "inherited_by_children",
     "interpreter_flags",
+    "interpreter_state",
     "is_exiting",
     "locale_in_force",
     "logging_levels",
@@ -107,7 +108,7 @@ def before_uncaught_is_shown(callback: Callable[[], None]) -> None:
     traceback.print_exc = print_exc_for_bootstrap
 
 
-def stowaways(name: str) -> list[Any]:
+def stowaways(child: process.BaseProcess) -> list[Any]:
     """Return what others have added to the data that spawn prepares for a child.
 
     Unpickling it there is to have an effect; this is how coverage and others get into children.
@@ -116,7 +117,7 @@ def stowaways(name: str) -> list[Any]:
     prepare = getattr(spawn, "get_preparation_data", None)  # None also while another thread imports the module
     if spawn is None or prepare is None or prepare.__module__ == spawn.__name__:
         return []
-    data: dict[str, Any] = prepare(name)
+    data: dict[str, Any] = prepare(child.name)
     return [value for key, value in data.items() if key not in _PREPARATION_DATA]
 
 
@@ -251,9 +252,10 @@ def be_resource_tracker(descriptor: int) -> None:
 
 
 def _tracker() -> Any:
-    from multiprocessing import resource_tracker  # which waits for another thread that is importing it
+    # It waits for another thread that imports it, and is an ImportError where a signal handler interrupted that.
+    from multiprocessing.resource_tracker import _resource_tracker
 
-    return resource_tracker._resource_tracker
+    return _resource_tracker
 
 
 @contextlib.contextmanager
@@ -281,6 +283,18 @@ def _util() -> dict[str, Any]:
     from multiprocessing import util
 
     return vars(util)
+
+
+def interpreter_state() -> tuple[bool, dict[bytes, bytes], bytes, str | None, str | None]:
+    """Return what is compared at each start: has_one_thread, raw_environment, the key, original_directory, locale."""
+    module = vars(process)
+    return (
+        has_one_thread(),
+        _environment,
+        vars(module["_current_process"])["_config"]["authkey"],
+        module["ORIGINAL_DIR"],
+        locale_in_force(),
+    )
 
 
 def raw_environment() -> dict[bytes, bytes]:
@@ -350,11 +364,8 @@ def inherited_by_children(of: process.BaseProcess | None = None) -> dict[str, An
 
 
 def as_no_daemon(start: Callable[[], None]) -> None:
-    """Call ``start`` in a way that a daemon may start processes by it, which `Process.start` refuses."""
-    config: dict[str, Any] = vars(process.current_process())["_config"]
-    if not config.get("daemon"):
-        start()
-        return
+    """Call ``start`` so that this process, a daemon, may start processes by it, which `Process.start` refuses."""
+    config = inherited_by_children()
     config["daemon"] = False
     try:
         start()

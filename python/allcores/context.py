@@ -101,11 +101,18 @@ class _OwnProcess(_process.BaseProcess):
                 f"{type(self).__name__}.__init__() has not called super().__init__(): a process needs that first"
             )
         method: str | None = self._start_method  # type: ignore[attr-defined]  # not in the type stubs
-        if (method or _default_context.get_context()._name) != "fork":
+        method = method or _default_context.get_context()._name
+        if method == "warm":
+            client = sys.modules.get("allcores._zygote.client")
+            if client is not None:
+                client.session.wake_one()
+        if method != "fork":
             self._log_line = _logs.line_for_child()
-        session.hand_on(self)
+        config = _standard.inherited_by_children()
+        session.hand_on(config, self)
+        start = super().start
         try:
-            _core.without_gathering(partial(_standard.as_no_daemon, super().start))
+            _core.without_gathering(partial(_standard.as_no_daemon, start) if config.get("daemon") else start)
         except UnpicklableArgumentError as error:
             raise error.with_traceback(None)  # noqa: B904  # frames of allcores alone; its cause it has
         finally:

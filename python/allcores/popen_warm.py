@@ -50,7 +50,7 @@ class Popen(popen_fork.Popen):
                 set_spawning_popen(None)
 
         refuse_while_importing_main()
-        stowaways = _standard.stowaways(process_obj.name)
+        stowaways = _standard.stowaways(process_obj)
         if stowaways:
             vars(process_obj)["_stowaways"] = stowaways
         child = session.start(pickle_process, self._descriptors)

@@ -60,20 +60,21 @@ const SPIN: Duration = Duration::from_micros(500);
 
 /// Wait for work: for the bell, and for the end of the line.
 ///
-/// Not for a message on the line, see "Bells" in `python/allcores/_zygote/README.md`. When the bell has rung and no work
-/// is there, `rehearse` is called, once. `signals` are blocked: one that comes while there is no work is not for the
-/// process that this one will become, and is taken off. EOFError when no work will come.
+/// Not for a message on the line, see "Bells" in `python/allcores/_zygote/README.md`. When the bell has rung, each part of
+/// `rehearsal` is called, once, as long as no work is there. `signals` are blocked: one that comes while there is no work
+/// is not for the process that this one will become, and is taken off. EOFError when no work will come.
 #[pyfunction]
-#[pyo3(signature = (line, bell, signals, rehearse, /))]
+#[pyo3(signature = (line, bell, signals, rehearsal, /))]
 fn wait_for_work(
     py: Python<'_>,
     line: RawFd,
     bell: RawFd,
     signals: Vec<i32>,
-    mut rehearse: Option<Bound<'_, PyAny>>,
+    rehearsal: Vec<Bound<'_, PyAny>>,
 ) -> Outcome<Work> {
     let [line, bell] = borrow_all([line, bell])?;
     let pending = signal::pending(&signals)?;
+    let mut rehearsal = rehearsal.into_iter();
     loop {
         let watched = [
             (bell, Until::Readable),
@@ -91,7 +92,7 @@ fn wait_for_work(
         if rung {
             bell::hear(bell)?; // before the look at the line: it may be rung again right after that
         }
-        let spin_until = rung.then(|| Instant::now() + SPIN);
+        let mut spin_until = None; // from when there is nothing else to do
         loop {
             // Before the look at the line: those that were there before the work are for nobody.
             let signals = signal::take(pending.as_fd())?;
@@ -101,12 +102,12 @@ fn wait_for_work(
                 Err(error) => return Err(error.into()),
             }
             if rung {
-                if let Some(rehearse) = rehearse.take() {
-                    rehearse.call0()?;
+                if let Some(part) = rehearsal.next() {
+                    part.call0()?;
                     continue;
                 }
             }
-            if spin_until.is_none_or(|until| Instant::now() >= until) {
+            if !rung || Instant::now() >= *spin_until.get_or_insert_with(|| Instant::now() + SPIN) {
                 break;
             }
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import sys
@@ -59,6 +60,7 @@ def main_reference() -> tuple[str, str] | None:
     return look_at_main()[0]
 
 
+@functools.lru_cache(4)
 def main_is_importable(reference: tuple[str, str] | None) -> bool:
     """Whether a child that gets this reference has the main module's functions and classes under their names."""
     if reference is None:

@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from multiprocessing import util
     from multiprocessing.process import BaseProcess
+    from typing import Any
 
 __all__ = ["hand_on", "is_ours", "root"]
 
@@ -45,9 +46,8 @@ def is_ours(root: int) -> bool:
     return _standard.inherited_by_children().get(_KEY) == root
 
 
-def hand_on(child: BaseProcess) -> None:
-    """Before a child is started: let it know, also when it was made before this process knew."""
-    config = _standard.inherited_by_children()
+def hand_on(config: dict[str, Any], child: BaseProcess) -> None:
+    """Before a child is started: let it know, also when it was made before this process knew, whose dict this is."""
     found = config[_KEY] if _KEY in config else root()
     if found is not None:
         _standard.inherited_by_children(child).setdefault(_KEY, found)

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
-import io
 import os
 import pickle
 import sys
-from multiprocessing import reduction, resource_tracker
+from multiprocessing import resource_tracker
 
 from allcores import _core, _standard, _unguarded
 from allcores._zygote.account import note_exception
 from allcores._zygote.client import session
-from allcores._zygote.inherited import InheritedDescriptor, have_inherited
+from allcores._zygote.inherited import have_inherited
 from allcores._zygote.preload import import_main
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Any, NoReturn, TextIO
 
@@ -26,10 +26,13 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from allcores._zygote.surroundings import Surroundings
 
 __all__ = [
+    "load",
+    "note_uncaught",
     "prepare_standard_input",
-    "rehearse",
+    "prepared_input_kept",
     "run",
     "set_standard_input",
+    "take_streams",
 ]
 
 _standard_input: TextIO | None = None
@@ -48,6 +51,18 @@ def set_standard_input() -> None:
         sys.stdin, _standard_input = _standard_input, None
 
 
+@contextlib.contextmanager
+def prepared_input_kept() -> Iterator[None]:
+    """A block in which a process object may take what is prepared; afterwards it is prepared again."""
+    global _standard_input
+    prepared, standard_input = _standard_input, sys.stdin
+    sys.stdin = None
+    try:
+        yield
+    finally:
+        _standard_input, sys.stdin = prepared, standard_input
+
+
 def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainModule) -> NoReturn:
     """Become the process that ``work`` describes, run it and exit. The held signals are still blocked."""
     exit_code = 1
@@ -55,17 +70,17 @@ def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainMo
         have_inherited(work.descriptors)
         session.adopt(*work.way)
         resource_tracker._resource_tracker._fd = work.tracker  # type: ignore[attr-defined]
-        _take_streams(work.streams)
+        take_streams(work.streams)
         main_module.have_signals()
         in_force = surroundings or main_module.in_force
         in_force.apply_signals()
         if surroundings is not None:
             surroundings.apply()
         # What the zygote has imported is here already.
-        itself = _load(work.process, None if surroundings is None and main_module.version else in_force.main)
+        itself = load(work.process, None if surroundings is None and main_module.version else in_force.main)
         if surroundings is not None:
             surroundings.apply_late()
-        _standard.before_uncaught_is_shown(_note_uncaught)
+        _standard.before_uncaught_is_shown(note_uncaught)
         if sys.version_info >= (3, 13):  # says who ended before it is asked to show why
             itself.run = functools.partial(_run_quietly, itself.run)
         sys.stdin = None
@@ -83,7 +98,7 @@ def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainMo
         os._exit(exit_code)
 
 
-def _note_uncaught() -> None:
+def note_uncaught() -> None:
     """Called by `_bootstrap` at the end of the process: keep the exception that ends it, if one does.
 
     Ctrl-C goes to all processes of a program; its first one shows where it was interrupted, and the others do not. An
@@ -116,7 +131,7 @@ def _run_quietly(run: Callable[[], object]) -> None:
         raise
 
 
-def _load(pickled: bytes, main: tuple[str, str] | None) -> Any:
+def load(pickled: bytes, main: tuple[str, str] | None) -> Any:
     """Return the process object, for which the main module is imported if the zygote has not done so."""
     import_main(main)
     try:
@@ -159,7 +174,7 @@ def _is_ours(filename: str) -> bool:
     )
 
 
-def _take_streams(streams: list[int]) -> None:
+def take_streams(streams: list[int]) -> None:
     """Make the caller's standard streams this process's, as inheriting them would."""
     _core.replace_streams(streams)
     for name, number in (("stdout", 1), ("stderr", 2)):
@@ -176,51 +191,3 @@ def _take_streams(streams: list[int]) -> None:
             setattr(sys, f"__{name}__", stream)
         elif number == 1 and stream.line_buffering != os.isatty(number):
             stream.reconfigure(line_buffering=not stream.line_buffering)
-
-
-class _RehearsedConnection:
-    """Pickles as a connection in the arguments does."""
-
-    def __reduce__(self) -> Any:
-        from multiprocessing.connection import rebuild_connection  # type: ignore[attr-defined]
-
-        return rebuild_connection, (InheritedDescriptor(0), True, True)
-
-
-def rehearse(main_module: MainModule) -> Callable[[], object]:
-    """Do what a start will do, on nothing, and take back what it changed. Returns the longest part, to be done again.
-
-    What it touches becomes this process's own memory before anybody waits: a page that is first written to after the
-    fork costs three microseconds, and a start writes to two hundred. Done again while the caller makes the work ready,
-    it is in the processor's caches when that comes.
-    """
-    connections = (_RehearsedConnection(),) if "multiprocessing.connection" in sys.modules else ()
-    # It comes from the floor above, as all that is unpickled here.
-    process_class = sys.modules["allcores.context"].WarmProcess
-    rehearsal = process_class(target=print, args=("", *connections), kwargs={"end": "", "file": None}, name="rehearsal")
-    rehearsal._config = {}  # a key that may be pickled only while a process is started
-    buffer = io.BytesIO()
-    reduction.dump(rehearsal, buffer)
-    pickled = buffer.getvalue()
-    blocked = _core.signals_of_state(_core.process_state(alone=True))[0]
-
-    def load() -> Any:
-        have_inherited([os.dup(0)])
-        return _load(pickled, None)  # the main module is not to be imported for nothing
-
-    def take_over() -> None:
-        _take_streams([os.dup(number) for number in (0, 1, 2)])
-        main_module.in_force.apply_signals(blocked=blocked)
-
-    def bootstrap() -> None:
-        global _standard_input
-        prepared, standard_input = _standard_input, sys.stdin
-        with _standard.process_untouched():
-            _standard.before_uncaught_is_shown(_note_uncaught)
-            sys.stdin = None
-            load()._bootstrap()
-        _standard_input, sys.stdin = prepared, standard_input
-
-    take_over()
-    bootstrap()
-    return load

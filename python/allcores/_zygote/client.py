@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 
@@ -42,7 +43,23 @@ class Session:
         self._way: _core.Way | None = None
         self._parents_way: _core.Way | None = None
         self._itself: _core.Held | None = None
+        self._woken: list[tuple[_core.Way, _core.Offer]] = []
+        """Taken and told to get ready, at the beginning of a start."""
         self._lock = threading.RLock()  # re-entrant: a signal handler may start a process while the zygote is launched
+
+    def wake_one(self) -> None:
+        """Take a spare for the start that has just begun, and wake it: it rehearses while its work is made ready.
+
+        A start that fails leaves it to the next one.
+        """
+        way = self._way
+        if way is not None and not self._woken:
+            try:
+                offer = _take_and_wake(way)
+            except (EOFError, OSError):
+                return  # the start will meet it, too
+            if offer is not None:
+                self._woken.append((way, offer))
 
     def start(self, pickle_process: Callable[[MainLook], bytes], descriptors: list[int]) -> _core.Child:
         """Start the process that ``pickle_process`` returns; its arguments refer to ``descriptors`` by index.
@@ -57,7 +74,7 @@ class Session:
         while refusals < _ATTEMPTS and lost < _SPARES_LOST:
             way = self._connect(without_main=without_main)
             try:
-                spare = _take_or_ask(way, main)
+                spare = _take_or_ask(way, main, self._take_woken(way))
                 if process is None:
                     process = pickle_process(main)
                     tracker, surroundings = _standard.resource_tracker(), capture(main)
@@ -109,6 +126,16 @@ class Session:
         if self._itself is not None and self._itself.is_ours():
             os.close(self._itself.number)
         self._itself = None
+        self._woken = []
+
+    def _take_woken(self, way: _core.Way) -> _core.Offer | None:
+        """Take the spare of this way that `wake_one` has woken. Those of a way that is no more are let go."""
+        while self._woken:
+            with contextlib.suppress(IndexError):  # another thread was first
+                of, offer = self._woken.pop()
+                if of is way:
+                    return offer
+        return None
 
     def _connect(self, *, without_main: bool) -> _core.Way:
         with self._lock:
@@ -125,13 +152,20 @@ class Session:
                 self._way = None
 
 
-def _take_or_ask(way: _core.Way, main: MainLook) -> _core.Offer | None:
-    """Take a spare, which wakes while its work is made ready; or else ask for one, and come back later."""
+def _take_and_wake(way: _core.Way) -> _core.Offer | None:
+    """Take what is offered; if it is a spare, it wakes while its work is made ready."""
+    offer = way.take_offer(timeout=0)
+    if offer is not None:
+        offer.wake()
+    return offer
+
+
+def _take_or_ask(way: _core.Way, main: MainLook, offer: _core.Offer | None = None) -> _core.Offer | None:
+    """Take a spare, if ``offer`` is none; or else ask for one, and come back later."""
     try:
-        offer = way.take_offer(timeout=0)
+        offer = offer or _take_and_wake(way)
         if offer is not None and not offer.error_number:
             _check(way, offer, main)
-            offer.wake()
             return offer
         with _standard.resource_tracker_wanted() as tracker:
             way.need(capture(main), tracker)

@@ -125,14 +125,16 @@ class Zygote:
             if self._bell in events:
                 with contextlib.suppress(BlockingIOError):
                     os.eventfd_read(self._bell)
-            self._hear_callers()  # always, and first: it says which children are spares no more
+            ended = [child for child in map(self._children.get, events) if child is not None]
+            for child in ended:  # first of all: somebody waits for that
+                self._reap(child)
+            self._hear_callers()  # always, and before what follows: it says which children are spares no more
+            for child in ended:
+                self._forget(child)
             if self._root in events:
                 self._end_session()
             if self._news in events:
                 self._hear_children()
-            for descriptor in events:
-                if descriptor in self._children:
-                    self._reap(self._children[descriptor])
             self._keep_spares()
             is_idle = self._retired and not self._children and self._seconds_to_linger() <= 0
             if is_idle and not _core.arena_is_kept_here_only():
@@ -308,13 +310,18 @@ class Zygote:
         """Reap a child that ended, and tell its caller."""
         _, status = os.waitpid(child.pid, 0)
         code = os.waitstatus_to_exitcode(status)
-        del self._children[child.pidfd], self._by_pid[child.pid]
-        self._events.unregister(child.pidfd)  # closing does not, while a fork has a copy of it
-        if child.idle:
-            self._keeper.lost(time.monotonic())
         _core.process_ended(child.pid, status)
         evidence = self._memory.look() if code == -signal.SIGKILL else ""
         _core.tell_exit(child.line, code, evidence, child.account)
+
+    def _forget(self, child: _Child) -> None:
+        """Let go of one that was reaped."""
+        del self._children[child.pidfd]
+        if self._by_pid[child.pid] is child:  # since it was reaped another may have got its number
+            del self._by_pid[child.pid]
+        self._events.unregister(child.pidfd)  # closing does not, while a fork has a copy of it
+        if child.idle:
+            self._keeper.lost(time.monotonic())
         child.close()
 
     def _retire(self) -> None:
@@ -349,6 +356,7 @@ class Zygote:
                         child = self._children[descriptor]
                         detached.remove(child)
                         self._reap(child)
+                        self._forget(child)
         self._end()
 
     def _remove_segments(self) -> None:

@@ -7,7 +7,7 @@ import resource
 import sys
 
 from allcores import _core
-from allcores._zygote import account, child
+from allcores._zygote import account, child, rehearsal
 from allcores._zygote.news import send_news
 from allcores._zygote.surroundings import HELD_SIGNALS, Surroundings
 
@@ -46,7 +46,7 @@ def run(birth: Birth, main_module: MainModule, *, rehearse: bool) -> NoReturn:
         account.open_account(birth.account)
         child.prepare_standard_input()
         _seed_apart()
-        again = child.rehearse(main_module) if rehearse else None
+        again = rehearsal.rehearse(main_module) if rehearse else []
         work = _core.wait_for_work(birth.line, birth.bell, _HELD_SIGNALS, again)
     except BaseException:
         # Nothing of the program's has run. EOFError: the caller changed its mind, for instance since its argument

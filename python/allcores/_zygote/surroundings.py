@@ -218,8 +218,8 @@ def have_captured(surroundings: Surroundings, blob: bytes) -> None:
 
 def _copied(seen: tuple[Any, ...], kernel: bytes) -> tuple[Any, ...]:
     """Return what was seen, with copies of what is changed in place."""
-    _, modules, environment, path, argv, filters, *rest = seen
-    return kernel, modules, dict(environment), list(path), list(argv), list(filters), *rest
+    _, modules, (alone, environment, *interpreter), path, argv, filters, *rest = seen
+    return kernel, modules, (alone, dict(environment), *interpreter), list(path), list(argv), list(filters), *rest
 
 
 def _see(main: MainLook) -> tuple[Any, ...]:
@@ -227,18 +227,16 @@ def _see(main: MainLook) -> tuple[Any, ...]:
     modules = sys.modules
     switch, util = modules.get("allcores._install.switch"), modules.get("multiprocessing.util")
     forkserver, logging = modules.get("multiprocessing.forkserver"), modules.get("logging")
+    interpreter = _standard.interpreter_state()
     return (
-        _core.process_state(alone=_standard.has_one_thread()),
+        _core.process_state(alone=interpreter[0]),
         len(modules),
-        _standard.raw_environment(),
+        interpreter,
         sys.path,
         sys.argv,
         vars(warnings)["filters"],
         main,
         choice.explicit(),
-        process.current_process().authkey,
-        _standard.original_directory(),
-        _standard.locale_in_force(),
         None if switch is None else switch.installed_default(),
         None if util is None else _multiprocessing_logger(util),
         None if forkserver is None else _preload(forkserver),
@@ -247,7 +245,8 @@ def _see(main: MainLook) -> tuple[Any, ...]:
 
 
 def _interpret(seen: tuple[Any, ...]) -> Surroundings:
-    (kernel, _, environment, path, argv, filters, main, start_method, authkey, directory, locale, *libraries) = seen
+    kernel, _, interpreter, path, argv, filters, main, start_method, *libraries = seen
+    _, environment, authkey, directory, locale = interpreter
     installed, logger, preload, logging = libraries
     surroundings = Surroundings()
     surroundings.kernel, surroundings.environment = kernel, dict(environment)
