@@ -541,7 +541,7 @@ from allcores._pickle.main_module import look_at_main
 
 def spare(line, bell, go):
     os.read(go, 1)  # only now does it look: at signals and at work
-    _core.wait_for_work(line, bell, [signal.SIGUSR1, signal.SIGUSR2], None)
+    _core.wait_for_work(line, bell, [signal.SIGUSR1, signal.SIGUSR2], [])
     print(*(number.name for number in signal.sigpending()), flush=True)
     os._exit(0)
 
