@@ -186,6 +186,21 @@ print(codes == [7] * 160)
 """,
         "True\n",
     ),
+    "has a print of its own, which no spare can rehearse with": (
+        """
+import builtins
+builtins.print = lambda *texts, real=print: real(*texts)
+def work(sender): sender.send(os.getppid())
+""",
+        """
+receiver, sender = mp.Pipe(duplex=False)
+zygotes = set()
+for _ in range(5):
+    p = mp.Process(target=work, args=(sender,)); p.start(); zygotes.add(receiver.recv()); p.join(30); time.sleep(0.05)
+print(len(zygotes))
+""",
+        "1\n",
+    ),
     "starts a process in a signal handler": (
         "def work(): pass",
         """

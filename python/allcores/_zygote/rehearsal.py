@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
@@ -18,20 +19,36 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     from allcores._zygote.preload import MainModule
 
-__all__ = ["rehearse"]
+__all__ = ["prepare", "rehearse"]
 
 
 class _Connection:
     """Pickles as a connection in the arguments does; it leads nowhere."""
 
-    def __reduce__(self) -> Any:
-        descriptor = InheritedDescriptor(0)
-        ours = sys.modules.get("allcores._pipe_connection")
-        if ours is not None:
-            return ours.rebuild, (descriptor, None, None)
-        from multiprocessing.connection import rebuild_connection  # type: ignore[attr-defined]
+    def __init__(self, module: str) -> None:
+        self.module = module
 
-        return rebuild_connection, (descriptor, True, True)
+    def __reduce__(self) -> Any:
+        descriptor, module = InheritedDescriptor(0), sys.modules[self.module]
+        if self.module == _OUR_PIPES:
+            return module.rebuild, (descriptor, None, None)
+        return module.rebuild_connection, (descriptor, True, True)
+
+
+_OUR_PIPES, _STANDARD_PIPES = "allcores._pipe_connection", "multiprocessing.connection"
+
+
+def prepare() -> bool:
+    """In the zygote: have ready what all its spares rehearse with; each would have more pages of its own by that.
+
+    False where that cannot be pickled, for instance since the main module has put another `print` in place.
+    """
+    try:
+        _pickled_process(_pipes())
+        _blocked()
+    except Exception:
+        return False
+    return True
 
 
 def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
@@ -41,8 +58,8 @@ def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
     fork costs three microseconds, and a start writes to two hundred. Done again while the caller makes the work ready,
     it is in the processor's caches when that comes.
     """
-    process = _pickled_process()
-    blocked = _core.signals_of_state(_core.process_state(alone=True))[0]
+    process = _pickled_process(_pipes())
+    blocked = _blocked()
 
     def load() -> Any:
         have_inherited([os.dup(0)])
@@ -62,8 +79,19 @@ def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
     return [load, bootstrap, take_over]  # the longest first
 
 
-def _pickled_process() -> bytes:
-    connections = (_Connection(),) if "multiprocessing.connection" in sys.modules else ()
+@functools.cache
+def _blocked() -> int:
+    """Return the signals that the zygote and its spares block, one bit each."""
+    return _core.signals_of_state(_core.process_state(alone=True))[0]
+
+
+def _pipes() -> str | None:
+    return next((name for name in (_OUR_PIPES, _STANDARD_PIPES) if name in sys.modules), None)
+
+
+@functools.cache
+def _pickled_process(pipes: str | None) -> bytes:
+    connections = () if pipes is None else (_Connection(pipes),)
     # It comes from the floor above, as all that is unpickled here.
     process_class = sys.modules["allcores.context"].WarmProcess
     process = process_class(target=print, args=("", *connections), kwargs={"end": "", "file": None}, name="rehearsal")

@@ -17,7 +17,7 @@ import weakref
 
 from allcores import _arena, _core, _standard
 from allcores._segments import folder
-from allcores._zygote import account, spare
+from allcores._zygote import account, rehearsal, spare
 from allcores._zygote.memory import TRACKER_NAME
 from allcores._zygote.news import receive_news
 from allcores._zygote.preload import MainModule
@@ -261,6 +261,7 @@ class Zygote:
 
     def _fork(self, *, rehearse: bool) -> None:
         """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""
+        rehearse = rehearse and rehearsal.prepare()
         with contextlib.ExitStack() as undo:
             line, callers_line = _core.socket_pair()
             undo.callback(os.close, line)
