@@ -444,47 +444,87 @@ if __name__ == "__main__":
     assert prints(tmp_path, text) == "None\n-9\n"
 
 
-def test_a_start_that_fails_leaves_the_spare_that_it_has_woken_to_the_next_one(tmp_path: Path) -> None:
+def test_a_start_that_fails_keeps_nothing_of_the_spare_that_it_has_woken(tmp_path: Path) -> None:
     text = """
-from allcores._zygote.client import session
-
-def woken():
-    return len(session._woken)
+class Unready:
+    def __reduce__(self):
+        raise ValueError
 
 if __name__ == "__main__":
     first = mp.Process(target=signal.pause)
     first.start()
-    while not woken():  # till there is a spare
-        time.sleep(0.1)
+    before = len(os.listdir("/proc/self/fd"))
+    after, failures = set(), 0
+    for process in 10 * [first, mp.Process(target=work, args=(Unready(),))]:
+        time.sleep(0.05)  # there is a spare again
         try:
-            first.start()
-        except AssertionError:
-            pass
-    try:
-        first.start()
-    except AssertionError:
-        seen = [woken()]
-    pid = os.fork()
-    if pid == 0:
-        os._exit(woken())
-    seen.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    second = mp.Process(target=exit, args=(3,))
-    second.start()
-    second.join(30)
-    print(*seen, woken(), second.exitcode)
-    try:
-        first.start()
-    except AssertionError:
-        pass
-    os.kill(zygote(), signal.SIGKILL)
-    first.join(30)
-    time.sleep(0.5)  # its spares die, too
-    third = mp.Process(target=exit, args=(4,))
-    third.start()
-    third.join(30)
-    print(first.exitcode, woken(), third.exitcode)
+            process.start()
+        except (AssertionError, ValueError):
+            failures += 1
+        after.add(len(os.listdir("/proc/self/fd")) - before)
+    last = mp.Process(target=exit, args=(3,))
+    last.start()
+    last.join(30)
+    first.kill()
+    print(failures, after, last.exitcode)
 """
-    assert prints(tmp_path, text) == "1 0 0 3\n-9 0 4\n"
+    assert prints(tmp_path, "def work(thing): pass\n" + text) == "20 {0} 3\n"
+
+
+def test_a_thread_that_starts_while_another_one_starts_for_the_first_time(tmp_path: Path) -> None:
+    text = """
+def work():
+    pass
+
+def start(waits):
+    process = mp.get_context("warm").Process(target=work)
+    while waits and "allcores._zygote.client" not in sys.modules:
+        time.sleep(0)
+    process.start()
+    process.join(30)
+    codes.append(process.exitcode)
+
+if __name__ == "__main__":
+    codes = []
+    threads = [threading.Thread(target=start, args=(waits,)) for waits in (True, False)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(codes)
+"""
+    assert prints(tmp_path, text) == "[0, 0]\n"
+
+
+def test_a_rehearsal_leaves_no_descriptor_no_signal_and_no_log_record(tmp_path: Path) -> None:
+    text = """
+import json, logging
+from multiprocessing import util
+
+util.get_logger().setLevel(logging.INFO)
+util.get_logger().addHandler(logging.FileHandler("log", delay=True))
+
+def work(name):
+    links = [f"/proc/self/fd/{number}" for number in os.listdir("/proc/self/fd")]
+    found = [os.readlink(link) for link in links if os.path.islink(link)]
+    with open(name, "w") as file:
+        json.dump([found, signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN], file)
+
+if __name__ == "__main__":
+    os.chdir(os.path.dirname(__file__))
+    seen = []
+    for number, ignored in enumerate([True, True, False, True, False]):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN if ignored else signal.SIG_DFL)
+        process = mp.Process(target=work, args=(str(number),))
+        process.start()
+        process.join(30)
+        time.sleep(0.1)  # there are spares again, which have rehearsed
+        seen.append(json.load(open(str(number))))
+    first, *others = ([file for file in files if file.startswith("/dev/null")] for files, _ in seen)
+    print([ignored for _, ignored in seen], {len(files) - len(first) for files in others})
+    print(sum("calling self.run" in line for line in open("log")))
+"""
+    assert prints(tmp_path, text) == "[True, True, False, True, False] {0}\n5\n"
 
 
 def test_a_failure_that_answers_somebody_else_is_asked_anew() -> None:

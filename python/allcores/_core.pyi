@@ -188,8 +188,8 @@ class Offer:
     def is_of(self, version: tuple[int, int] | None, /) -> bool:
         """Whether the spare has this version of the main module, or no main module at all."""
 
-    def wake(self) -> None:
-        """Wake the spare, if it is one; its work is being made ready."""
+    def wake(self, way: Way, /) -> None:
+        """Wake the spare, if it is one, and leave word that it is taken; its work is being made ready."""
 
     def hand_over(
         self,

@@ -346,12 +346,14 @@ class process_untouched:
         self._start_method = default_context._actual_context
         self._shutdown = vars(threading)["_shutdown"]
         vars(threading)["_shutdown"] = int  # it can be done only once
-        self._close_stdin = _util()["_close_stdin"]
-        _util()["_close_stdin"] = int  # each time it opens another descriptor
+        util = _util()
+        self._close_stdin, self._logger = util["_close_stdin"], util["_logger"]
+        util["_close_stdin"] = int  # each time it opens another descriptor
+        util["_logger"] = None  # nobody is to read of it
 
     def __exit__(self, *_: object) -> None:
         vars(threading)["_shutdown"] = self._shutdown
-        _util()["_close_stdin"] = self._close_stdin
+        _util().update(_close_stdin=self._close_stdin, _logger=self._logger)
         vars(process).update(self._kept)
         default_context._actual_context = self._start_method
         _util()["_exiting"] = False

@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any, ClassVar, Literal, overload
 
     from allcores import connection, managers, pool, popen_warm, queues, synchronize
+    from allcores._zygote import client
     from allcores.exit_reason import ExitReason
     from allcores.limits import Limits
 
@@ -102,21 +103,20 @@ class _OwnProcess(_process.BaseProcess):
             )
         method: str | None = self._start_method  # type: ignore[attr-defined]  # not in the type stubs
         method = method or _default_context.get_context()._name
-        if method == "warm":
-            client = sys.modules.get("allcores._zygote.client")
-            if client is not None:
-                client.session.wake_one()
-        if method != "fork":
-            self._log_line = _logs.line_for_child()
-        config = _standard.inherited_by_children()
-        session.hand_on(config, self)
-        start = super().start
+        zygote = _zygote_session() if method == "warm" else None
+        woken = None if zygote is None else zygote.wake_one()
+        start, config = super().start, _standard.inherited_by_children()
         try:
+            if method != "fork":
+                self._log_line = _logs.line_for_child()
+            session.hand_on(config, self)
             _core.without_gathering(partial(_standard.as_no_daemon, start) if config.get("daemon") else start)
         except UnpicklableArgumentError as error:
             raise error.with_traceback(None)  # noqa: B904  # frames of allcores alone; its cause it has
         finally:
             self._log_line = None
+            if zygote is not None:
+                zygote.let_go(woken)
         popen = self._popen  # type: ignore[attr-defined]  # not in the type stubs
         if popen.method == "fork":
             _core.name_embryo(popen.pid)
@@ -173,6 +173,12 @@ class _OwnProcess(_process.BaseProcess):
         return code
 
 
+def _zygote_session() -> client.Session | None:
+    """Return this process's way to a zygote, if it has begun with one."""
+    module = sys.modules.get("allcores._zygote.client")
+    return getattr(module, "session", None)  # not yet there while another thread imports it
+
+
 class ForkProcess(_OwnProcess, _std.ForkProcess):
     """A process that is a copy of its parent, and ends with the program."""
 
@@ -188,9 +194,9 @@ class ForkProcess(_OwnProcess, _std.ForkProcess):
     def _after_fork() -> None:
         """In the child, called by `_bootstrap`."""
         _life.bind()
-        client = sys.modules.get("allcores._zygote.client")
-        if client is not None:
-            client.session.rejoin()  # unlike a process that the program forked by itself
+        zygote = _zygote_session()
+        if zygote is not None:
+            zygote.rejoin()  # unlike a process that the program forked by itself
         _std.ForkProcess._after_fork()  # type: ignore[attr-defined]  # not in the type stubs
 
 

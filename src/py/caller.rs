@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -149,6 +150,8 @@ struct Offer {
     spare: Mutex<Option<Spare>>,
     error_number: i32,
     threaded: bool,
+    /// Whether the zygote was told that the spare is taken.
+    told: AtomicBool,
 }
 
 impl From<offer::Offer> for Offer {
@@ -162,6 +165,16 @@ impl From<offer::Offer> for Offer {
             spare: Mutex::new(spare),
             error_number,
             threaded,
+            told: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Offer {
+    /// Tell the zygote, once, that the spare is taken: should it end before it has work, that says nothing about spares.
+    fn tell_taken(&self, requests: BorrowedFd<'_>, spare: &Spare) {
+        if !self.told.swap(true, Ordering::Relaxed) {
+            leave_word(requests, ask::Kind::Taken, spare.pid);
         }
     }
 }
@@ -189,12 +202,15 @@ impl Offer {
             .is_some_and(|spare| spare.main_version.is_none() || spare.main_version == version)
     }
 
-    /// Wake the spare; its work is being made ready.
-    fn wake(&self) -> Outcome<()> {
+    /// Wake the spare, if it is one; its work is being made ready.
+    #[pyo3(signature = (way, /))]
+    fn wake(&self, way: &Bound<'_, Way>) -> Outcome<()> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        spare
-            .as_ref()
-            .map_or(Ok(()), |spare| Ok(bell::ring(spare.bell.as_fd())?))
+        if let Some(spare) = spare.as_ref() {
+            self.tell_taken(way.get().ends()?[0], spare);
+            bell::ring(spare.bell.as_fd())?;
+        }
+        Ok(())
     }
 
     /// Give the spare its work; None when it is gone, which is then all that happened.
@@ -225,7 +241,7 @@ impl Offer {
         };
         let mut sending = Sending::new(&order)?;
         // First: the child may end before this process goes on.
-        leave_word(ends[0], ask::Kind::Taken, spare.pid);
+        self.tell_taken(ends[0], &spare);
         let line = spare.line.as_fd();
         let sent = until_not_interrupted(py, true, |wait| match sending.send(line, wait) {
             Err(error) if is_gone(&error) => Ok(false),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     from allcores._pickle.main_module import MainLook
 
+    _Woken = tuple[_core.Way, _core.Offer]
+
 __all__ = ["Session", "session"]
 
 _ATTEMPTS = 4
@@ -43,23 +45,36 @@ class Session:
         self._way: _core.Way | None = None
         self._parents_way: _core.Way | None = None
         self._itself: _core.Held | None = None
-        self._woken: list[tuple[_core.Way, _core.Offer]] = []
-        """Taken and told to get ready, at the beginning of a start."""
+        self._woken: list[_Woken] = []
+        """Taken and told to get ready by starts that have just begun."""
         self._lock = threading.RLock()  # re-entrant: a signal handler may start a process while the zygote is launched
 
-    def wake_one(self) -> None:
+    def wake_one(self) -> _Woken | None:
         """Take a spare for the start that has just begun, and wake it: it rehearses while its work is made ready.
 
-        A start that fails leaves it to the next one.
+        That start calls `let_go` with what this returns, at its end.
         """
         way = self._way
-        if way is not None and not self._woken:
-            try:
-                offer = _take_and_wake(way)
-            except (EOFError, OSError):
-                return  # the start will meet it, too
-            if offer is not None:
-                self._woken.append((way, offer))
+        if way is None:
+            return None
+        try:
+            offer = _take_and_wake(way)
+        except (EOFError, OSError):
+            return None  # the start will meet it, too
+        if offer is None:
+            return None
+        woken = (way, offer)
+        self._woken.append(woken)
+        return woken
+
+    def let_go(self, woken: _Woken | None) -> None:
+        """Keep a spare no longer than the start that has woken it, which has failed if the spare is still here.
+
+        Its descriptors are numbers, which a program may close and use for something else.
+        """
+        if woken in self._woken:
+            with contextlib.suppress(ValueError):  # another thread has just taken it
+                self._woken.remove(woken)
 
     def start(self, pickle_process: Callable[[MainLook], bytes], descriptors: list[int]) -> _core.Child:
         """Start the process that ``pickle_process`` returns; its arguments refer to ``descriptors`` by index.
@@ -129,7 +144,7 @@ class Session:
         self._woken = []
 
     def _take_woken(self, way: _core.Way) -> _core.Offer | None:
-        """Take the spare of this way that `wake_one` has woken. Those of a way that is no more are let go."""
+        """Take a spare of this way that `wake_one` has woken, for whichever start."""
         while self._woken:
             with contextlib.suppress(IndexError):  # another thread was first
                 of, offer = self._woken.pop()
@@ -156,7 +171,7 @@ def _take_and_wake(way: _core.Way) -> _core.Offer | None:
     """Take what is offered; if it is a spare, it wakes while its work is made ready."""
     offer = way.take_offer(timeout=0)
     if offer is not None:
-        offer.wake()
+        offer.wake(way)
     return offer
 
 

@@ -58,11 +58,11 @@ def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
     fork costs three microseconds, and a start writes to two hundred. Done again while the caller makes the work ready,
     it is in the processor's caches when that comes.
     """
-    process = _pickled_process(_pipes())
-    blocked = _blocked()
+    pipes, blocked = _pipes(), _blocked()
+    process = _pickled_process(pipes)
 
     def load() -> Any:
-        have_inherited([os.dup(0)])
+        have_inherited([] if pipes is None else [os.dup(0)])
         return child.load(process, None)  # the main module is not to be imported for nothing
 
     def bootstrap() -> None:

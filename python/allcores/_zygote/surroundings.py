@@ -150,11 +150,11 @@ class Surroundings:
     def apply_signals(self, *, blocked: int | None = None) -> None:
         """Block and ignore signals as the caller does. Those that came meanwhile are delivered at the end of this.
 
-        With ``blocked`` block these instead, one bit each.
+        With ``blocked``, which is for a rehearsal, only block these, one bit each.
         """
         callers, ignored = _core.signals_of_state(self.kernel)
         here = ignored_signals()
-        if here != ignored:
+        if here != ignored and blocked is None:
             for number in _numbers(ignored & ~here):
                 with contextlib.suppress(OSError):
                     signal.signal(number, signal.SIG_IGN)
