@@ -47,7 +47,10 @@ def is_ours(root: int) -> bool:
 
 
 def hand_on(config: dict[str, Any], child: BaseProcess) -> None:
-    """Before a child is started: let it know, also when it was made before this process knew, whose dict this is."""
+    """Before a child is started: let it know, also when it was made before this process knew.
+
+    ``config``: what this process's children inherit, which who starts one has looked up already.
+    """
     found = config[_KEY] if _KEY in config else root()
     if found is not None:
         _standard.inherited_by_children(child).setdefault(_KEY, found)

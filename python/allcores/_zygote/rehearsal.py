@@ -55,8 +55,8 @@ def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
     """Do what a start will do, on nothing, and take back what it changed. Returns its parts, to be done again in turn.
 
     What it touches becomes this process's own memory before anybody waits: a page that is first written to after the
-    fork costs three microseconds, and a start writes to two hundred. Done again while the caller makes the work ready,
-    it is in the processor's caches when that comes.
+    fork costs three to five microseconds, and a start writes to two hundred. Done again while the caller makes the work
+    ready, it is in the processor's caches when that comes.
     """
     pipes, blocked = _pipes(), _blocked()
     process = _pickled_process(pipes)
