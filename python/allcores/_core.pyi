@@ -31,6 +31,7 @@ __all__ = [
     "Work",
     "__version__",
     "acquire_site",
+    "add_fast_channel_methods",
     "add_fast_methods",
     "add_number",
     "add_shared_attributes",
@@ -865,6 +866,9 @@ def add_shared_attributes(cls: type, /) -> None:
 
 def exchange_number(memory: Memory, at: int, code: str, expected: float, replacement: float, /) -> bool:
     """Replace a number of this type code if it equals ``expected``, in one instruction; return whether it did."""
+
+def add_fast_channel_methods(channel: type[Channel], /) -> None:
+    """Put the fast ``put`` and ``get`` into a class derived from Channel."""
 
 def add_fast_methods(lock: type[Lock], rlock: type[RLock], semaphore: type[Semaphore], /) -> None:
     """Put the fast ``acquire``, ``release``, ``__enter__`` and ``__exit__`` into classes derived from these."""

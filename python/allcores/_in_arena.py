@@ -80,3 +80,6 @@ class Channel(InArena, _core.Channel):
     @classmethod
     def _at(cls, address: _core._Address) -> Any:
         return cls.__new__(cls, address=address)
+
+
+_core.add_fast_channel_methods(Channel)

@@ -85,7 +85,7 @@ impl Arena {
             return Err(Error::Corrupt("an offset leads to no block"));
         }
         match self.class_of(slab)? {
-            Some(class) if offset % SLAB % CLASSES[class] == 0 => Ok(class),
+            Some(class) if offset & (CLASSES[class] - 1) == 0 => Ok(class),
             _ => Err(Error::Corrupt("an offset leads into a block")),
         }
     }

@@ -17,6 +17,15 @@ pub const SLAB: u64 = 64 << 10;
 /// Sizes of blocks, their headers included. The last one is for segments of channels and pages of tables only.
 pub const CLASSES: [u64; 10] = [64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, SLAB];
 
+const _: () = {
+    // A block of a class lies where the low bits of its offset are 0.
+    let mut class = 0;
+    while class < CLASSES.len() {
+        assert!(CLASSES[class].is_power_of_two());
+        class += 1;
+    }
+};
+
 pub const MUTEXES_AT: u64 = 4 << 10;
 pub const MUTEXES: usize = 64;
 pub const SLAB_TABLE_AT: u64 = 64 << 10;

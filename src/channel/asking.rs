@@ -28,6 +28,12 @@ impl Channel<'_> {
         }
     }
 
+    /// How many messages were ever got, as far as 32 bits say.
+    #[must_use]
+    pub fn got(&self) -> u32 {
+        position(&self.body.head, Ordering::Relaxed).number()
+    }
+
     /// Whether there is nothing to get.
     #[must_use]
     pub fn is_empty(&self) -> bool {

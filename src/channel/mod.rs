@@ -17,5 +17,5 @@ mod wait;
 
 pub use bells::Listener;
 pub use line::{Arrival, LineWait};
-pub use transfer::{Channel, Got, Message, Put};
+pub use transfer::{Ahead, Channel, Got, Message, Put};
 pub use wait::{GetWait, PutWait, Until, A_MOMENT};

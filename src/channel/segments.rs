@@ -46,12 +46,6 @@ impl Room {
         Ok(units)
     }
 
-    /// Whether a position is where it begins.
-    #[must_use]
-    pub fn begins_at(&self, position_units: u32) -> bool {
-        self.segment.start.load(Ordering::Relaxed) == position_units
-    }
-
     /// How many units there are behind so many.
     #[must_use]
     pub fn units_left(&self, before: u32) -> u32 {

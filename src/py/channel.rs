@@ -1,24 +1,28 @@
 //! Channels in Python.
 
 use std::os::fd::RawFd;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
+use pyo3::types::PyType;
 
 use super::arena::{raise, thread, Address, Object};
+use super::fast::add_channel_methods;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, keep, object_of, pickling, Outgoing};
-use super::sides::{is_at_once, lock, lock_within, try_get_labelled, Face, Side};
+use super::sides::{get_at_once, is_at_once, lock, lock_within, put_at_once, try_get_labelled, Face, Side};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::arena::Arena;
-use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
+use crate::atomics::{AtomicU32, AtomicU64};
 use crate::channel::claims::ClaimBody;
 use crate::channel::layout::{ChannelBody, Label};
 use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until, A_MOMENT};
+use crate::sync::patience::pause;
 use crate::sync::side::Held;
 use crate::sys::line::Line;
 
@@ -29,11 +33,20 @@ pub struct Taken {
     pub buffer: Vec<u8>,
 }
 
+/// Who was as fast as those who put many messages lets a few more come, before it looks at the memory that they write for
+/// each: two that take turns at it wait for it more than they work.
+const GATHERING: Duration = Duration::from_micros(2);
+const MANY: u32 = 8;
+
 /// A queue of messages.
 #[pyclass(frozen, subclass, module = "allcores._core")]
 pub struct Channel {
     /// For messages, and for room. Locked with the GIL held, and never while that is released. Dropped first.
     listeners: [Mutex<Option<Listener>>; 2],
+    /// Whether there was ever one: nearly never, and then no lock is looked at.
+    is_listened_to: AtomicBool,
+    /// How many messages had been got when somebody found none.
+    got_before: AtomicU32,
     object: Object<ChannelBody>,
 }
 
@@ -52,6 +65,11 @@ impl Channel {
         self.object.arena
     }
 
+    #[inline]
+    fn is_listened_to(&self) -> bool {
+        self.is_listened_to.load(Relaxed)
+    }
+
     fn listener(&self, of: Side) -> MutexGuard<'_, Option<Listener>> {
         self.listeners[of as usize]
             .lock()
@@ -67,7 +85,15 @@ impl Channel {
     }
 
     /// Have the descriptor for messages, if there is one, not be readable if there are none, unless somebody puts just now.
+    #[inline]
     pub fn silence_arrivals(&self) {
+        if self.is_listened_to() {
+            self.silence_arrivals_now();
+        }
+    }
+
+    #[cold]
+    fn silence_arrivals_now(&self) {
         let face = self.face(None);
         if let Some(listener) = self.listener(Side::Producers).as_ref().filter(|_| face.is_empty()) {
             if let Some(producers) = face.try_producers() {
@@ -77,7 +103,15 @@ impl Channel {
     }
 
     /// The same for room.
+    #[inline]
     pub fn silence_departures(&self) {
+        if self.is_listened_to() {
+            self.silence_departures_now();
+        }
+    }
+
+    #[cold]
+    fn silence_departures_now(&self) {
         let face = self.face(None);
         if let Some(listener) = self.listener(Side::Consumers).as_ref().filter(|_| face.is_full()) {
             if let Some(consumers) = face.try_consumers() {
@@ -103,6 +137,12 @@ impl Channel {
         Ok(!self.face(None).is_full())
     }
 
+    /// Whether many messages were got since this was asked last: then more are on their way.
+    fn is_a_stream(&self) -> bool {
+        let got = self.face(None).got();
+        got.wrapping_sub(self.got_before.swap(got, Relaxed)) > MANY
+    }
+
     /// Take a message, and the buffer that it is in.
     fn take(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<(Option<Got>, Vec<u8>)> {
         let taken = self.take_labelled(py, seconds, None)?;
@@ -118,6 +158,9 @@ impl Channel {
     ) -> PyResult<Taken> {
         let (mut buffer, face) = (buffer(), self.face(None));
         let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
+        if face.is_empty() && !is_at_once(seconds) && self.is_a_stream() {
+            pause(GATHERING);
+        }
         loop {
             let mut got = try_get_labelled(py, &face, &mut buffer, claim)?;
             if matches!(got, Some((Got::Empty, _))) && is_at_once(seconds) && self.waits_for_producers(py)? {
@@ -137,6 +180,29 @@ impl Channel {
             let label = label.unwrap_or_default();
             return Ok(Taken { got, label, buffer });
         }
+    }
+
+    /// Put an object, if that can be done at once, and without pickling it; false says nothing.
+    #[inline]
+    pub fn put_at_once(&self, object: &Bound<'_, PyAny>) -> bool {
+        let done = put_at_once(&self.face(None), object);
+        if done {
+            self.silence_departures();
+        }
+        done
+    }
+
+    /// Get an object, if that can be done at once, and without unpickling it; `None` says nothing.
+    ///
+    /// # Errors
+    /// Those of decoding it.
+    #[inline]
+    pub fn get_at_once<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let got = get_at_once(py, &self.face(None))?;
+        if got.is_some() {
+            self.silence_arrivals();
+        }
+        Ok(got)
     }
 
     /// Get an object; queue.Empty when there was none in time.
@@ -180,6 +246,8 @@ impl Channel {
         Ok(Self {
             object,
             listeners: Default::default(),
+            is_listened_to: AtomicBool::new(false),
+            got_before: AtomicU32::new(0),
         })
     }
 
@@ -314,6 +382,7 @@ impl Channel {
         let listener = listener.map_err(|error| raise(py, error))?;
         let mut kept = self.listener(side);
         if descriptor(&kept).is_none() {
+            self.is_listened_to.store(true, Relaxed);
             *kept = Some(listener); // or else another thread was faster
         }
         descriptor(&kept).ok_or_else(|| PyRuntimeError::new_err("the descriptor was closed at once"))
@@ -372,6 +441,14 @@ pub fn of_queue(py: Python<'_>, class: &str) -> PyErr {
 
 const _: () = assert!(size_of::<ChannelBody>() as u64 + BLOCK_HEADER <= 512);
 
+/// Put the fast `put` and `get` into a class derived from Channel.
+#[pyfunction]
+#[pyo3(signature = (channel, /))]
+fn add_fast_channel_methods(channel: &Bound<'_, PyType>) -> PyResult<()> {
+    add_channel_methods(channel)
+}
+
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(add_fast_channel_methods, module)?)?;
     module.add_class::<Channel>()
 }

@@ -1,29 +1,31 @@
 //! The hottest methods, as Python's own C code has them: a lock is acquired and released in less time than the general way
-//! into a Rust method takes, which converts arguments, keeps accounts and looks twice whose method it is. Attributes that
-//! are shared are got and set by C functions for the same reason. And the bytes of a block, as numbers and as the target of a
-//! copy.
+//! into a Rust method takes, which converts arguments, keeps accounts and looks twice whose method it is. So is what is put into
+//! a queue and got, and attributes that are shared.
 //!
-//! The only file above `sys/` with `unsafe` in it. What is not the fast path (a lock that is not free, arguments by keyword)
-//! calls the ordinary method. Each of a lock's functions is a method of a class that is derived from `T`, and Python's method
-//! descriptors make sure that `self` is one.
+//! With `fast/` the only place above `sys/` with `unsafe` in it. What is not the fast path (a lock that is not free, an object
+//! that is pickled, arguments by keyword) calls the ordinary method. Each of these functions is a method of a class that is
+//! derived from `T`, and Python's method descriptors make sure that `self` is one.
+//!
+//! PyO3 keeps no account of these calls. So nothing that they run drops a `Py`, which PyO3 would keep for a time when it knows
+//! that the GIL is held.
 
-use std::ffi::{c_void, CStr};
-use std::mem;
+mod objects;
+
+use std::ffi::CStr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 
-use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::PyClass;
 
 use super::attributes;
-use super::memory::Memory;
-use crate::sys::copying;
-use crate::sys::number::Place;
+use super::channel::Channel;
+
+pub use objects::{bytes_in, call_with_three, fill, forget, interned, lookup, made_by_class, own, place_in, set_own};
 
 /// A class whose objects are acquired and released.
 pub trait Fast: PyClass<Frozen = True> + Sync {
@@ -91,7 +93,10 @@ fn add(
 /// # Safety
 /// `slf` is an object of a class derived from `T`, and lives as long as the call.
 #[inline]
-unsafe fn object<'call, T: Fast>(py: Python<'call>, slf: *mut PyObject) -> Borrowed<'call, 'call, T> {
+unsafe fn object<'call, T: PyClass<Frozen = True> + Sync>(
+    py: Python<'call>,
+    slf: *mut PyObject,
+) -> Borrowed<'call, 'call, T> {
     // SAFETY: not null, by the caller's promise.
     let any = unsafe { Borrowed::from_ptr(py, slf) };
     // SAFETY: of that class, by the caller's promise.
@@ -143,12 +148,80 @@ unsafe extern "C" fn exit<T: Fast>(slf: *mut PyObject, _: *mut *mut PyObject, _:
     unsafe { release::<T>(slf, ptr::null_mut()) }
 }
 
+/// Put the fast methods into a class that is derived from Channel.
+pub fn add_channel_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
+    if !class.is_subclass_of::<Channel>()? {
+        return Err(PyRuntimeError::new_err("the class has not got what these methods need"));
+    }
+    let flags = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
+    let put_method = PyMethodDefPointer {
+        PyCFunctionFastWithKeywords: put,
+    };
+    let get_method = PyMethodDefPointer {
+        PyCFunctionFastWithKeywords: get,
+    };
+    add(class, c"put", put_method, flags, PUT)?;
+    add(class, c"get", get_method, flags, GET)
+}
+
+const PUT: &CStr =
+    c"put($self, obj, block=True, timeout=None)\n--\n\nPut an object; queue.Full when there was no room in time.";
+const GET: &CStr =
+    c"get($self, block=True, timeout=None)\n--\n\nGet an object; queue.Empty when there was none in time.";
+
+unsafe extern "C" fn put(
+    slf: *mut PyObject,
+    arguments: *const *mut PyObject,
+    number: Py_ssize_t,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: Python calls this with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    if number == 1 && keywords.is_null() {
+        // SAFETY: there is one argument.
+        let argument = unsafe { *arguments };
+        // SAFETY: an object that lives through the call.
+        let argument = unsafe { Borrowed::from_ptr(py, argument) };
+        // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
+        let channel = unsafe { object::<Channel>(py, slf) };
+        match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&argument))) {
+            Ok(true) => return none(),
+            Ok(false) => {}
+            Err(_) => return panicked(py),
+        }
+    }
+    // SAFETY: the arguments are what the calling convention says.
+    unsafe { ordinary::<Channel>(py, slf, "put", arguments, number, keywords) }
+}
+
+unsafe extern "C" fn get(
+    slf: *mut PyObject,
+    arguments: *const *mut PyObject,
+    number: Py_ssize_t,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: Python calls this with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    if number == 0 && keywords.is_null() {
+        // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
+        let channel = unsafe { object::<Channel>(py, slf) };
+        match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py))) {
+            Ok(Ok(Some(object))) => return object.into_ptr(),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => return raised(py, error),
+            Err(_) => return panicked(py),
+        }
+    }
+    // SAFETY: the arguments are what the calling convention says.
+    unsafe { ordinary::<Channel>(py, slf, "get", arguments, number, keywords) }
+}
+
 /// Call the ordinary method of a name, in what a panic is an exception.
 ///
 /// # Safety
 /// `slf` as for `object`; the rest as for a function of METH_FASTCALL | METH_KEYWORDS.
 #[cold]
-unsafe fn ordinary<T: Fast>(
+unsafe fn ordinary<T: PyClass>(
     py: Python<'_>,
     slf: *mut PyObject,
     name: &str,
@@ -184,15 +257,21 @@ unsafe fn ordinary<T: Fast>(
 
 /// What Python is told of a call: what it returned, or null with an exception set; a panic is one, too.
 fn answer<'py>(py: Python<'py>, call: impl FnOnce() -> PyResult<Bound<'py, PyAny>>) -> *mut PyObject {
-    let result = catch_unwind(AssertUnwindSafe(call))
-        .unwrap_or_else(|_| Err(PyRuntimeError::new_err("a call into allcores panicked")));
-    match result {
-        Ok(value) => value.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            ptr::null_mut()
-        }
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(value)) => value.into_ptr(),
+        Ok(Err(error)) => raised(py, error),
+        Err(_) => panicked(py),
     }
+}
+
+fn raised(py: Python<'_>, error: PyErr) -> *mut PyObject {
+    error.restore(py);
+    ptr::null_mut()
+}
+
+#[cold]
+fn panicked(py: Python<'_>) -> *mut PyObject {
+    raised(py, PyRuntimeError::new_err("a call into allcores panicked"))
 }
 
 /// Put the methods by which attributes are got and set into a class of any objects (`attributes`).
@@ -244,131 +323,6 @@ unsafe extern "C" fn set_attribute(
         attributes::set(&object, &argument(0), &argument(1))?;
         Ok(py.None().into_bound(py))
     })
-}
-
-/// An attribute as `object` has it.
-///
-/// # Errors
-/// AttributeError; those of a descriptor.
-pub fn own<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: two objects; what is no string is an error.
-    let found = unsafe { ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()) };
-    // SAFETY: a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(object.py(), found) }
-}
-
-/// Have an attribute as `object` has it.
-///
-/// # Errors
-/// As above.
-pub fn set_own(object: &Bound<'_, PyAny>, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    // SAFETY: three objects; a name that is no string is an error.
-    let failed = unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value.as_ptr()) };
-    if failed != 0 {
-        return Err(PyErr::fetch(object.py()));
-    }
-    Ok(())
-}
-
-/// Have an error be no more at once. In a function that Python calls itself, PyO3 would keep it, and all that its traceback
-/// leads to, for a time when it knows that the GIL is held.
-pub fn forget(py: Python<'_>, error: PyErr) {
-    error.restore(py);
-    // SAFETY: the GIL is held.
-    unsafe { ffi::PyErr_Clear() };
-}
-
-/// Copy a buffer to a block, from `at` bytes on; false, and nothing is copied, where it does not fit.
-pub fn fill(memory: &Memory, at: u64, buffer: &PyBuffer<u8>) -> bool {
-    let Some((start, size)) = memory.to_write() else {
-        return false;
-    };
-    let length = buffer.len_bytes();
-    let there = start.wrapping_add(at as usize);
-    let fits = at.checked_add(length as u64).is_some_and(|end| end <= size);
-    let is_apart = (buffer.buf_ptr() as usize).abs_diff(there) >= length;
-    if !fits || !is_apart || !buffer.is_c_contiguous() {
-        return false;
-    }
-    // SAFETY: `buffer` has its bytes as long as it lives, in one piece. `memory` has as many from `at` on, mapped to be
-    // written for as long as it lives; to the program they are bytes and nothing else. The two do not overlap in this
-    // process; two mappings of one range, as a program may have, only garble bytes.
-    unsafe { copying::copy(buffer.buf_ptr().cast(), there as *mut u8, length) };
-    true
-}
-
-/// The place of a number of so many bytes, `at` bytes from a block's beginning; `None` where there is none.
-pub fn place_in(memory: &Memory, at: u64, bytes: usize) -> Option<Place<'_>> {
-    let (start, size) = memory.to_write()?;
-    if at.checked_add(bytes as u64)? > size {
-        return None;
-    }
-    // SAFETY: `memory` has these bytes, mapped to be written for as long as it lives; to the program they are bytes and
-    // nothing else.
-    unsafe { Place::at(start + at as usize, bytes) }
-}
-
-/// An object as a class makes it before it is initialized, `None` when it makes none.
-///
-/// # Errors
-/// Those of the class.
-pub fn made_by_class<'py>(
-    class: &Bound<'py, PyType>,
-    arguments: &Bound<'py, PyTuple>,
-    keywords: Option<&Bound<'py, PyDict>>,
-) -> Option<PyResult<Bound<'py, PyAny>>> {
-    // SAFETY: a class, and a slot that there is.
-    let new = unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), ffi::Py_tp_new) };
-    if new.is_null() {
-        return None;
-    }
-    // SAFETY: what is in this slot, unless it is null, is such a function.
-    let new = unsafe { mem::transmute::<*mut c_void, ffi::newfunc>(new) };
-    let keywords = keywords.map_or(ptr::null_mut(), |keywords| keywords.as_ptr());
-    // SAFETY: a class that has this slot; a tuple; a dict, or null. They live through the call.
-    let made = unsafe { new(class.as_type_ptr(), arguments.as_ptr(), keywords) };
-    // SAFETY: a new reference, or null with an exception set.
-    Some(unsafe { Bound::from_owned_ptr_or_err(class.py(), made) })
-}
-
-/// The function that looks attributes of a class's objects up, as a number to compare.
-pub fn lookup(class: &Bound<'_, PyType>) -> usize {
-    // SAFETY: a class, and a slot that there is.
-    unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), ffi::Py_tp_getattro) as usize }
-}
-
-/// What a function returns that is called with three arguments: without a tuple of them.
-///
-/// # Errors
-/// Those of the function.
-pub fn call_with_three<'py>(
-    function: &Bound<'py, PyAny>,
-    [one, two, three]: [&Bound<'py, PyAny>; 3],
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: objects, and null behind the last one.
-    let returned = unsafe {
-        ffi::PyObject_CallFunctionObjArgs(
-            function.as_ptr(),
-            one.as_ptr(),
-            two.as_ptr(),
-            three.as_ptr(),
-            ptr::null_mut::<PyObject>(),
-        )
-    };
-    // SAFETY: a new reference, or null with an exception set.
-    unsafe { Bound::from_owned_ptr_or_err(function.py(), returned) }
-}
-
-/// The one string of this text that names of attributes are.
-pub fn interned(name: Bound<'_, PyString>) -> Bound<'_, PyString> {
-    let py = name.py();
-    let mut object = name.into_ptr();
-    // SAFETY: a reference to a string, which is replaced by one to a string.
-    unsafe { ffi::PyUnicode_InternInPlace(&raw mut object) };
-    // SAFETY: a new reference, not null.
-    let object = unsafe { Bound::from_owned_ptr(py, object) };
-    // SAFETY: a string, as before.
-    unsafe { object.cast_into_unchecked() }
 }
 
 fn truth() -> *mut PyObject {

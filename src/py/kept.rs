@@ -31,16 +31,18 @@ impl<T> Values<T> {
         (*kept.bytes == *bytes).then(|| of(&kept.value))
     }
 
-    pub fn keep(&self, bytes: &[u8], value: T) {
+    /// Keep a value; what is not kept for it any more, or is not kept itself, is returned: to drop it may run Python, which the
+    /// lock has to be given back before.
+    pub fn keep(&self, bytes: &[u8], value: T) -> Option<T> {
         let kept = Kept {
             bytes: bytes.into(),
             value,
         };
-        let before = match self.0.try_lock() {
+        let dropped = match self.0.try_lock() {
             Ok(mut all) => all[place(hash(bytes))].replace(kept),
-            Err(_) => None,
+            Err(_) => Some(kept),
         };
-        drop(before); // when the lock is given back: that may run Python
+        dropped.map(|dropped| dropped.value)
     }
 }
 

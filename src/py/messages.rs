@@ -19,12 +19,12 @@ use crate::channel::layout::LONGEST;
 use crate::channel::Message;
 
 /// Of a message that is encoded, and of one that is a pickle.
-const ENCODED: u8 = 0;
+pub const ENCODED: u8 = 0;
 const PICKLED: u8 = 1;
 /// And of bytes that were sent as they are, through a pipe.
 pub const RAW: u8 = 2;
 /// And of one that is a bytes object, and nothing else.
-const BYTES: u8 = 3;
+pub const BYTES: u8 = 3;
 /// And of one that is a pickle in a bundle with what it has handles to.
 const BUNDLED: u8 = 4;
 /// A buffer that became longer than that is not kept.

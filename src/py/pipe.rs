@@ -13,7 +13,7 @@ use super::call::Raised;
 use super::channel::Channel;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, bytes_of, keep, object_of, pickling, Outgoing};
-use super::sides::{is_at_once, lock, lock_within, try_get, Face, Side};
+use super::sides::{get_at_once, is_at_once, lock, lock_within, try_get, Face, Side};
 use crate::channel::layout::LONGEST;
 use crate::channel::{Arrival, Got, LineWait, Message, Put, PutWait, A_MOMENT};
 use crate::sync::patience::Step;
@@ -235,7 +235,14 @@ impl Connection {
 
     /// Receive an object; EOFError when there is none, and nobody has the other end.
     fn recv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let arena = self.to_receive()?.0.arena;
+        let (face, line) = self.to_receive()?;
+        if let Some(object) = get_at_once(py, &face)? {
+            if self.has(line) {
+                silence(&face, line);
+            }
+            return Ok(object);
+        }
+        let arena = face.arena;
         let (got, buffer) = self.take(py)?;
         let object = match got {
             Got::Block(kind, block) => object_of(py, arena, kind, &[], Some(block)),

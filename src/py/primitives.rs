@@ -22,6 +22,11 @@ pub const DEEPEST: usize = 16;
 /// So many lists and dicts are compared with one another; more are not encoded.
 const MOST_MUTABLE: usize = 64;
 
+/// So many items are few.
+const FEW: usize = 8;
+/// The longest encoding that is short, in bytes.
+pub const SHORT: usize = 128;
+
 /// The lists and dicts that were encoded.
 pub struct Seen<const MOST: usize> {
     objects: [*mut ffi::PyObject; MOST],
@@ -51,8 +56,69 @@ impl<const MOST: usize> Seen<MOST> {
 /// `longest`.
 pub fn encode(object: &Bound<'_, PyAny>, into: &mut Vec<u8>, longest: usize) -> bool {
     let end = into.len() + longest;
-    let mut seen = Seen::<MOST_MUTABLE>::nothing();
+    let mut seen = None;
     encode_within(object, into, end, DEEPEST, &mut seen) && into.len() <= end
+}
+
+/// Where objects are encoded to.
+trait Sink {
+    fn length(&self) -> usize;
+
+    /// Append bytes; false when there is no room for them.
+    fn append(&mut self, bytes: &[u8]) -> bool;
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn length(&self) -> usize {
+        self.len()
+    }
+
+    #[inline]
+    fn append(&mut self, bytes: &[u8]) -> bool {
+        self.extend_from_slice(bytes);
+        true
+    }
+}
+
+/// What is encoded, if that is short: no memory but this is needed for it, and no other is looked at.
+pub struct Short {
+    bytes: [u8; SHORT],
+    length: usize,
+}
+
+impl Short {
+    #[inline]
+    pub fn nothing() -> Self {
+        Self {
+            bytes: [0; SHORT],
+            length: 0,
+        }
+    }
+
+    /// Encode an object; `None` as `encode`, and when it is longer than this.
+    #[inline]
+    pub fn encode(&mut self, object: &Bound<'_, PyAny>) -> Option<&[u8]> {
+        encode_within(object, self, SHORT, DEEPEST, &mut None).then_some(&self.bytes[..self.length])
+    }
+}
+
+impl Sink for Short {
+    #[inline]
+    fn length(&self) -> usize {
+        self.length
+    }
+
+    #[inline]
+    fn append(&mut self, bytes: &[u8]) -> bool {
+        let end = self.length + bytes.len();
+        match self.bytes.get_mut(self.length..end) {
+            Some(room) => room.copy_from_slice(bytes),
+            None => return false,
+        }
+        self.length = end;
+        true
+    }
 }
 
 /// Append a tuple of bytes and of a tuple of so many items; false as above.
@@ -70,14 +136,12 @@ pub fn encode_pair<'py>(
     let Ok(length) = u32::try_from(length) else {
         return Ok(false);
     };
-    into.push(b't');
-    into.extend_from_slice(&2_u32.to_ne_bytes());
+    into.extend_from_slice(&head_of(b't', 2));
     if !append(b'b', head, into, end) {
         return Ok(false);
     }
-    into.push(b't');
-    into.extend_from_slice(&length.to_ne_bytes());
-    let mut seen = Seen::<MOST_MUTABLE>::nothing();
+    into.extend_from_slice(&head_of(b't', length));
+    let mut seen = None;
     for item in items {
         if !encode_within(&item?, into, end, DEEPEST - 1, &mut seen) {
             return Ok(false);
@@ -88,76 +152,84 @@ pub fn encode_pair<'py>(
 
 fn encode_within(
     object: &Bound<'_, PyAny>,
-    into: &mut Vec<u8>,
+    into: &mut impl Sink,
     end: usize,
     deepest: usize,
-    seen: &mut Seen<MOST_MUTABLE>,
+    seen: &mut Option<Seen<MOST_MUTABLE>>,
 ) -> bool {
     // Here, and not at the end only: tuples that have one another many times are much longer than they are large.
-    if into.len() > end {
+    if into.length() > end {
         return false;
     }
     if let Ok(number) = object.cast_exact::<PyInt>() {
         let Ok(value) = number.extract::<i64>() else {
             return false;
         };
-        into.push(b'i');
-        into.extend_from_slice(&value.to_ne_bytes());
+        return into.append(&number_of(b'i', value.to_ne_bytes()));
     } else if let Ok(text) = object.cast_exact::<PyString>() {
         let Ok(text) = text.to_str() else { return false };
         return append(b's', text.as_bytes(), into, end);
     } else if let Ok(bytes) = object.cast_exact::<PyBytes>() {
         return append(b'b', bytes.as_bytes(), into, end);
     } else if let Ok(number) = object.cast_exact::<PyFloat>() {
-        into.push(b'f');
-        into.extend_from_slice(&number.value().to_ne_bytes());
+        return into.append(&number_of(b'f', number.value().to_ne_bytes()));
     } else if let Ok(items) = object.cast_exact::<PyTuple>() {
         return begin(b't', items.len(), into, deepest)
             && items
                 .iter_borrowed()
                 .all(|item| encode_within(&item, into, end, deepest - 1, seen));
     } else if let Ok(truth) = object.cast_exact::<PyBool>() {
-        into.push(if truth.is_true() { b'T' } else { b'F' });
+        return into.append(if truth.is_true() { b"T" } else { b"F" });
     } else if object.is_none() {
-        into.push(b'N');
+        return into.append(b"N");
     } else if let Ok(items) = object.cast_exact::<PyList>() {
-        return seen.is_first(object)
+        return is_first(object, seen)
             && begin(b'l', items.len(), into, deepest)
             && items
                 .iter()
                 .all(|item| encode_within(&item, into, end, deepest - 1, seen));
     } else if let Ok(dict) = object.cast_exact::<PyDict>() {
         // Runs no Python, so it stays as it is.
-        return seen.is_first(object)
+        return is_first(object, seen)
             && begin(b'd', dict.len(), into, deepest)
             && dict.iter().all(|(key, value)| {
                 encode_within(&key, into, end, deepest - 1, seen) && encode_within(&value, into, end, deepest - 1, seen)
             });
-    } else {
-        return false;
     }
-    true
+    false
+}
+
+/// Note a list or dict; false when it has been there. What has none need no place for them, which takes longer to make than
+/// a number to encode.
+fn is_first(object: &Bound<'_, PyAny>, seen: &mut Option<Seen<MOST_MUTABLE>>) -> bool {
+    seen.get_or_insert_with(Seen::nothing).is_first(object)
 }
 
 /// Append the head of a container; false when it is too long, or too deep.
-fn begin(tag: u8, length: usize, into: &mut Vec<u8>, deepest: usize) -> bool {
+fn begin(tag: u8, length: usize, into: &mut impl Sink, deepest: usize) -> bool {
     let Ok(length) = u32::try_from(length) else {
         return false;
     };
-    into.push(tag);
-    into.extend_from_slice(&length.to_ne_bytes());
-    deepest > 0
+    into.append(&head_of(tag, length)) && deepest > 0
 }
 
-fn append(tag: u8, bytes: &[u8], into: &mut Vec<u8>, end: usize) -> bool {
+fn append(tag: u8, bytes: &[u8], into: &mut impl Sink, end: usize) -> bool {
     let length = match u32::try_from(bytes.len()) {
-        Ok(length) if into.len() + bytes.len() <= end => length,
+        Ok(length) if into.length() + bytes.len() <= end => length,
         _ => return false,
     };
-    into.push(tag);
-    into.extend_from_slice(&length.to_ne_bytes());
-    into.extend_from_slice(bytes);
-    true
+    into.append(&head_of(tag, length)) && into.append(bytes)
+}
+
+fn head_of(tag: u8, length: u32) -> [u8; 5] {
+    let [a, b, c, d] = length.to_ne_bytes();
+    [tag, a, b, c, d]
+}
+
+fn number_of(tag: u8, value: [u8; 8]) -> [u8; 9] {
+    let mut bytes = [tag; 9];
+    bytes[1..].copy_from_slice(&value);
+    bytes
 }
 
 /// Make the object that was encoded.
@@ -172,9 +244,7 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
     Ok(match take::<1>(rest)?[0] {
         b'i' => PyInt::new(py, i64::from_ne_bytes(*take(rest)?)).into_any(),
         b's' => {
-            let bytes = take_counted(rest)?;
-            let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
-            PyString::new(py, text).into_any()
+            PyString::from_bytes(py, take_counted(rest)?)?.into_any() // what is no UTF-8 is a ValueError, too
         }
         b'b' => PyBytes::new(py, take_counted(rest)?).into_any(),
         b'f' => PyFloat::new(py, f64::from_ne_bytes(*take(rest)?)).into_any(),
@@ -184,6 +254,10 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
                 *rest = left;
                 return Ok(PyTuple::new(py, ints)?.into_any());
             }
+            if length <= FEW {
+                let mut few = decode_few(py, rest, deepest - 1, length)?;
+                return Ok(PyTuple::new(py, few[..length].iter_mut().map(Option::take))?.into_any());
+            }
             let items: PyResult<Vec<_>> = (0..length).map(|_| decode_next(py, rest, deepest - 1)).collect();
             PyTuple::new(py, items?)?.into_any()
         }
@@ -192,6 +266,10 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
             if let Some((ints, left)) = ints_next(rest, length) {
                 *rest = left;
                 return Ok(PyList::new(py, ints)?.into_any());
+            }
+            if length <= FEW {
+                let mut few = decode_few(py, rest, deepest - 1, length)?;
+                return Ok(PyList::new(py, few[..length].iter_mut().map(Option::take))?.into_any());
             }
             let items: PyResult<Vec<_>> = (0..length).map(|_| decode_next(py, rest, deepest - 1)).collect();
             PyList::new(py, items?)?.into_any()
@@ -209,6 +287,20 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
         b'N' => PyNone::get(py).to_owned().into_any(),
         _ => return Err(damaged()),
     })
+}
+
+/// The items of a short tuple or list, which need no memory of their own until they are in it; `None` behind the last one.
+fn decode_few<'py>(
+    py: Python<'py>,
+    rest: &mut &[u8],
+    deepest: usize,
+    length: usize,
+) -> PyResult<[Option<Bound<'py, PyAny>>; FEW]> {
+    let mut few = [const { None }; FEW];
+    for item in &mut few[..length] {
+        *item = Some(decode_next(py, rest, deepest)?);
+    }
+    Ok(few)
 }
 
 fn decode_key<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 
 use super::arena::raise;
+use super::fast::bytes_in;
 use super::locks::until_done;
-use super::messages::{prepare_for_blocks, takes_blocks};
+use super::messages::{prepare_for_blocks, takes_blocks, BYTES, ENCODED};
+use super::primitives::{decode, Short, SHORT};
 use crate::arena::Arena;
 use crate::atomics::AtomicU32;
 use crate::channel::claims::ClaimBody;
-use crate::channel::layout::Label;
-use crate::channel::{Got, A_MOMENT};
+use crate::channel::layout::{Label, LONGEST};
+use crate::channel::{Got, Message, Put, A_MOMENT};
 use crate::sync::patience::{back_off, Patience, Step};
 use crate::sync::side::Held;
 
@@ -80,6 +83,65 @@ fn lock_word_within(
             return Ok(None);
         }
     }
+}
+
+/// Get the object at the head, if that can be done at once, and by copying it; `None` says nothing: then `try_get` and all that
+/// belongs to waiting know more. What is got most often comes this way, and what is returned on it fits into registers.
+///
+/// # Errors
+/// Those of unpickling; MemoryError.
+#[inline]
+pub fn get_at_once<'py>(py: Python<'py>, face: &Face) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let Some(consumers) = face.try_consumers() else {
+        return Ok(None);
+    };
+    let Some(ahead) = face.short_ahead(&consumers) else {
+        return Ok(None);
+    };
+    if ahead.kind == BYTES {
+        let object = bytes_in(py, &face.arena.file, ahead.place, ahead.length);
+        let taken = object.is_some() && face.take_short(&consumers, ahead).is_ok();
+        drop(consumers);
+        face.announce_departure();
+        return Ok(object.filter(|_| taken));
+    }
+    let mut bytes = [0; SHORT];
+    let bytes = match bytes.get_mut(..ahead.length) {
+        Some(bytes) if ahead.kind == ENCODED => bytes,
+        _ => return Ok(None),
+    };
+    let read = face.arena.file.read_to(ahead.place, bytes);
+    let taken = read.is_ok() && face.take_short(&consumers, ahead).is_ok();
+    drop(consumers);
+    if !taken {
+        return Ok(None);
+    }
+    face.announce_departure();
+    decode(py, bytes).map(Some)
+}
+
+/// Put an object, if that can be done at once, and without pickling it; false says nothing.
+#[inline]
+pub fn put_at_once(face: &Face, object: &Bound<'_, PyAny>) -> bool {
+    let mut short = Short::nothing();
+    let message = match object.cast_exact::<PyBytes>() {
+        Ok(bytes) if bytes.as_bytes().len() <= LONGEST => Message::Bytes(BYTES, bytes.as_bytes()),
+        Ok(_) => return false,
+        Err(_) => match short.encode(object) {
+            Some(bytes) => Message::Bytes(ENCODED, bytes),
+            None => return false,
+        },
+    };
+    let Some(producers) = face.try_producers() else {
+        return false;
+    };
+    let put = face.put(&producers, message);
+    drop(producers);
+    let put = matches!(put, Ok(Put::Done));
+    if put {
+        face.announce_arrival();
+    }
+    put
 }
 
 /// Get what there is; `None` when somebody else is getting just now.

@@ -56,7 +56,8 @@ pub fn key<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
         return Some(key);
     }
     let key = PyString::new(py, std::str::from_utf8(bytes).ok()?).into_any();
-    KEYS.keep(bytes, key.clone().unbind());
+    let before = KEYS.keep(bytes, key.clone().unbind());
+    drop(before.map(|before| before.into_bound(py))); // so it is dropped at once also where a method of `fast` has called
     Some(key)
 }
 
@@ -75,7 +76,8 @@ pub fn interned<'py>(name: &Bound<'py, PyString>) -> Bound<'py, PyAny> {
     let found = fast::interned(name.clone());
     if let (false, Ok(text)) = (found.is(name), name.to_str()) {
         if text.len() <= LONGEST_NAME {
-            NAMES.keep(text.as_bytes(), found.clone().unbind());
+            let before = NAMES.keep(text.as_bytes(), found.clone().unbind());
+            drop(before.map(|before| before.into_bound(name.py()))); // as in `key`
         }
     }
     found.into_any()

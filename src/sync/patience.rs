@@ -143,6 +143,14 @@ pub fn back_off<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     done
 }
 
+/// Let a moment pass, with the CPU kept, in which nobody's memory is looked at.
+pub fn pause(long: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < long {
+        hint::spin_loop();
+    }
+}
+
 /// Try for a moment: with the CPU kept, then with giving it to whoever needs it.
 pub fn spin<T>(mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
     if cfg!(loom) {

@@ -244,6 +244,18 @@ impl SharedFile {
         Ok(())
     }
 
+    /// Copy the bytes at an offset, as many as there is room for. They must lie within one window.
+    ///
+    /// # Errors
+    /// As `at`.
+    #[inline]
+    pub fn read_to(&self, offset: u64, to: &mut [u8]) -> io::Result<()> {
+        let there = self.words(offset, to.len().div_ceil(8))?.as_ptr();
+        // SAFETY: as many words lie there, and `to` is none of them: nobody has a reference to them but as atomics.
+        unsafe { ptr::copy_nonoverlapping(there.cast(), to.as_mut_ptr(), to.len()) };
+        Ok(())
+    }
+
     #[cold]
     fn map_window(&self, window: &AtomicPtr<u8>, start: u64, length: u64, writable: bool) -> io::Result<*mut u8> {
         let mapped = map(self.descriptor()?, start, length as usize, writable)?;

@@ -1,0 +1,154 @@
+//! What Python's C interface does with objects and PyO3 has no safe function for; and the bytes of the arena as objects, as
+//! numbers, and as the target of a copy.
+
+use std::ffi::c_void;
+use std::{mem, ptr};
+
+use pyo3::buffer::PyBuffer;
+use pyo3::ffi::{self, PyObject, Py_ssize_t};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+
+use crate::py::memory::Memory;
+use crate::sys::copying;
+use crate::sys::number::Place;
+use crate::sys::shared::SharedFile;
+
+/// An attribute as `object` has it.
+///
+/// # Errors
+/// AttributeError; those of a descriptor.
+pub fn own<'py>(object: &Bound<'py, PyAny>, name: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: two objects; what is no string is an error.
+    let found = unsafe { ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()) };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(object.py(), found) }
+}
+
+/// Have an attribute as `object` has it.
+///
+/// # Errors
+/// As above.
+pub fn set_own(object: &Bound<'_, PyAny>, name: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    // SAFETY: three objects; a name that is no string is an error.
+    let failed = unsafe { ffi::PyObject_GenericSetAttr(object.as_ptr(), name.as_ptr(), value.as_ptr()) };
+    if failed != 0 {
+        return Err(PyErr::fetch(object.py()));
+    }
+    Ok(())
+}
+
+/// Have an error be no more at once. In a function that Python calls itself, PyO3 would keep it, and all that its traceback
+/// leads to, for a time when it knows that the GIL is held.
+pub fn forget(py: Python<'_>, error: PyErr) {
+    error.restore(py);
+    // SAFETY: the GIL is held.
+    unsafe { ffi::PyErr_Clear() };
+}
+
+/// Copy a buffer to a block, from `at` bytes on; false, and nothing is copied, where it does not fit.
+pub fn fill(memory: &Memory, at: u64, buffer: &PyBuffer<u8>) -> bool {
+    let Some((start, size)) = memory.to_write() else {
+        return false;
+    };
+    let length = buffer.len_bytes();
+    let there = start.wrapping_add(at as usize);
+    let fits = at.checked_add(length as u64).is_some_and(|end| end <= size);
+    let is_apart = (buffer.buf_ptr() as usize).abs_diff(there) >= length;
+    if !fits || !is_apart || !buffer.is_c_contiguous() {
+        return false;
+    }
+    // SAFETY: `buffer` has its bytes as long as it lives, in one piece. `memory` has as many from `at` on, mapped to be
+    // written for as long as it lives; to the program they are bytes and nothing else. The two do not overlap in this
+    // process; two mappings of one range, as a program may have, only garble bytes.
+    unsafe { copying::copy(buffer.buf_ptr().cast(), there as *mut u8, length) };
+    true
+}
+
+/// The bytes that lie at an offset, as an object; `None` when there is no memory for one, or they lie across windows.
+pub fn bytes_in<'py>(py: Python<'py>, file: &SharedFile, offset: u64, length: usize) -> Option<Bound<'py, PyAny>> {
+    let there = file.bytes(offset, length as u64, true).ok()?;
+    // SAFETY: as many bytes lie there in a window, which is never unmapped. Who writes them at the same time, which a lock
+    // keeps all from who know what they do, garbles bytes and nothing else: they are copied, and nobody has a reference.
+    let object = unsafe { ffi::PyBytes_FromStringAndSize(there.cast_const().cast(), length as Py_ssize_t) };
+    if object.is_null() {
+        forget(py, PyErr::fetch(py)); // MemoryError
+        return None;
+    }
+    // SAFETY: a new reference, not null.
+    Some(unsafe { Bound::from_owned_ptr(py, object) })
+}
+
+/// The place of a number of so many bytes, `at` bytes from a block's beginning; `None` where there is none.
+pub fn place_in(memory: &Memory, at: u64, bytes: usize) -> Option<Place<'_>> {
+    let (start, size) = memory.to_write()?;
+    if at.checked_add(bytes as u64)? > size {
+        return None;
+    }
+    // SAFETY: `memory` has these bytes, mapped to be written for as long as it lives; to the program they are bytes and
+    // nothing else.
+    unsafe { Place::at(start + at as usize, bytes) }
+}
+
+/// An object as a class makes it before it is initialized, `None` when it makes none.
+///
+/// # Errors
+/// Those of the class.
+pub fn made_by_class<'py>(
+    class: &Bound<'py, PyType>,
+    arguments: &Bound<'py, PyTuple>,
+    keywords: Option<&Bound<'py, PyDict>>,
+) -> Option<PyResult<Bound<'py, PyAny>>> {
+    // SAFETY: a class, and a slot that there is.
+    let new = unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), ffi::Py_tp_new) };
+    if new.is_null() {
+        return None;
+    }
+    // SAFETY: what is in this slot, unless it is null, is such a function.
+    let new = unsafe { mem::transmute::<*mut c_void, ffi::newfunc>(new) };
+    let keywords = keywords.map_or(ptr::null_mut(), |keywords| keywords.as_ptr());
+    // SAFETY: a class that has this slot; a tuple; a dict, or null. They live through the call.
+    let made = unsafe { new(class.as_type_ptr(), arguments.as_ptr(), keywords) };
+    // SAFETY: a new reference, or null with an exception set.
+    Some(unsafe { Bound::from_owned_ptr_or_err(class.py(), made) })
+}
+
+/// The function that looks attributes of a class's objects up, as a number to compare.
+pub fn lookup(class: &Bound<'_, PyType>) -> usize {
+    // SAFETY: a class, and a slot that there is.
+    unsafe { ffi::PyType_GetSlot(class.as_type_ptr(), ffi::Py_tp_getattro) as usize }
+}
+
+/// What a function returns that is called with three arguments: without a tuple of them.
+///
+/// # Errors
+/// Those of the function.
+pub fn call_with_three<'py>(
+    function: &Bound<'py, PyAny>,
+    [one, two, three]: [&Bound<'py, PyAny>; 3],
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: objects, and null behind the last one.
+    let returned = unsafe {
+        ffi::PyObject_CallFunctionObjArgs(
+            function.as_ptr(),
+            one.as_ptr(),
+            two.as_ptr(),
+            three.as_ptr(),
+            ptr::null_mut::<PyObject>(),
+        )
+    };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(function.py(), returned) }
+}
+
+/// The one string of this text that names of attributes are.
+pub fn interned(name: Bound<'_, PyString>) -> Bound<'_, PyString> {
+    let py = name.py();
+    let mut object = name.into_ptr();
+    // SAFETY: a reference to a string, which is replaced by one to a string.
+    unsafe { ffi::PyUnicode_InternInPlace(&raw mut object) };
+    // SAFETY: a new reference, not null.
+    let object = unsafe { Bound::from_owned_ptr(py, object) };
+    // SAFETY: a string, as before.
+    unsafe { object.cast_into_unchecked() }
+}
