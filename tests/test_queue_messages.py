@@ -79,6 +79,7 @@ MESSAGES: list[Any] = [
     *(b"", b"\0", bytes(range(256)), bytes(7), bytes(8), bytes(9)),
     *((), ((),), (1,), (None, True, False, 1, 2.5, "s", b"b", ()), (True, 1, 1.0), tuple(range(1000)), ("\ud800",)),
     *((1, -2, "s"), ((1, 2), 3), (1, 2, 2.5, 3), (-(2**63), 2**63 - 1), (1, 2**63), (1, True), ((), (7,) * 9)),
+    *(("a",) * 8, ("a",) * 9, [2.5] * 8, [2.5] * 9, [[1.5], ("b", [None] * 8)], ("a", {"b": [("c",)]}, 2**64)),
     *((2**64, 1), (1, [2], {3: (4,)}), [], [1, (2, 3)], {}, {"a": 1}, {1, 2}, frozenset({1}), ..., NotImplemented),
     *(Number(7), Text("s"), Real(2.5), Raw(b"b"), Row((1, 2)), Color.RED, Point(1, "y"), (Point(1, 2), Number(3))),
     *(range(3), slice(1, 2), int, len, math.pi, bytearray(b"x"), bytearray(100_000), ValueError),
@@ -90,13 +91,42 @@ def test_a_message_arrives_as_what_it_was(message: Any) -> None:
     assert same(sent(message), message)
 
 
+@pytest.mark.parametrize("block", [(), (True,), (False,), (True, 5)])
+@pytest.mark.parametrize("message", [7, ("a", 1.5), b"b", bytes(20_000), "c" * 200, [Point(1, 2)], 2**64])
+def test_a_message_arrives_by_whichever_call(message: Any, block: tuple[Any, ...]) -> None:
+    queue = allcores.Queue()
+    queue.put(message, *block)
+    queue.put(obj=message)
+    assert same(queue.get(*block), message)
+    assert same(queue.get(*block), message)
+    assert queue.empty()
+
+
+def test_a_call_that_is_none_is_an_error_and_nothing_is_put_or_got() -> None:
+    queue = allcores.Queue()
+    queue.put(1)
+    calls: list[Any] = [
+        lambda: queue.put(),  # type: ignore[call-arg]
+        lambda: queue.put(1, True, None, 4),  # type: ignore[call-arg]
+        lambda: queue.put(1, what=2),  # type: ignore[call-arg]
+        lambda: queue.get(True, None, 3),  # type: ignore[call-arg]
+        lambda: queue.get(what=2),  # type: ignore[call-arg]
+    ]
+    for call in calls:
+        with pytest.raises(TypeError):
+            call()
+    assert queue.get() == 1
+    assert queue.empty()
+
+
 @pytest.mark.parametrize("depth", [*range(14, 20), 100])
 def test_tuples_in_tuples_arrive_however_deep_they_are(depth: int) -> None:
     for innermost in ("the innermost", True, (), 2**70):
         assert same(sent(nested(depth, innermost)), nested(depth, innermost))
 
 
-LENGTHS = [0, 1, 7, 8, 9, 1000, 4000, 4096, 16_370, 16_374, 16_379, 16_380, 16_384, 16_385, 20_000, 65_536, 1 << 20]
+SHORT_LENGTHS = [0, 1, 7, 8, 9, 13, 14, 122, 123, 124, 128, 129]
+LENGTHS = [*SHORT_LENGTHS, 1000, 4000, 4096, 16_370, 16_374, 16_379, 16_380, 16_384, 16_385, 20_000, 65_536, 1 << 20]
 
 
 @pytest.mark.parametrize("length", LENGTHS)

@@ -34,6 +34,13 @@ impl Channel<'_> {
         position(&self.body.head, Ordering::Relaxed).number()
     }
 
+    /// Whether there is a message, by what was seen last by who gets; false says nothing.
+    #[inline]
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.is_more_than(position(&self.body.head, Ordering::Relaxed))
+    }
+
     /// Whether there is nothing to get.
     #[must_use]
     pub fn is_empty(&self) -> bool {

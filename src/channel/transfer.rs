@@ -275,7 +275,7 @@ impl<'a> Channel<'a> {
 
     /// Whether there is a message, by what was seen of the tail before.
     #[inline]
-    fn is_more_than(&self, head: Position) -> bool {
+    pub(super) fn is_more_than(&self, head: Position) -> bool {
         position(&self.body.tail_seen, Ordering::Relaxed).number() != head.number()
     }
 

@@ -13,16 +13,16 @@ use super::arena::{raise, thread, Address, Object};
 use super::fast::add_channel_methods;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, keep, object_of, pickling, Outgoing};
+use super::pace::Pace;
 use super::sides::{get_at_once, is_at_once, lock, lock_within, put_at_once, try_get_labelled, Face, Side};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::arena::Arena;
+use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
-use crate::atomics::{AtomicU32, AtomicU64};
 use crate::channel::claims::ClaimBody;
 use crate::channel::layout::{ChannelBody, Label};
 use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until, A_MOMENT};
-use crate::sync::patience::pause;
 use crate::sync::side::Held;
 use crate::sys::line::Line;
 
@@ -33,11 +33,6 @@ pub struct Taken {
     pub buffer: Vec<u8>,
 }
 
-/// Who was as fast as those who put many messages lets a few more come, before it looks at the memory that they write for
-/// each: two that take turns at it wait for it more than they work.
-const GATHERING: Duration = Duration::from_micros(2);
-const MANY: u32 = 8;
-
 /// A queue of messages.
 #[pyclass(frozen, subclass, module = "allcores._core")]
 pub struct Channel {
@@ -45,8 +40,7 @@ pub struct Channel {
     listeners: [Mutex<Option<Listener>>; 2],
     /// Whether there was ever one: nearly never, and then no lock is looked at.
     is_listened_to: AtomicBool,
-    /// How many messages had been got when somebody found none.
-    got_before: AtomicU32,
+    pace: Pace,
     object: Object<ChannelBody>,
 }
 
@@ -137,12 +131,6 @@ impl Channel {
         Ok(!self.face(None).is_full())
     }
 
-    /// Whether many messages were got since this was asked last: then more are on their way.
-    fn is_a_stream(&self) -> bool {
-        let got = self.face(None).got();
-        got.wrapping_sub(self.got_before.swap(got, Relaxed)) > MANY
-    }
-
     /// Take a message, and the buffer that it is in.
     fn take(&self, py: Python<'_>, seconds: Option<f64>) -> PyResult<(Option<Got>, Vec<u8>)> {
         let taken = self.take_labelled(py, seconds, None)?;
@@ -158,8 +146,8 @@ impl Channel {
     ) -> PyResult<Taken> {
         let (mut buffer, face) = (buffer(), self.face(None));
         let until = timeout_of(seconds).and_then(|timeout| Instant::now().checked_add(timeout));
-        if face.is_empty() && !is_at_once(seconds) && self.is_a_stream() {
-            pause(GATHERING);
+        if !is_at_once(seconds) {
+            self.pace.before_get(&face);
         }
         loop {
             let mut got = try_get_labelled(py, &face, &mut buffer, claim)?;
@@ -187,6 +175,7 @@ impl Channel {
     pub fn put_at_once(&self, object: &Bound<'_, PyAny>) -> bool {
         let done = put_at_once(&self.face(None), object);
         if done {
+            self.pace.put();
             self.silence_departures();
         }
         done
@@ -198,7 +187,9 @@ impl Channel {
     /// Those of decoding it.
     #[inline]
     pub fn get_at_once<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let got = get_at_once(py, &self.face(None))?;
+        let face = self.face(None);
+        self.pace.before_get(&face);
+        let got = get_at_once(py, &face)?;
         if got.is_some() {
             self.silence_arrivals();
         }
@@ -247,7 +238,7 @@ impl Channel {
             object,
             listeners: Default::default(),
             is_listened_to: AtomicBool::new(false),
-            got_before: AtomicU32::new(0),
+            pace: Pace::default(),
         })
     }
 
@@ -277,6 +268,7 @@ impl Channel {
             _ => self.wait_and_put(py, message, timeout_of(seconds))?,
         };
         keep(buffer);
+        self.pace.put();
         self.silence_departures();
         match put {
             Put::Done => Ok(()),

@@ -22,6 +22,7 @@ mod memory;
 mod messages;
 mod numbers;
 mod opcodes;
+mod pace;
 mod pickler;
 mod pipe;
 mod plain;
