@@ -1,5 +1,6 @@
 """Queues and pipes where the system or another process makes it hard: nothing is lost, and nobody waits for ever."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -151,3 +152,74 @@ print(len(receive()))
     expected = 1 if kind == "get_many" else 100_000
     said = prints(tmp_path, NO_DESCRIPTORS, main)
     assert said.endswith(f"Error\n{expected}\n"), said
+
+
+WITHOUT_MEMORY = """
+import contextlib, gc, select, _testcapi
+
+@contextlib.contextmanager
+def no_memory(after=0):
+    _testcapi.set_nomemory(after, after + 1)
+    try:
+        yield
+    finally:
+        _testcapi.remove_mem_hooks()
+
+def is_readable(end):
+    return bool(select.select([end], [], [], 0)[0])
+"""
+needs_testcapi = pytest.mark.skipif(
+    importlib.util.find_spec("_testcapi") is None, reason="this Python came without _testcapi, which takes memory away"
+)
+
+
+@needs_testcapi
+@pytest.mark.parametrize("message", ["(b'b' * 300)", "('t',) * 3"])
+def test_a_finalizer_that_gets_while_another_get_has_no_memory_waits_for_nobody(message: str, tmp_path: Path) -> None:
+    main = f"""
+queue = mp.Queue()
+queue.put_many([{message}] * 4)
+queue.get()
+
+class Getting:
+    def __del__(self):
+        _testcapi.remove_mem_hooks()
+        print("finalizer", queue.get() == {message})
+
+def leave_garbage():
+    getting = Getting()
+    getting.itself = getting
+
+gc.disable()
+spare = [MemoryError() for _ in range(64)]  # CPython keeps some ready: then one more is made, and garbage collected
+leave_garbage()
+get, enable = queue.get, gc.enable
+gc.set_threshold(1)
+with no_memory():
+    enable()
+    got = get()
+print(got == {message}, queue.get() == {message}, queue.empty())
+"""
+    assert prints(tmp_path, WITHOUT_MEMORY, main) == "finalizer True\nTrue True True\n"
+
+
+@needs_testcapi
+def test_what_cannot_be_decoded_for_want_of_memory_leaves_no_bell_behind(tmp_path: Path) -> None:
+    main = """
+def answer(get, end):
+    try:
+        with no_memory():
+            get()
+    except MemoryError:
+        return is_readable(end)
+
+queue = mp.Queue()
+before = is_readable(queue)
+queue.put([1, 2, "a" * 30])
+print(before, is_readable(queue), answer(queue.get, queue), queue.qsize())
+one, other = mp.Pipe()
+before = is_readable(one)
+other.send([1, 2, "a" * 30])
+print(before, is_readable(one), answer(one.recv, one), one.poll())
+"""
+    assert prints(tmp_path, WITHOUT_MEMORY, main) == "False True False 0\nFalse True False False\n"

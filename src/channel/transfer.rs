@@ -191,7 +191,7 @@ impl<'a> Channel<'a> {
     /// Get the message at the head, with the consumers' lock. `announce` follows, when the lock is released.
     ///
     /// # Errors
-    /// `Corrupt`; `Unheard`. Then it is still there.
+    /// `Corrupt`; `Unheard`. Then it is still there, whatever was appended.
     pub fn get(&self, consumers: &Held, into: &mut Vec<u8>) -> Result<Got> {
         Ok(self.get_labelled(consumers, into, true, None)?.0)
     }
@@ -244,8 +244,13 @@ impl<'a> Channel<'a> {
         let head = position(&self.body.head, Ordering::Relaxed);
         let is_more = self.body.receiving.place.load(Ordering::Relaxed) == 0
             && (self.is_more_than(head) || self.has_come_beyond(head));
-        let (ahead, in_block) = is_more.then(|| self.ahead(head))?.ok()?;
-        (!in_block).then_some(ahead)
+        if !is_more {
+            return None;
+        }
+        match self.ahead(head) {
+            Ok((ahead, false)) => Some(ahead),
+            Ok((_, true)) | Err(_) => None,
+        }
     }
 
     /// Take a message whose bytes were copied, with the same consumers' lock as when it was looked at. `announce` follows,
@@ -258,13 +263,13 @@ impl<'a> Channel<'a> {
         self.take(ahead, None)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&self, ahead: Ahead, claim: Option<&ClaimBody>) -> Result<()> {
         self.departure_bells().ring()?;
         self.take_sized(ahead, ahead.units, claim)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_sized(&self, ahead: Ahead, size: u32, claim: Option<&ClaimBody>) -> Result<()> {
         sizes::note_got(self.body, ahead.head, size)?;
         note(claim, ahead.head, ahead.label);
@@ -287,7 +292,7 @@ impl<'a> Channel<'a> {
     }
 
     /// The message at the head, if there is one, and whether it lies in a block.
-    #[inline]
+    #[inline(always)] // or what it returns is written in parts and read as a whole, which a CPU waits for
     fn ahead(&self, head: Position) -> Result<(Ahead, bool)> {
         let (place, room) = self.place_of(head)?;
         let header: &AtomicU64 = self.arena.file.at(place)?;
@@ -398,7 +403,13 @@ impl<'a> Channel<'a> {
             let room = Room::at(self.arena, self.body.read.load(Ordering::Acquire))?;
             let next = room.segment.next.load(Ordering::Acquire);
             // Looked at as what it may be, until it matters what it is.
-            if next == 0 || self.arena.body::<Segment>(next)?.start.load(Ordering::Relaxed) != head.units() {
+            let starts_there = |segment: &Segment| segment.start.load(Ordering::Relaxed) == head.units();
+            let next_of = || {
+                self.arena
+                    .body(next)
+                    .map_err(|_| Error::Corrupt("a channel's segment leads nowhere"))
+            };
+            if next == 0 || !starts_there(next_of()?) {
                 let before = room.units_before(head.units())?;
                 return Ok((room.offset_of(before), room.units_left(before)));
             }

@@ -93,7 +93,18 @@ impl Scene {
     fn try_get(&self, into: &mut Vec<u8>) -> Option<Got> {
         let face = self.face();
         let consumers = face.try_consumers()?;
-        let got = face.get(&consumers, into).expect("no error");
+        // As Python does.
+        let got = match face.short_ahead(&consumers) {
+            Some(ahead) => {
+                face.arena
+                    .file
+                    .read(ahead.place, ahead.length, into)
+                    .expect("it is there");
+                face.take_short(&consumers, ahead).expect("no error");
+                Got::Bytes(ahead.kind)
+            }
+            None => face.get(&consumers, into).expect("no error"),
+        };
         drop(consumers);
         if matches!(got, Got::Bytes(_)) {
             face.announce_departure();

@@ -14,7 +14,9 @@ use super::fast::add_channel_methods;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, keep, object_of, pickling, Outgoing};
 use super::pace::Pace;
-use super::sides::{get_at_once, is_at_once, lock, lock_within, put_at_once, try_get_labelled, Face, Side};
+use super::sides::{
+    get_at_once, is_at_once, lock, lock_within, put_at_once, try_get_labelled, AtOnce, Expected, Face, Side,
+};
 use crate::arena::layout::BLOCK_HEADER;
 use crate::arena::tag::Kind;
 use crate::arena::Arena;
@@ -41,6 +43,7 @@ pub struct Channel {
     /// Whether there was ever one: nearly never, and then no lock is looked at.
     is_listened_to: AtomicBool,
     pace: Pace,
+    expected: Expected,
     object: Object<ChannelBody>,
 }
 
@@ -181,19 +184,22 @@ impl Channel {
         done
     }
 
-    /// Get an object, if that can be done at once, and without unpickling it; `None` says nothing.
-    ///
-    /// # Errors
-    /// Those of decoding it.
+    /// Get an object, if that can be done at once, and without unpickling it (`sides::get_at_once`).
     #[inline]
-    pub fn get_at_once<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    pub fn get_at_once<'py>(&self, py: Python<'py>) -> Option<AtOnce<'py>> {
         let face = self.face(None);
         self.pace.before_get(&face);
-        let got = get_at_once(py, &face)?;
+        let got = self.get_from(py, &face);
         if got.is_some() {
             self.silence_arrivals();
         }
-        Ok(got)
+        got
+    }
+
+    /// The same of its face, which may be a pipe's.
+    #[inline]
+    pub fn get_from<'py>(&self, py: Python<'py>, face: &Face) -> Option<AtOnce<'py>> {
+        get_at_once(py, face, &self.expected)
     }
 
     /// Get an object; queue.Empty when there was none in time.
@@ -239,6 +245,7 @@ impl Channel {
             listeners: Default::default(),
             is_listened_to: AtomicBool::new(false),
             pace: Pace::default(),
+            expected: Expected::default(),
         })
     }
 

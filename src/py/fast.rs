@@ -6,8 +6,8 @@
 //! that is pickled, arguments by keyword) calls the ordinary method. Each of these functions is a method of a class that is
 //! derived from `T`, and Python's method descriptors make sure that `self` is one.
 //!
-//! PyO3 keeps no account of these calls. So nothing that they run drops a `Py`, which PyO3 would keep for a time when it knows
-//! that the GIL is held.
+//! PyO3 keeps no account of these calls. So what they run drops no `Py`, which PyO3 would keep until the next call of which it
+//! does: but for those of an error, after which either the ordinary method is called, or the program has it.
 
 mod objects;
 
@@ -25,7 +25,7 @@ use pyo3::PyClass;
 use super::attributes;
 use super::channel::Channel;
 
-pub use objects::{bytes_in, call_with_three, fill, forget, interned, lookup, made_by_class, own, place_in, set_own};
+pub use objects::{call_with_three, fill, forget, interned, lookup, made_by_class, own, place_in, set_own, BlankBytes};
 
 /// A class whose objects are acquired and released.
 pub trait Fast: PyClass<Frozen = True> + Sync {
@@ -206,9 +206,9 @@ unsafe extern "C" fn get(
         // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
         let channel = unsafe { object::<Channel>(py, slf) };
         match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py))) {
-            Ok(Ok(Some(object))) => return object.into_ptr(),
-            Ok(Ok(None)) => {}
-            Ok(Err(error)) => return raised(py, error),
+            Ok(None) => {}
+            Ok(Some(Ok(object))) => return object.into_ptr(),
+            Ok(Some(Err(error))) => return raised(py, *error),
             Err(_) => return panicked(py),
         }
     }

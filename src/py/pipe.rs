@@ -13,7 +13,7 @@ use super::call::Raised;
 use super::channel::Channel;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, bytes_of, keep, object_of, pickling, Outgoing};
-use super::sides::{get_at_once, is_at_once, lock, lock_within, try_get, Face, Side};
+use super::sides::{is_at_once, lock, lock_within, try_get, Face, Side};
 use crate::channel::layout::LONGEST;
 use crate::channel::{Arrival, Got, LineWait, Message, Put, PutWait, A_MOMENT};
 use crate::sync::patience::Step;
@@ -236,11 +236,12 @@ impl Connection {
     /// Receive an object; EOFError when there is none, and nobody has the other end.
     fn recv<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (face, line) = self.to_receive()?;
-        if let Some(object) = get_at_once(py, &face)? {
+        let channel = self.incoming.as_ref();
+        if let Some(object) = channel.and_then(|channel| channel.get().get_from(py, &face)) {
             if self.has(line) {
                 silence(&face, line);
             }
-            return Ok(object);
+            return object.map_err(|error| *error);
         }
         let arena = face.arena;
         let (got, buffer) = self.take(py)?;

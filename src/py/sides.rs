@@ -1,12 +1,13 @@
 //! The two sides of a channel, as Python's threads come to them: with the GIL, which nobody keeps while he waits.
 
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arena::raise;
-use super::fast::bytes_in;
+use super::fast::BlankBytes;
 use super::locks::until_done;
 use super::messages::{prepare_for_blocks, takes_blocks, BYTES, ENCODED};
 use super::primitives::{decode, Short, SHORT};
@@ -85,39 +86,50 @@ fn lock_word_within(
     }
 }
 
+/// How long the bytes are that come next, most likely: as long as the last ones, if those were long; or 0.
+#[derive(Default)]
+pub struct Expected(AtomicUsize);
+
+/// An object, or why it could not be decoded: it fits into registers.
+pub type AtOnce<'py> = Result<Bound<'py, PyAny>, Box<PyErr>>;
+
 /// Get the object at the head, if that can be done at once, and by copying it; `None` says nothing: then `try_get` and all that
-/// belongs to waiting know more. What is got most often comes this way, and what is returned on it fits into registers.
+/// belongs to waiting know more. An error is one of decoding it, when it was taken; or MemoryError.
 ///
-/// # Errors
-/// Those of unpickling; MemoryError.
+/// What is got most often comes this way. With the lock nothing is allocated: a
+/// garbage collection would run Python, which may want the same lock. So long bytes are copied into an object that was made
+/// before; where they are longer or shorter than expected, the way through a buffer is next.
 #[inline]
-pub fn get_at_once<'py>(py: Python<'py>, face: &Face) -> PyResult<Option<Bound<'py, PyAny>>> {
-    let Some(consumers) = face.try_consumers() else {
-        return Ok(None);
+pub fn get_at_once<'py>(py: Python<'py>, face: &Face, expected: &Expected) -> Option<AtOnce<'py>> {
+    let blank = match expected.0.load(Relaxed) {
+        0 => None,
+        length => BlankBytes::new(py, length),
     };
-    let Some(ahead) = face.short_ahead(&consumers) else {
-        return Ok(None);
-    };
-    if ahead.kind == BYTES {
-        let object = bytes_in(py, &face.arena.file, ahead.place, ahead.length);
-        let taken = object.is_some() && face.take_short(&consumers, ahead).is_ok();
+    let consumers = face.try_consumers()?;
+    let ahead = face.short_ahead(&consumers)?;
+    let is_long = ahead.kind == BYTES && ahead.length > SHORT;
+    expected.0.store(if is_long { ahead.length } else { 0 }, Relaxed);
+    if is_long {
+        let blank = blank.filter(|blank| blank.length() == ahead.length)?;
+        let object = blank.filled(&face.arena.file, ahead.place)?;
+        face.take_short(&consumers, ahead).ok()?;
         drop(consumers);
         face.announce_departure();
-        return Ok(object.filter(|_| taken));
+        return Some(Ok(object));
     }
     let mut bytes = [0; SHORT];
-    let bytes = match bytes.get_mut(..ahead.length) {
-        Some(bytes) if ahead.kind == ENCODED => bytes,
-        _ => return Ok(None),
-    };
-    let read = face.arena.file.read_to(ahead.place, bytes);
-    let taken = read.is_ok() && face.take_short(&consumers, ahead).is_ok();
-    drop(consumers);
-    if !taken {
-        return Ok(None);
+    let bytes = bytes.get_mut(..ahead.length)?;
+    if !matches!(ahead.kind, ENCODED | BYTES) {
+        return None;
     }
+    face.arena.file.read_to(ahead.place, bytes).ok()?;
+    face.take_short(&consumers, ahead).ok()?;
+    drop(consumers);
     face.announce_departure();
-    decode(py, bytes).map(Some)
+    Some(match ahead.kind {
+        BYTES => Ok(PyBytes::new(py, bytes).into_any()),
+        _ => decode(py, bytes).map_err(Box::new),
+    })
 }
 
 /// Put an object, if that can be done at once, and without pickling it; false says nothing.

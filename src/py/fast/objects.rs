@@ -65,18 +65,42 @@ pub fn fill(memory: &Memory, at: u64, buffer: &PyBuffer<u8>) -> bool {
     true
 }
 
-/// The bytes that lie at an offset, as an object; `None` when there is no memory for one, or they lie across windows.
-pub fn bytes_in<'py>(py: Python<'py>, file: &SharedFile, offset: u64, length: usize) -> Option<Bound<'py, PyAny>> {
-    let there = file.bytes(offset, length as u64, true).ok()?;
-    // SAFETY: as many bytes lie there in a window, which is never unmapped. Who writes them at the same time, which a lock
-    // keeps all from who know what they do, garbles bytes and nothing else: they are copied, and nobody has a reference.
-    let object = unsafe { ffi::PyBytes_FromStringAndSize(there.cast_const().cast(), length as Py_ssize_t) };
-    if object.is_null() {
-        forget(py, PyErr::fetch(py)); // MemoryError
-        return None;
+/// A bytes object that is not filled yet: nobody sees it before.
+pub struct BlankBytes<'py> {
+    object: Bound<'py, PyAny>,
+    length: usize,
+}
+
+impl<'py> BlankBytes<'py> {
+    /// One of so many bytes; `None` when there is no memory for it.
+    pub fn new(py: Python<'py>, length: usize) -> Option<Self> {
+        // SAFETY: null has bytes made that are not filled; a length that is none is an error.
+        let object = unsafe { ffi::PyBytes_FromStringAndSize(ptr::null(), length as Py_ssize_t) };
+        if object.is_null() {
+            forget(py, PyErr::fetch(py)); // MemoryError
+            return None;
+        }
+        // SAFETY: a new reference, not null.
+        let object = unsafe { Bound::from_owned_ptr(py, object) };
+        Some(Self { object, length })
     }
-    // SAFETY: a new reference, not null.
-    Some(unsafe { Bound::from_owned_ptr(py, object) })
+
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    /// The object, with the bytes that lie at an offset; `None` when they do not lie in one window. Neither allocates nor runs
+    /// Python.
+    pub fn filled(self, file: &SharedFile, offset: u64) -> Option<Bound<'py, PyAny>> {
+        let from = file.bytes(offset, self.length as u64, true).ok()?;
+        // SAFETY: a bytes object.
+        let to = unsafe { ffi::PyBytes_AsString(self.object.as_ptr()) };
+        // SAFETY: as many bytes lie at `from`, in a window that is never unmapped, and at `to`, in an object that nobody else has
+        // seen. Who writes the former at the same time, which a lock keeps all from who know what they do, garbles bytes and
+        // nothing else: nobody has a reference to them.
+        unsafe { ptr::copy_nonoverlapping(from.cast_const(), to.cast(), self.length) };
+        Some(self.object)
+    }
 }
 
 /// The place of a number of so many bytes, `at` bytes from a block's beginning; `None` where there is none.
