@@ -6,6 +6,7 @@ mod blocks;
 pub mod claims;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod crash;
+mod getting;
 pub mod layout;
 mod line;
 pub mod position;
@@ -16,6 +17,7 @@ mod transfer;
 mod wait;
 
 pub use bells::Listener;
+pub use getting::Ahead;
 pub use line::{Arrival, LineWait};
-pub use transfer::{Ahead, Channel, Got, Message, Put};
+pub use transfer::{Channel, Got, Message, Put};
 pub use wait::{GetWait, PutWait, Until, A_MOMENT};

@@ -96,9 +96,9 @@ pub type AtOnce<'py> = Result<Bound<'py, PyAny>, Box<PyErr>>;
 /// Get the object at the head, if that can be done at once, and by copying it; `None` says nothing: then `try_get` and all that
 /// belongs to waiting know more. An error is one of decoding it, when it was taken; or MemoryError.
 ///
-/// What is got most often comes this way. With the lock nothing is allocated: a
-/// garbage collection would run Python, which may want the same lock. So long bytes are copied into an object that was made
-/// before; where they are longer or shorter than expected, the way through a buffer is next.
+/// What is got most often comes this way. With the lock nothing is allocated: a garbage collection would run Python, which may
+/// want the same lock. So long bytes are copied into an object that was made before; where they are longer or shorter than
+/// expected, the way through a buffer is next.
 #[inline]
 pub fn get_at_once<'py>(py: Python<'py>, face: &Face, expected: &Expected) -> Option<AtOnce<'py>> {
     let blank = match expected.0.load(Relaxed) {
