@@ -20,7 +20,7 @@ use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
 use pyo3::types::{PyDict, PyTuple, PyType};
-use pyo3::PyClass;
+use pyo3::{PyClass, PyTypeInfo};
 
 use super::attributes;
 use super::channel::Channel;
@@ -38,9 +38,7 @@ pub trait Fast: PyClass<Frozen = True> + Sync {
 
 /// Put the fast methods into a class that is derived from `T`.
 pub fn add_to_class<T: Fast>(class: &Bound<'_, PyType>) -> PyResult<()> {
-    if !class.is_subclass_of::<T>()? {
-        return Err(PyRuntimeError::new_err("the class has not got what these methods need"));
-    }
+    check_derived::<T>(class)?;
     let noargs = ffi::METH_NOARGS;
     let fast = ffi::METH_FASTCALL;
     let with_keywords = PyMethodDefPointer {
@@ -66,6 +64,15 @@ const ACQUIRE: &CStr =
 const RELEASE: &CStr = c"release($self)\n--\n\nRelease it.";
 const ENTER: &CStr = c"__enter__($self)\n--\n\nAcquire it.";
 const EXIT: &CStr = c"__exit__($self, kind=None, value=None, traceback=None, /)\n--\n\nRelease it.";
+
+/// Make sure that a class is derived from `T`, which its methods need.
+fn check_derived<T: PyTypeInfo>(class: &Bound<'_, PyType>) -> PyResult<()> {
+    if class.is_subclass_of::<T>()? {
+        Ok(())
+    } else {
+        Err(PyRuntimeError::new_err("the class has not got what these methods need"))
+    }
+}
 
 fn add(
     class: &Bound<'_, PyType>,
@@ -150,9 +157,7 @@ unsafe extern "C" fn exit<T: Fast>(slf: *mut PyObject, _: *mut *mut PyObject, _:
 
 /// Put the fast methods into a class that is derived from Channel.
 pub fn add_channel_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
-    if !class.is_subclass_of::<Channel>()? {
-        return Err(PyRuntimeError::new_err("the class has not got what these methods need"));
-    }
+    check_derived::<Channel>(class)?;
     let flags = ffi::METH_FASTCALL | ffi::METH_KEYWORDS;
     let put_method = PyMethodDefPointer {
         PyCFunctionFastWithKeywords: put,
