@@ -2,6 +2,7 @@
 
 use super::blocks::{begin_receiving, end_receiving, finish_receiving};
 use super::claims::ClaimBody;
+use super::crowd::note_own;
 use super::layout::{Header, Label, Segment, BLOCK_MESSAGE, LONGEST};
 use super::position::Position;
 use super::segments::Room;
@@ -115,6 +116,7 @@ impl Channel<'_> {
         note(claim, ahead.head, ahead.label);
         let behind = ahead.head.after(ahead.units);
         self.body.head.store(behind.0, Ordering::Release); // README: b
+        note_own();
         Ok(())
     }
 

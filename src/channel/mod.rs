@@ -6,6 +6,7 @@ mod blocks;
 pub mod claims;
 #[cfg(all(test, not(loom), target_arch = "x86_64"))]
 mod crash;
+mod crowd;
 mod getting;
 pub mod layout;
 mod line;

@@ -8,7 +8,7 @@ use super::sizes::{self, counted};
 use crate::arena::heap::go_on;
 use crate::arena::tag::entry;
 use crate::arena::{Arena, Error, Handle, Result};
-use crate::atomics::{fence, AtomicU32, AtomicU64, Ordering};
+use crate::atomics::{fence_behind_swap, AtomicU32, AtomicU64, Ordering};
 use crate::sync::side::Held;
 use crate::sync::word::{change_and_count, SLEEPERS};
 use crate::sys::futex;
@@ -158,13 +158,13 @@ impl<'a> Channel<'a> {
         Ok(())
     }
 
-    /// Wake a consumer that sleeps, after a message was put. Not under the lock.
+    /// Wake a consumer that sleeps, after a message was put: right behind the release of the lock, which is a swap.
     #[inline]
     pub fn announce_arrival(&self) {
         announce(&self.body.arrivals);
     }
 
-    /// Wake a producer that sleeps, after a message was got. Not under the lock.
+    /// Wake a producer that sleeps, after a message was got: right behind the release of the lock, too.
     #[inline]
     pub fn announce_departure(&self) {
         let body = self.body;
@@ -241,7 +241,7 @@ impl<'a> Channel<'a> {
 
 #[inline]
 fn announce(sleepers: &AtomicU32) {
-    fence(Ordering::SeqCst); // with the one of who goes to sleep; README: waiting
+    fence_behind_swap(); // with the fence of who goes to sleep; README: waiting
     if sleepers.load(Ordering::Relaxed) & SLEEPERS != 0 && change_and_count(sleepers) {
         futex::wake(sleepers, 1);
     }

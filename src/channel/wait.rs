@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::claims::ClaimBody;
+use super::crowd;
 use super::layout::Label;
 use super::transfer::{Channel, Got, Message, Put};
 use crate::arena::Result;
@@ -72,6 +73,15 @@ impl<'a> Sleeper<'a> {
         true
     }
 
+    /// Sleep so long where nobody wakes, but for a signal; false when the time is over.
+    fn nap(&mut self, long: Duration) -> bool {
+        let Some(slice) = self.patience.slice() else {
+            return false;
+        };
+        let _ = futex::sleep(&AtomicU32::new(0), 0, long.min(slice));
+        true
+    }
+
     /// Leave the bit behind, then look whether there is more, and wake another one for it.
     fn end(&self, is_more: impl Fn() -> bool) {
         if self.slept {
@@ -125,8 +135,14 @@ impl<'a> GetWait<'a> {
         let channel = self.sleeper.channel;
         let has_come = || !channel.is_empty() || channel.is_shut();
         self.sleeper.begin(has_come)?;
-        if !has_come() && !self.sleeper.sleep(has_come) {
-            return Ok(Step::TimedOut);
+        if !has_come() {
+            let is_time_left = match crowd::nap(&channel) {
+                Some(nap) => self.sleeper.nap(nap),
+                None => self.sleeper.sleep(has_come),
+            };
+            if !is_time_left {
+                return Ok(Step::TimedOut);
+            }
         }
         if !has_come() {
             return Ok(Step::GoOn);
