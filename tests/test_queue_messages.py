@@ -254,6 +254,16 @@ def test_the_same_object_in_two_messages_is_two() -> None:
     assert (queue.get(), queue.get()) == (["x"], ["x", "y"])
 
 
+def test_texts_that_come_again_and_again_among_others_are_what_they_were() -> None:
+    queue = allcores.Queue()
+    often = ["", "a", "b", "ab", "é" * 12, "日本語", "\0", "x" * 24, "x" * 25, "y" * 200]
+    for number in range(500):
+        messages = [*often, str(number), ("task", str(number)), {"of": "b", str(number): "a"}]
+        for message in messages:
+            queue.put(message)
+        assert [queue.get() for _ in messages] == messages
+
+
 def test_tuples_that_have_one_another_many_times_do_not_become_long() -> None:
     # Written out this one would have 10 ** 14 items.
     message: Any = (0,) * 100

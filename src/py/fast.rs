@@ -10,6 +10,7 @@
 //! does: but for those of an error, after which either the ordinary method is called, or the program has it.
 
 mod objects;
+mod with_gil;
 
 use std::ffi::CStr;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -26,6 +27,7 @@ use super::attributes;
 use super::channel::Channel;
 
 pub use objects::{call_with_three, fill, forget, interned, lookup, made_by_class, own, place_in, set_own, BlankBytes};
+pub use with_gil::WithGil;
 
 /// A class whose objects are acquired and released.
 pub trait Fast: PyClass<Frozen = True> + Sync {

@@ -2,10 +2,11 @@
 //! classes of which something is known.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Mutex;
 
 use pyo3::prelude::*;
 use pyo3::types::{PyType, PyWeakrefReference};
+
+use super::fast::WithGil;
 
 /// So many are kept.
 const PLACES: usize = 128;
@@ -15,50 +16,53 @@ struct Kept<T> {
     value: T,
 }
 
-/// Values by the bytes that they are made of. Never waited for: a garbage collection or a signal handler may come upon it in
-/// the midst of being used.
-pub struct Values<T>(Mutex<[Option<Kept<T>>; PLACES]>);
+/// Values by the bytes that they are made of.
+pub struct Values<T>(WithGil<[Option<Kept<T>>; PLACES]>);
 
 impl<T> Values<T> {
     pub const fn none() -> Self {
-        Self(Mutex::new([const { None }; PLACES]))
+        Self(WithGil::new([const { None }; PLACES]))
     }
 
     /// What a function, which runs no Python, makes of the value of these bytes.
-    pub fn find<R>(&self, bytes: &[u8], of: impl FnOnce(&T) -> R) -> Option<R> {
-        let kept = self.0.try_lock().ok()?;
-        let kept = kept[place(hash(bytes))].as_ref()?;
-        (*kept.bytes == *bytes).then(|| of(&kept.value))
+    #[inline]
+    pub fn find<R>(&self, py: Python<'_>, bytes: &[u8], of: impl FnOnce(&T) -> R) -> Option<R> {
+        let find = |all: &mut [Option<Kept<T>>; PLACES]| {
+            let kept = all[place(hash(bytes))].as_ref()?;
+            (*kept.bytes == *bytes).then(|| of(&kept.value))
+        };
+        self.0.with(py, find)?
     }
 
-    /// Keep a value; what is not kept for it any more, or is not kept itself, is returned: to drop it may run Python, which the
-    /// lock has to be given back before.
-    pub fn keep(&self, bytes: &[u8], value: T) -> Option<T> {
-        let kept = Kept {
+    /// Keep a value; what is not kept for it any more, or is not kept itself, is returned: to drop it may run Python, which is
+    /// not to find this in the midst of being used.
+    pub fn keep(&self, py: Python<'_>, bytes: &[u8], value: T) -> Option<T> {
+        let mut kept = Some(Kept {
             bytes: bytes.into(),
             value,
-        };
-        let dropped = match self.0.try_lock() {
-            Ok(mut all) => all[place(hash(bytes))].replace(kept),
-            Err(_) => Some(kept),
-        };
-        dropped.map(|dropped| dropped.value)
+        });
+        self.0
+            .with(py, |all| std::mem::swap(&mut all[place(hash(bytes))], &mut kept));
+        kept.map(|dropped| dropped.value)
     }
 }
 
 /// Classes of which something is known, the last ones, as long as they are there.
-pub struct Classes(Mutex<[Option<Py<PyWeakrefReference>>; PLACES]>);
+pub struct Classes(WithGil<[Option<Py<PyWeakrefReference>>; PLACES]>);
 
 impl Classes {
     pub const fn none() -> Self {
-        Self(Mutex::new([const { None }; PLACES]))
+        Self(WithGil::new([const { None }; PLACES]))
     }
 
     /// Whether it is known of this one.
     pub fn has(&self, class: &Bound<'_, PyType>) -> bool {
-        let Ok(known) = self.0.try_lock() else { return false };
-        let known = known[Self::place(class)].as_ref();
-        known.is_some_and(|known| known.bind(class.py()).upgrade().is_some_and(|known| known.is(class)))
+        let py = class.py();
+        let is_class = |known: &Py<PyWeakrefReference>| known.bind(py).upgrade().is_some_and(|known| known.is(class));
+        let has = self
+            .0
+            .with(py, |all| all[Self::place(class)].as_ref().is_some_and(is_class));
+        has.unwrap_or(false)
     }
 
     /// Know it of this one.
@@ -67,9 +71,8 @@ impl Classes {
     /// MemoryError.
     pub fn keep(&self, class: &Bound<'_, PyType>) -> PyResult<()> {
         let known = PyWeakrefReference::new(class)?.unbind();
-        if let Ok(mut all) = self.0.try_lock() {
-            all[Self::place(class)] = Some(known); // the one before has no function that would be called
-        }
+        // The one before has no function that would be called.
+        self.0.with(class.py(), |all| all[Self::place(class)] = Some(known));
         Ok(())
     }
 
@@ -87,9 +90,15 @@ impl Once {
     }
 
     /// Whether these bytes have come before; they have now.
+    #[inline]
     pub fn has(&self, bytes: &[u8]) -> bool {
         let hash = hash(bytes);
-        self.0[place(hash)].swap(hash, Ordering::Relaxed) == hash
+        let last = &self.0[place(hash)];
+        let has = last.load(Ordering::Relaxed) == hash;
+        if !has {
+            last.store(hash, Ordering::Relaxed);
+        }
+        has
     }
 }
 

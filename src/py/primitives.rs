@@ -15,7 +15,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple};
 
-use super::unchanging::key;
+use super::unchanging::{key, text};
 
 /// So deep is nested what is encoded.
 pub const DEEPEST: usize = 16;
@@ -237,7 +237,7 @@ fn number_of(tag: u8, value: [u8; 8]) -> [u8; 9] {
 /// # Errors
 /// ValueError for bytes that are no encoding; MemoryError.
 pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
-    decode_next(py, &mut { bytes }, DEEPEST)
+    decode_one(py, &mut { bytes }, DEEPEST)
 }
 
 fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {
@@ -276,9 +276,15 @@ fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResu
         }
         b'd' if deepest > 0 => {
             let dict = PyDict::new(py);
-            for _ in 0..take_length(rest)? {
+            let length = take_length(rest)?;
+            for _ in 0..length {
                 let key = decode_key(py, rest, deepest - 1)?;
-                dict.set_item(key, decode_next(py, rest, deepest - 1)?)?;
+                let value = if length <= FEW {
+                    decode_one(py, rest, deepest - 1)?
+                } else {
+                    decode_next(py, rest, deepest - 1)?
+                };
+                dict.set_item(key, value)?;
             }
             dict.into_any()
         }
@@ -298,9 +304,19 @@ fn decode_few<'py>(
 ) -> PyResult<[Option<Bound<'py, PyAny>>; FEW]> {
     let mut few = [const { None }; FEW];
     for item in &mut few[..length] {
-        *item = Some(decode_next(py, rest, deepest)?);
+        *item = Some(decode_one(py, rest, deepest)?);
     }
     Ok(few)
+}
+
+/// What is one of few: a text among them may be one that has come before.
+#[inline]
+fn decode_one<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {
+    if rest.first() != Some(&b's') {
+        return decode_next(py, rest, deepest);
+    }
+    take::<1>(rest)?;
+    text(py, take_counted(rest)?)
 }
 
 fn decode_key<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {

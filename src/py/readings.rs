@@ -32,7 +32,7 @@ impl Made {
             _ if bytes.len() > LONGEST => None,
             PICKLED => unchanging::kept(object.py(), bytes)
                 .map(|object| Self::Object(object.unbind()))
-                .or_else(|| unpickler::kept(bytes).map(Self::Recipe)),
+                .or_else(|| unpickler::kept(object.py(), bytes).map(Self::Recipe)),
             kind if kind < ENCODED => Some(Self::Object(object.clone().unbind())),
             _ => None,
         }

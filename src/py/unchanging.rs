@@ -10,17 +10,21 @@ use pyo3::types::{PyDict, PyString, PyTuple};
 
 use super::classes::Called;
 use super::fast;
-use super::kept::Values;
+use super::kept::{Once, Values};
 use super::messages::Pickling;
 use super::opcodes::{FRAME, STR};
 
 /// What has longer bytes is not looked for.
 const LONGEST: usize = 128;
+/// Nor for a text that is no key.
+const LONGEST_TEXT: usize = 24;
 /// Nor for the name of an attribute.
 const LONGEST_NAME: usize = 40;
 
 static BY_PICKLE: Values<Py<PyAny>> = Values::none();
 static KEYS: Values<Py<PyAny>> = Values::none();
+static TEXTS: Values<Py<PyString>> = Values::none();
+static COME_ONCE: Once = Once::none();
 static NAMES: Values<Py<PyString>> = Values::none();
 static GLOBALS: Values<Py<PyTuple>> = Values::none();
 
@@ -32,19 +36,19 @@ pub fn loads<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> PyResu
     if !may_be_unchanging(pickle) {
         return pickling.loads_again(py, pickle);
     }
-    if let Some(object) = BY_PICKLE.find(pickle, |object| object.bind(py).clone()) {
+    if let Some(object) = BY_PICKLE.find(py, pickle, |object| object.bind(py).clone()) {
         return Ok(object);
     }
     let object = pickling.loads(py, pickle)?;
     if is_unchanging(&object, pickling.modules.bind(py)).unwrap_or(false) {
-        BY_PICKLE.keep(pickle, object.clone().unbind());
+        BY_PICKLE.keep(py, pickle, object.clone().unbind());
     }
     Ok(object)
 }
 
 /// The object that is kept of a pickle.
 pub fn kept<'py>(py: Python<'py>, pickle: &[u8]) -> Option<Bound<'py, PyAny>> {
-    may_be_unchanging(pickle).then(|| BY_PICKLE.find(pickle, |object| object.bind(py).clone()))?
+    may_be_unchanging(pickle).then(|| BY_PICKLE.find(py, pickle, |object| object.bind(py).clone()))?
 }
 
 /// A text that is the key of a dict, `None` for what is no UTF-8. There are few of them, in many dicts.
@@ -52,19 +56,39 @@ pub fn key<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
     if bytes.len() > LONGEST {
         return Some(PyString::new(py, std::str::from_utf8(bytes).ok()?).into_any());
     }
-    if let Some(key) = KEYS.find(bytes, |key| key.bind(py).clone()) {
+    if let Some(key) = KEYS.find(py, bytes, |key| key.bind(py).clone()) {
         return Some(key);
     }
     let key = PyString::new(py, std::str::from_utf8(bytes).ok()?).into_any();
-    let before = KEYS.keep(bytes, key.clone().unbind());
+    let before = KEYS.keep(py, bytes, key.clone().unbind());
     drop(before.map(|before| before.into_bound(py))); // so it is dropped at once also where a method of `fast` has called
     Some(key)
+}
+
+/// A text among few things; from the second time on that it comes, it is kept. Most messages have one that others have, too: what
+/// they are about.
+///
+/// # Errors
+/// ValueError for what is no UTF-8; MemoryError.
+pub fn text<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    if bytes.len() > LONGEST_TEXT {
+        return Ok(PyString::from_bytes(py, bytes)?.into_any());
+    }
+    if let Some(text) = TEXTS.find(py, bytes, |text| text.bind(py).clone()) {
+        return Ok(text.into_any());
+    }
+    let text = PyString::from_bytes(py, bytes)?;
+    if COME_ONCE.has(bytes) {
+        let before = TEXTS.keep(py, bytes, text.clone().unbind());
+        drop(before.map(|before| before.into_bound(py))); // as in `key`
+    }
+    Ok(text.into_any())
 }
 
 /// A text, which may be the name of an attribute: then that, as `interned` has it.
 pub fn known_name<'py>(py: Python<'py>, text: &str) -> Bound<'py, PyAny> {
     let known = if text.len() <= LONGEST_NAME {
-        NAMES.find(text.as_bytes(), |name| name.bind(py).clone().into_any())
+        NAMES.find(py, text.as_bytes(), |name| name.bind(py).clone().into_any())
     } else {
         None
     };
@@ -76,7 +100,7 @@ pub fn interned<'py>(name: &Bound<'py, PyString>) -> Bound<'py, PyAny> {
     let found = fast::interned(name.clone());
     if let (false, Ok(text)) = (found.is(name), name.to_str()) {
         if text.len() <= LONGEST_NAME {
-            let before = NAMES.keep(text.as_bytes(), found.clone().unbind());
+            let before = NAMES.keep(name.py(), text.as_bytes(), found.clone().unbind());
             drop(before.map(|before| before.into_bound(name.py()))); // as in `key`
         }
     }
@@ -86,7 +110,7 @@ pub fn interned<'py>(name: &Bound<'py, PyString>) -> Bound<'py, PyAny> {
 /// The names that bytes say with these texts, of a module and of something in it, as `told_with` has them; `None` for what
 /// is no UTF-8.
 pub fn names<'py>(py: Python<'py>, bytes: &[u8], texts: [&[u8]; 2]) -> Option<Bound<'py, PyTuple>> {
-    if let Some(names) = GLOBALS.find(bytes, |names| names.bind(py).clone()) {
+    if let Some(names) = GLOBALS.find(py, bytes, |names| names.bind(py).clone()) {
         return Some(names);
     }
     let [module, name] = texts.map(std::str::from_utf8);
@@ -97,7 +121,7 @@ pub fn names<'py>(py: Python<'py>, bytes: &[u8], texts: [&[u8]; 2]) -> Option<Bo
     )
     .ok()?;
     if bytes.len() <= LONGEST {
-        GLOBALS.keep(bytes, names.clone().unbind());
+        GLOBALS.keep(py, bytes, names.clone().unbind());
     }
     Some(names)
 }

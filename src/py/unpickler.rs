@@ -56,14 +56,14 @@ pub fn loads_again<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> 
     if pickle.len() > LONGEST_KEPT {
         return Ok(None);
     }
-    let recipe = match kept(pickle) {
+    let recipe = match kept(py, pickle) {
         Some(recipe) => recipe,
         None if COME_ONCE.has(pickle) => {
             let Some(recipe) = recipe_of(py, pickle) else {
                 return Ok(None);
             };
             let recipe = Arc::new(recipe.shortened(py));
-            RECIPES.keep(pickle, Arc::clone(&recipe));
+            RECIPES.keep(py, pickle, Arc::clone(&recipe));
             recipe
         }
         None => return loads(py, pickling, pickle),
@@ -72,8 +72,8 @@ pub fn loads_again<'py>(py: Python<'py>, pickling: &Pickling, pickle: &[u8]) -> 
 }
 
 /// The recipe that is kept of a pickle.
-pub fn kept(pickle: &[u8]) -> Option<Arc<Recipe>> {
-    RECIPES.find(pickle, Arc::clone)
+pub fn kept(py: Python<'_>, pickle: &[u8]) -> Option<Arc<Recipe>> {
+    RECIPES.find(py, pickle, Arc::clone)
 }
 
 /// The object that a recipe says, `None` when that is for the standard unpickler to say.
