@@ -1,16 +1,14 @@
 //! Channels in Python.
 
 use std::os::fd::RawFd;
-use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::arena::{raise, thread, Address, Object};
 use super::fast::add_channel_methods;
+use super::listening::Listening;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, keep, object_of, pickling, Outgoing};
 use super::pace::Pace;
@@ -24,7 +22,7 @@ use crate::atomics::AtomicU64;
 use crate::atomics::Ordering::Relaxed;
 use crate::channel::claims::ClaimBody;
 use crate::channel::layout::{ChannelBody, Label};
-use crate::channel::{GetWait, Got, Listener, Message, Put, PutWait, Until, A_MOMENT};
+use crate::channel::{GetWait, Got, Message, Put, PutWait, Until};
 use crate::sync::side::Held;
 use crate::sys::line::Line;
 
@@ -38,10 +36,8 @@ pub struct Taken {
 /// A queue of messages.
 #[pyclass(frozen, subclass, module = "allcores._core")]
 pub struct Channel {
-    /// For messages, and for room. Locked with the GIL held, and never while that is released. Dropped first.
-    listeners: [Mutex<Option<Listener>>; 2],
-    /// Whether there was ever one: nearly never, and then no lock is looked at.
-    is_listened_to: AtomicBool,
+    /// Dropped first.
+    listening: Listening,
     pace: Pace,
     expected: Expected,
     object: Object<ChannelBody>,
@@ -62,17 +58,6 @@ impl Channel {
         self.object.arena
     }
 
-    #[inline]
-    fn is_listened_to(&self) -> bool {
-        self.is_listened_to.load(Relaxed)
-    }
-
-    fn listener(&self, of: Side) -> MutexGuard<'_, Option<Listener>> {
-        self.listeners[of as usize]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     pub fn lock(&self, py: Python<'_>, side: Side) -> PyResult<Held> {
         lock(py, &self.face(None), side)
     }
@@ -81,57 +66,30 @@ impl Channel {
         lock_within(py, &self.face(None), side, timeout)
     }
 
-    /// Have the descriptor for messages, if there is one, not be readable if there are none, unless somebody puts just now.
+    /// Have the descriptor for messages, if there is one, not be readable if there are none.
     #[inline]
     pub fn silence_arrivals(&self) {
-        if self.is_listened_to() {
-            self.silence_arrivals_now();
-        }
-    }
-
-    #[cold]
-    fn silence_arrivals_now(&self) {
-        let face = self.face(None);
-        if let Some(listener) = self.listener(Side::Producers).as_ref().filter(|_| face.is_empty()) {
-            if let Some(producers) = face.try_producers() {
-                face.silence_arrivals(&producers, listener);
-            }
-        }
+        self.listening.silence_arrivals(&self.face(None));
     }
 
     /// The same for room.
     #[inline]
     pub fn silence_departures(&self) {
-        if self.is_listened_to() {
-            self.silence_departures_now();
-        }
+        self.listening.silence_departures(&self.face(None));
     }
 
-    #[cold]
-    fn silence_departures_now(&self) {
-        let face = self.face(None);
-        if let Some(listener) = self.listener(Side::Consumers).as_ref().filter(|_| face.is_full()) {
-            if let Some(consumers) = face.try_consumers() {
-                face.silence_departures(&consumers, listener);
-            }
-        }
-    }
-
-    /// Where there is a descriptor for messages, and no message: whoever has rung, and is about to put one, is waited for, a
-    /// moment. True when there is one now.
+    /// Whether there is a message, when whoever has rung for one is waited for.
     fn waits_for_producers(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.listener(Side::Producers).is_some() {
-            drop(self.lock_within(py, Side::Producers, Some(A_MOMENT))?);
-        }
-        Ok(!self.face(None).is_empty())
+        let face = self.face(None);
+        self.listening.wait_for(py, &face, Side::Producers)?;
+        Ok(!face.is_empty())
     }
 
-    /// The same where there is no room; true when there is some now.
+    /// Whether there is room, when whoever has rung for some is waited for.
     fn waits_for_consumers(&self, py: Python<'_>) -> PyResult<bool> {
-        if self.listener(Side::Consumers).is_some() {
-            drop(self.lock_within(py, Side::Consumers, Some(A_MOMENT))?);
-        }
-        Ok(!self.face(None).is_full())
+        let face = self.face(None);
+        self.listening.wait_for(py, &face, Side::Consumers)?;
+        Ok(!face.is_full())
     }
 
     /// Take a message, and the buffer that it is in.
@@ -242,8 +200,7 @@ impl Channel {
         }
         Ok(Self {
             object,
-            listeners: Default::default(),
-            is_listened_to: AtomicBool::new(false),
+            listening: Listening::default(),
             pace: Pace::default(),
             expected: Expected::default(),
         })
@@ -368,23 +325,7 @@ impl Channel {
     #[pyo3(signature = (for_room, /))]
     fn _listen(&self, py: Python<'_>, for_room: bool) -> PyResult<RawFd> {
         let side = if for_room { Side::Consumers } else { Side::Producers };
-        let descriptor = |listener: &Option<Listener>| listener.as_ref()?.descriptor(self.object.arena);
-        if let Some(descriptor) = descriptor(&self.listener(side)) {
-            return Ok(descriptor);
-        }
-        let held = self.lock(py, side)?;
-        let listener = match side {
-            Side::Producers => self.face(None).listen_for_arrivals(&held),
-            Side::Consumers => self.face(None).listen_for_departures(&held),
-        };
-        drop(held);
-        let listener = listener.map_err(|error| raise(py, error))?;
-        let mut kept = self.listener(side);
-        if descriptor(&kept).is_none() {
-            self.is_listened_to.store(true, Relaxed);
-            *kept = Some(listener); // or else another thread was faster
-        }
-        descriptor(&kept).ok_or_else(|| PyRuntimeError::new_err("the descriptor was closed at once"))
+        self.listening.listen(py, &self.face(None), side)
     }
 
     /// Whether nothing can be put any more.

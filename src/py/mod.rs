@@ -16,6 +16,7 @@ mod items;
 mod kept;
 mod keys;
 mod list;
+mod listening;
 mod listing;
 mod locks;
 mod memory;
