@@ -25,6 +25,15 @@ def test_a_process_whose_init_was_not_called_says_so(method: str) -> None:
         Forgetful().start()
 
 
+def test_a_python_that_was_told_to_run_without_the_gil_is_told_what_to_do() -> None:
+    told = "import sys; sys._is_gil_enabled = lambda: False; import allcores"
+    ran = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert ran.stderr.endswith("allcores needs the GIL: start Python without PYTHON_GIL=0 and without -X gil=0\n")
+    held = told.replace("False", "True")
+    assert subprocess.run([sys.executable, "-c", held], timeout=60).returncode == 0
+
+
 @pytest.mark.parametrize("factory", ["Lock", "RLock", "Event", "Manager"])
 def test_a_wrong_argument_of_a_factory_is_told_by_its_public_name(factory: str) -> None:
     with pytest.raises(TypeError, match=rf"^{factory}\(\) takes 1 positional argument"):

@@ -73,11 +73,14 @@ impl<'a> Sleeper<'a> {
         true
     }
 
-    /// Sleep so long where nobody wakes, but for a signal; false when the time is over.
-    fn nap(&mut self, long: Duration) -> bool {
+    /// Sleep so long where nobody wakes, but for a signal; false when the time is over. A wake that this one may have had in
+    /// place of others is theirs first.
+    fn nap(&mut self, long: Duration, has_come: impl Fn() -> bool) -> bool {
         let Some(slice) = self.patience.slice() else {
             return false;
         };
+        self.end(has_come);
+        self.slept = false;
         let _ = futex::sleep(&AtomicU32::new(0), 0, long.min(slice));
         true
     }
@@ -137,7 +140,7 @@ impl<'a> GetWait<'a> {
         self.sleeper.begin(has_come)?;
         if !has_come() {
             let is_time_left = match crowd::nap(&channel) {
-                Some(nap) => self.sleeper.nap(nap),
+                Some(nap) => self.sleeper.nap(nap, has_come),
                 None => self.sleeper.sleep(has_come),
             };
             if !is_time_left {

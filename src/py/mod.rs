@@ -48,11 +48,13 @@ mod values;
 mod waits;
 mod zygote;
 
+use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
 /// The native core of allcores.
 #[pymodule(gil_used = true)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    check_gil(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     arena::add_to(module)?;
     attributes::add_to(module)?;
@@ -76,4 +78,20 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     waits::add_to(module)?;
     zygote::add_to(module)?;
     Ok(())
+}
+
+/// A Python that can do without the GIL holds it since it has seen `gil_used`, unless it was told not to; then one that has been
+/// built from source would run with data that only the GIL guards (`fast/with_gil.rs`).
+fn check_gil(py: Python<'_>) -> PyResult<()> {
+    let sys = py.import("sys")?;
+    let is_held = match sys.getattr_opt("_is_gil_enabled")? {
+        Some(is_enabled) => is_enabled.call0()?.is_truthy()?,
+        None => true,
+    };
+    if is_held {
+        return Ok(());
+    }
+    Err(PyImportError::new_err(
+        "allcores needs the GIL: start Python without PYTHON_GIL=0 and without -X gil=0",
+    ))
 }

@@ -8,9 +8,9 @@ use pyo3::prelude::*;
 pub struct WithGil<T>(RefCell<T>);
 
 // SAFETY: `with` is all that touches it, and gets a `Python`: its thread has the GIL at the beginning, at the end, and whenever
-// it is in between, as always when it runs what is not detached. So each touch happens before the next one. (The extension is
-// built for Python's stable interface, which there is none of without a GIL.) A thread that comes while another one waits for
-// the GIL inside of `with` finds the value borrowed.
+// it is in between, as always when it runs what is not detached. So each touch happens before the next one. (Where there is no
+// GIL, the module is not imported: `check_gil`.) A thread that comes while another one waits for the GIL inside of `with` finds
+// the value borrowed.
 unsafe impl<T: Send> Sync for WithGil<T> {}
 
 impl<T> WithGil<T> {
