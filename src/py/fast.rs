@@ -21,6 +21,7 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 use pyo3::{PyClass, PyTypeInfo};
 
@@ -197,9 +198,9 @@ unsafe extern "C" fn put(
             return match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&obj))) {
                 Ok(true) => none(),
                 Ok(false) => answer(py, || {
-                    let method = ordinary_method::<Channel>(py, "put")?;
+                    let method = PUT_METHOD.get_or_try_init(py, || ordinary_method::<Channel>(py, "put"))?;
                     let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
-                    method.call1((channel, obj, block, timeout))
+                    method.bind(py).call1((channel, obj, block, timeout))
                 }),
                 Err(_) => panicked(py),
             };
@@ -225,9 +226,9 @@ unsafe extern "C" fn get(
         let channel = unsafe { object::<Channel>(py, slf) };
         return match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py, seconds))) {
             Ok(None) => answer(py, || {
-                let method = ordinary_method::<Channel>(py, "get")?;
+                let method = GET_METHOD.get_or_try_init(py, || ordinary_method::<Channel>(py, "get"))?;
                 let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
-                method.call1((channel, block, timeout))
+                method.bind(py).call1((channel, block, timeout))
             }),
             Ok(Some(Ok(object))) => object.into_ptr(),
             Ok(Some(Err(error))) => raised(py, *error),
@@ -238,10 +239,12 @@ unsafe extern "C" fn get(
     unsafe { ordinary::<Channel>(py, slf, "get", arguments, number, keywords) }
 }
 
-/// The ordinary method of a name, of which PyO3 keeps account. Looked up each time: what is made once is made with a lock, which
-/// a fork in another thread may leave locked.
-fn ordinary_method<'py, T: PyClass>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.get_type::<T>().getattr(name)
+static PUT_METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+static GET_METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// The ordinary method of a name, of which PyO3 keeps account.
+fn ordinary_method<T: PyClass>(py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
+    Ok(py.get_type::<T>().getattr(name)?.unbind())
 }
 
 fn yes(py: Python<'_>) -> Bound<'_, PyAny> {
@@ -287,7 +290,7 @@ unsafe fn ordinary<T: PyClass>(
             }
         }
         let method = ordinary_method::<T>(py, name)?;
-        method.call(PyTuple::new(py, positional)?, Some(&named))
+        method.bind(py).call(PyTuple::new(py, positional)?, Some(&named))
     };
     answer(py, call)
 }
