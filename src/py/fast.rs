@@ -3,7 +3,7 @@
 //! a queue and got, and attributes that are shared.
 //!
 //! With `fast/` the only place above `sys/` with `unsafe` in it. What is not the fast path (a lock that is not free, an object
-//! that is pickled, a wrong argument) calls the ordinary method. Each of these functions is a method of a class that is
+//! that is pickled) is for PyO3 to keep account of, and a wrong argument for the ordinary method to name. Each of these functions is a method of a class that is
 //! derived from `T`, and Python's method descriptors make sure that `self` is one.
 //!
 //! PyO3 keeps no account of these calls. So what they run drops no `Py`, which PyO3 would keep until the next call of which it
@@ -21,13 +21,12 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple, PyType};
 use pyo3::{PyClass, PyTypeInfo};
 
 use super::attributes;
 use super::channel::Channel;
-use arguments::{given, seconds, Given};
+use arguments::{given, seconds};
 
 pub use objects::{call_with_three, fill, forget, interned, lookup, made_by_class, own, place_in, set_own, BlankBytes};
 pub use with_gil::WithGil;
@@ -192,15 +191,14 @@ unsafe extern "C" fn put(
     // SAFETY: the arguments are what the calling convention says.
     let given = unsafe { given(py, ["obj", "block", "timeout"], arguments, number, keywords) };
     if let Some([Some(obj), block, timeout]) = given {
-        if seconds(block, timeout).is_some() {
+        if let Some(seconds) = seconds(block, timeout) {
             // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
             let channel = unsafe { object::<Channel>(py, slf) };
             return match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&obj))) {
                 Ok(true) => none(),
-                Ok(false) => answer(py, || {
-                    let method = PUT_METHOD.get_or_try_init(py, || ordinary_method::<Channel>(py, "put"))?;
-                    let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
-                    method.bind(py).call1((channel, obj, block, timeout))
+                Ok(false) => attached(|py| {
+                    channel.get().put_within(py, &obj, seconds)?;
+                    Ok(py.None().into_bound(py))
                 }),
                 Err(_) => panicked(py),
             };
@@ -220,16 +218,11 @@ unsafe extern "C" fn get(
     let py = unsafe { Python::assume_attached() };
     // SAFETY: the arguments are what the calling convention says.
     let given = unsafe { given(py, ["block", "timeout"], arguments, number, keywords) };
-    let waits = given.and_then(|[block, timeout]| Some((block, timeout, seconds(block, timeout)?)));
-    if let Some((block, timeout, seconds)) = waits {
+    if let Some(seconds) = given.and_then(|[block, timeout]| seconds(block, timeout)) {
         // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
         let channel = unsafe { object::<Channel>(py, slf) };
         return match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py, seconds))) {
-            Ok(None) => answer(py, || {
-                let method = GET_METHOD.get_or_try_init(py, || ordinary_method::<Channel>(py, "get"))?;
-                let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
-                method.bind(py).call1((channel, block, timeout))
-            }),
+            Ok(None) => attached(|py| channel.get().get_one(py, seconds)),
             Ok(Some(Ok(object))) => object.into_ptr(),
             Ok(Some(Err(error))) => raised(py, *error),
             Err(_) => panicked(py),
@@ -239,21 +232,10 @@ unsafe extern "C" fn get(
     unsafe { ordinary::<Channel>(py, slf, "get", arguments, number, keywords) }
 }
 
-static PUT_METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-static GET_METHOD: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-
-/// The ordinary method of a name, of which PyO3 keeps account.
-fn ordinary_method<T: PyClass>(py: Python<'_>, name: &str) -> PyResult<Py<PyAny>> {
-    Ok(py.get_type::<T>().getattr(name)?.unbind())
-}
-
-fn yes(py: Python<'_>) -> Bound<'_, PyAny> {
-    PyBool::new(py, true).to_owned().into_any()
-}
-
-/// An argument, or what it is when it is not given.
-fn or<'py>(given: Given<'py>, otherwise: impl FnOnce() -> Bound<'py, PyAny>) -> Bound<'py, PyAny> {
-    given.map_or_else(otherwise, |given| given.to_owned())
+/// What Python is told of a call of which PyO3 keeps account.
+#[cold]
+fn attached(call: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>>) -> *mut PyObject {
+    Python::attach(|py| answer(py, || call(py)))
 }
 
 /// Call the ordinary method of a name, in what a panic is an exception.
@@ -289,8 +271,8 @@ unsafe fn ordinary<T: PyClass>(
                 named.set_item(name, argument(number + index))?;
             }
         }
-        let method = ordinary_method::<T>(py, name)?;
-        method.bind(py).call(PyTuple::new(py, positional)?, Some(&named))
+        let method = py.get_type::<T>().getattr(name)?;
+        method.call(PyTuple::new(py, positional)?, Some(&named))
     };
     answer(py, call)
 }
