@@ -144,11 +144,9 @@ impl Channel {
 
     /// Get an object, if that can be done at once, and without unpickling it (`sides::get_at_once`).
     #[inline]
-    pub fn get_at_once<'py>(&self, py: Python<'py>, seconds: Option<f64>) -> Option<AtOnce<'py>> {
+    pub fn get_at_once<'py>(&self, py: Python<'py>) -> Option<AtOnce<'py>> {
         let face = self.face(None);
-        if !is_at_once(seconds) {
-            self.pace.before_get(&face);
-        }
+        self.pace.before_get(&face);
         let got = self.get_from(py, &face);
         if got.is_some() {
             self.silence_arrivals();
@@ -160,39 +158,6 @@ impl Channel {
     #[inline]
     pub fn get_from<'py>(&self, py: Python<'py>, face: &Face) -> Option<AtOnce<'py>> {
         get_at_once(py, face, &self.expected)
-    }
-
-    /// Put an object; queue.Full when there was no room in time.
-    pub fn put_within(&self, py: Python<'_>, obj: &Bound<'_, PyAny>, seconds: Option<f64>) -> PyResult<()> {
-        let mut buffer = buffer();
-        let outgoing = Outgoing::of(obj, &mut buffer)?;
-        let message = outgoing.message(py, &buffer);
-        let face = self.face(None);
-        let at_once = match face.try_producers() {
-            Some(producers) => {
-                let put = face.put(&producers, message);
-                drop(producers); // to raise runs Python
-                Some(put.map_err(|error| raise(py, error))?)
-            }
-            None => None,
-        };
-        let put = match at_once {
-            Some(Put::Done) => {
-                face.announce_arrival();
-                Put::Done
-            }
-            Some(Put::Shut) => Put::Shut,
-            Some(Put::Full) if is_at_once(seconds) && !self.waits_for_consumers(py)? => Put::Full,
-            _ => self.wait_and_put(py, message, timeout_of(seconds))?,
-        };
-        keep(buffer);
-        self.pace.put();
-        self.silence_departures();
-        match put {
-            Put::Done => Ok(()),
-            Put::Full => Err(of_queue(py, "Full")),
-            Put::Shut => Err(of_queue(py, "ShutDown")),
-        }
     }
 
     /// Get an object; queue.Empty when there was none in time.
@@ -244,7 +209,36 @@ impl Channel {
     /// Put an object; queue.Full when there was no room in `timeout` seconds, or at once unless `block`.
     #[pyo3(signature = (obj, block=true, timeout=None))]
     fn put(&self, py: Python<'_>, obj: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
-        self.put_within(py, obj, if block { timeout } else { Some(0.0) })
+        let seconds = if block { timeout } else { Some(0.0) };
+        let mut buffer = buffer();
+        let outgoing = Outgoing::of(obj, &mut buffer)?;
+        let message = outgoing.message(py, &buffer);
+        let face = self.face(None);
+        let at_once = match face.try_producers() {
+            Some(producers) => {
+                let put = face.put(&producers, message);
+                drop(producers); // to raise runs Python
+                Some(put.map_err(|error| raise(py, error))?)
+            }
+            None => None,
+        };
+        let put = match at_once {
+            Some(Put::Done) => {
+                face.announce_arrival();
+                Put::Done
+            }
+            Some(Put::Shut) => Put::Shut,
+            Some(Put::Full) if is_at_once(seconds) && !self.waits_for_consumers(py)? => Put::Full,
+            _ => self.wait_and_put(py, message, timeout_of(seconds))?,
+        };
+        keep(buffer);
+        self.pace.put();
+        self.silence_departures();
+        match put {
+            Put::Done => Ok(()),
+            Put::Full => Err(of_queue(py, "Full")),
+            Put::Shut => Err(of_queue(py, "ShutDown")),
+        }
     }
 
     /// Get an object; queue.Empty when there was none in `timeout` seconds, or at once unless `block`.

@@ -3,13 +3,12 @@
 //! a queue and got, and attributes that are shared.
 //!
 //! With `fast/` the only place above `sys/` with `unsafe` in it. What is not the fast path (a lock that is not free, an object
-//! that is pickled) is for PyO3 to keep account of, and a wrong argument for the ordinary method to name. Each of these functions is a method of a class that is
+//! that is pickled, arguments by keyword) calls the ordinary method. Each of these functions is a method of a class that is
 //! derived from `T`, and Python's method descriptors make sure that `self` is one.
 //!
 //! PyO3 keeps no account of these calls. So what they run drops no `Py`, which PyO3 would keep until the next call of which it
 //! does: but for those of an error, after which either the ordinary method is called, or the program has it.
 
-mod arguments;
 mod objects;
 mod with_gil;
 
@@ -26,7 +25,6 @@ use pyo3::{PyClass, PyTypeInfo};
 
 use super::attributes;
 use super::channel::Channel;
-use arguments::{given, seconds};
 
 pub use objects::{call_with_three, fill, forget, interned, lookup, made_by_class, own, place_in, set_own, BlankBytes};
 pub use with_gil::WithGil;
@@ -122,15 +120,13 @@ unsafe extern "C" fn acquire<T: Fast>(
 ) -> *mut PyObject {
     // SAFETY: Python calls this with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the arguments are what the calling convention says.
-    let given = unsafe { given(py, ["block", "timeout"], arguments, number, keywords) };
-    if given.and_then(|[block, timeout]| seconds(block, timeout)).is_some() {
+    if number == 0 && keywords.is_null() {
         // SAFETY: a method descriptor of a class derived from T has looked at `self`.
         if unsafe { object::<T>(py, slf) }.get().acquire_at_once() {
             return truth();
         }
     }
-    // SAFETY: as above.
+    // SAFETY: the arguments are what the calling convention says.
     unsafe { ordinary::<T>(py, slf, "acquire", arguments, number, keywords) }
 }
 
@@ -188,23 +184,20 @@ unsafe extern "C" fn put(
 ) -> *mut PyObject {
     // SAFETY: Python calls this with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the arguments are what the calling convention says.
-    let given = unsafe { given(py, ["obj", "block", "timeout"], arguments, number, keywords) };
-    if let Some([Some(obj), block, timeout]) = given {
-        if let Some(seconds) = seconds(block, timeout) {
-            // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
-            let channel = unsafe { object::<Channel>(py, slf) };
-            return match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&obj))) {
-                Ok(true) => none(),
-                Ok(false) => attached(|py| {
-                    channel.get().put_within(py, &obj, seconds)?;
-                    Ok(py.None().into_bound(py))
-                }),
-                Err(_) => panicked(py),
-            };
+    if number == 1 && keywords.is_null() {
+        // SAFETY: there is one argument.
+        let argument = unsafe { *arguments };
+        // SAFETY: an object that lives through the call.
+        let argument = unsafe { Borrowed::from_ptr(py, argument) };
+        // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
+        let channel = unsafe { object::<Channel>(py, slf) };
+        match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&argument))) {
+            Ok(true) => return none(),
+            Ok(false) => {}
+            Err(_) => return panicked(py),
         }
     }
-    // SAFETY: as above.
+    // SAFETY: the arguments are what the calling convention says.
     unsafe { ordinary::<Channel>(py, slf, "put", arguments, number, keywords) }
 }
 
@@ -216,26 +209,18 @@ unsafe extern "C" fn get(
 ) -> *mut PyObject {
     // SAFETY: Python calls this with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    // SAFETY: the arguments are what the calling convention says.
-    let given = unsafe { given(py, ["block", "timeout"], arguments, number, keywords) };
-    if let Some(seconds) = given.and_then(|[block, timeout]| seconds(block, timeout)) {
+    if number == 0 && keywords.is_null() {
         // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
         let channel = unsafe { object::<Channel>(py, slf) };
-        return match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py, seconds))) {
-            Ok(None) => attached(|py| channel.get().get_one(py, seconds)),
-            Ok(Some(Ok(object))) => object.into_ptr(),
-            Ok(Some(Err(error))) => raised(py, *error),
-            Err(_) => panicked(py),
-        };
+        match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py))) {
+            Ok(None) => {}
+            Ok(Some(Ok(object))) => return object.into_ptr(),
+            Ok(Some(Err(error))) => return raised(py, *error),
+            Err(_) => return panicked(py),
+        }
     }
-    // SAFETY: as above.
+    // SAFETY: the arguments are what the calling convention says.
     unsafe { ordinary::<Channel>(py, slf, "get", arguments, number, keywords) }
-}
-
-/// What Python is told of a call of which PyO3 keeps account.
-#[cold]
-fn attached(call: impl for<'py> FnOnce(Python<'py>) -> PyResult<Bound<'py, PyAny>>) -> *mut PyObject {
-    Python::attach(|py| answer(py, || call(py)))
 }
 
 /// Call the ordinary method of a name, in what a panic is an exception.
