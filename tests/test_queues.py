@@ -458,6 +458,53 @@ print(sorted(sum(lists, [])) == [(producer, number) for producer in range(5) for
     assert prints(tmp_path, definitions, main, method) == "True True\n"
 
 
+ENOUGH = 100
+
+
+def get_until_none(queue: Any, counts: Any, consumer: int) -> None:
+    while queue.get() is not None:
+        counts[consumer] += 1
+
+
+def put_until_enough(queue: Any, counts: Any, producer: int) -> None:
+    while min(counts) < ENOUGH:
+        queue.put(1)
+        counts[producer] += 1
+
+
+def test_no_consumer_starves_beside_others_who_are_as_fast_as_the_producer() -> None:
+    context = allcores.get_context("fork")
+    queue, counts = context.Queue(), context.RawArray("q", 3)
+    consumers = [context.Process(target=get_until_none, args=(queue, counts, n), daemon=True) for n in range(3)]
+    for process in consumers:
+        process.start()
+    since = time.monotonic()
+    while min(counts) < ENOUGH:
+        assert time.monotonic() - since < HANG_LIMIT_SECONDS, f"one of them starves: {list(counts)}"
+        for number in range(1000):
+            queue.put(number)
+    for _ in consumers:
+        queue.put(None)
+    for process in consumers:
+        process.join(HANG_LIMIT_SECONDS)
+        assert process.exitcode == 0
+
+
+def test_no_producer_starves_at_a_bound() -> None:
+    context = allcores.get_context("fork")
+    queue, counts = context.Queue(2), context.RawArray("q", 3)
+    producers = [context.Process(target=put_until_enough, args=(queue, counts, n), daemon=True) for n in range(3)]
+    for process in producers:
+        process.start()
+    since = time.monotonic()
+    while any(process.is_alive() for process in producers):
+        assert time.monotonic() - since < HANG_LIMIT_SECONDS, f"one of them starves: {list(counts)}"
+        for _ in range(100):
+            if not queue.empty():
+                queue.get()
+    assert [process.exitcode for process in producers] == [0] * 3
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_many_producers_respect_the_bound(method: str, tmp_path: Path) -> None:
     definitions = """
