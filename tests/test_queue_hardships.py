@@ -1,6 +1,8 @@
 """Queues and pipes where the system or another process makes it hard: nothing is lost, and nobody waits for ever."""
 
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -223,3 +225,13 @@ other.send([1, 2, "a" * 30])
 print(before, is_readable(one), answer(one.recv, one), one.poll())
 """
     assert prints(tmp_path, WITHOUT_MEMORY, main) == "False True False 0\nFalse True False False\n"
+
+
+def test_a_queue_in_a_subinterpreter_waits_and_pickles_as_any_other() -> None:
+    # Web servers run programs in such; 3.13 has renamed the module, which no program is to use.
+    pytest.importorskip("_xxsubinterpreters", reason="this Python's way to make subinterpreters is another one")
+    inside = "import allcores, queue\nq = allcores.get_context('fork').Queue()\nq.put(2**70)\nassert q.get() == 2**70\n"
+    inside += "try:\n    q.get(timeout=0.01)\nexcept queue.Empty:\n    print('empty', flush=True)\n"
+    main = f"import _xxsubinterpreters as some\nsome.run_string(some.create(), {inside!r})\n"
+    ran = subprocess.run([sys.executable, "-c", main], capture_output=True, text=True, timeout=60)
+    assert (ran.returncode, ran.stdout) == (0, "empty\n"), ran.stderr

@@ -12,6 +12,7 @@ import sys
 import threading
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import allcores
@@ -91,7 +92,7 @@ def test_a_message_arrives_as_what_it_was(message: Any) -> None:
     assert same(sent(message), message)
 
 
-@pytest.mark.parametrize("block", [(), (True,), (False,), (True, 5)])
+@pytest.mark.parametrize("block", [(), (True,), (False,), (True, 5), (True, None), (False, None), (True, 0.5)])
 @pytest.mark.parametrize("message", [7, ("a", 1.5), b"b", bytes(20_000), "c" * 200, [Point(1, 2)], 2**64])
 def test_a_message_arrives_by_whichever_call(message: Any, block: tuple[Any, ...]) -> None:
     queue = allcores.Queue()
@@ -99,6 +100,13 @@ def test_a_message_arrives_by_whichever_call(message: Any, block: tuple[Any, ...
     queue.put(obj=message)
     assert same(queue.get(*block), message)
     assert same(queue.get(*block), message)
+    named = dict(zip(("block", "timeout"), block, strict=False))
+    queue.put(message, **named)
+    assert same(queue.get(**named), message)
+    with pytest.raises(Empty):
+        queue.get(block=False)
+    with pytest.raises(Empty):
+        queue.get(timeout=0)
     assert queue.empty()
 
 
@@ -111,6 +119,10 @@ def test_a_call_that_is_none_is_an_error_and_nothing_is_put_or_got() -> None:
         lambda: queue.put(1, what=2),  # type: ignore[call-arg]
         lambda: queue.get(True, None, 3),  # type: ignore[call-arg]
         lambda: queue.get(what=2),  # type: ignore[call-arg]
+        lambda: queue.put(1, obj=2),  # type: ignore[misc]
+        lambda: queue.get(True, block=True),  # type: ignore[misc]
+        lambda: queue.put(1, timeout="1"),  # type: ignore[arg-type]
+        lambda: queue.get(False, "1"),  # type: ignore[arg-type]
     ]
     for call in calls:
         with pytest.raises(TypeError):

@@ -144,9 +144,11 @@ impl Channel {
 
     /// Get an object, if that can be done at once, and without unpickling it (`sides::get_at_once`).
     #[inline]
-    pub fn get_at_once<'py>(&self, py: Python<'py>) -> Option<AtOnce<'py>> {
+    pub fn get_at_once<'py>(&self, py: Python<'py>, seconds: Option<f64>) -> Option<AtOnce<'py>> {
         let face = self.face(None);
-        self.pace.before_get(&face);
+        if !is_at_once(seconds) {
+            self.pace.before_get(&face);
+        }
         let got = self.get_from(py, &face);
         if got.is_some() {
             self.silence_arrivals();

@@ -3,12 +3,13 @@
 //! a queue and got, and attributes that are shared.
 //!
 //! With `fast/` the only place above `sys/` with `unsafe` in it. What is not the fast path (a lock that is not free, an object
-//! that is pickled, arguments by keyword) calls the ordinary method. Each of these functions is a method of a class that is
+//! that is pickled, a wrong argument) calls the ordinary method. Each of these functions is a method of a class that is
 //! derived from `T`, and Python's method descriptors make sure that `self` is one.
 //!
 //! PyO3 keeps no account of these calls. So what they run drops no `Py`, which PyO3 would keep until the next call of which it
 //! does: but for those of an error, after which either the ordinary method is called, or the program has it.
 
+mod arguments;
 mod objects;
 mod with_gil;
 
@@ -20,11 +21,12 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
 use pyo3::{PyClass, PyTypeInfo};
 
 use super::attributes;
 use super::channel::Channel;
+use arguments::{given, seconds, Given};
 
 pub use objects::{call_with_three, fill, forget, interned, lookup, made_by_class, own, place_in, set_own, BlankBytes};
 pub use with_gil::WithGil;
@@ -120,13 +122,15 @@ unsafe extern "C" fn acquire<T: Fast>(
 ) -> *mut PyObject {
     // SAFETY: Python calls this with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    if number == 0 && keywords.is_null() {
+    // SAFETY: the arguments are what the calling convention says.
+    let given = unsafe { given(py, ["block", "timeout"], arguments, number, keywords) };
+    if given.and_then(|[block, timeout]| seconds(block, timeout)).is_some() {
         // SAFETY: a method descriptor of a class derived from T has looked at `self`.
         if unsafe { object::<T>(py, slf) }.get().acquire_at_once() {
             return truth();
         }
     }
-    // SAFETY: the arguments are what the calling convention says.
+    // SAFETY: as above.
     unsafe { ordinary::<T>(py, slf, "acquire", arguments, number, keywords) }
 }
 
@@ -184,20 +188,24 @@ unsafe extern "C" fn put(
 ) -> *mut PyObject {
     // SAFETY: Python calls this with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    if number == 1 && keywords.is_null() {
-        // SAFETY: there is one argument.
-        let argument = unsafe { *arguments };
-        // SAFETY: an object that lives through the call.
-        let argument = unsafe { Borrowed::from_ptr(py, argument) };
-        // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
-        let channel = unsafe { object::<Channel>(py, slf) };
-        match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&argument))) {
-            Ok(true) => return none(),
-            Ok(false) => {}
-            Err(_) => return panicked(py),
+    // SAFETY: the arguments are what the calling convention says.
+    let given = unsafe { given(py, ["obj", "block", "timeout"], arguments, number, keywords) };
+    if let Some([Some(obj), block, timeout]) = given {
+        if seconds(block, timeout).is_some() {
+            // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
+            let channel = unsafe { object::<Channel>(py, slf) };
+            return match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&obj))) {
+                Ok(true) => none(),
+                Ok(false) => answer(py, || {
+                    let method = ordinary_method::<Channel>(py, "put")?;
+                    let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
+                    method.call1((channel, obj, block, timeout))
+                }),
+                Err(_) => panicked(py),
+            };
         }
     }
-    // SAFETY: the arguments are what the calling convention says.
+    // SAFETY: as above.
     unsafe { ordinary::<Channel>(py, slf, "put", arguments, number, keywords) }
 }
 
@@ -209,18 +217,40 @@ unsafe extern "C" fn get(
 ) -> *mut PyObject {
     // SAFETY: Python calls this with the GIL held.
     let py = unsafe { Python::assume_attached() };
-    if number == 0 && keywords.is_null() {
+    // SAFETY: the arguments are what the calling convention says.
+    let given = unsafe { given(py, ["block", "timeout"], arguments, number, keywords) };
+    let waits = given.and_then(|[block, timeout]| Some((block, timeout, seconds(block, timeout)?)));
+    if let Some((block, timeout, seconds)) = waits {
         // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
         let channel = unsafe { object::<Channel>(py, slf) };
-        match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py))) {
-            Ok(None) => {}
-            Ok(Some(Ok(object))) => return object.into_ptr(),
-            Ok(Some(Err(error))) => return raised(py, *error),
-            Err(_) => return panicked(py),
-        }
+        return match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py, seconds))) {
+            Ok(None) => answer(py, || {
+                let method = ordinary_method::<Channel>(py, "get")?;
+                let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
+                method.call1((channel, block, timeout))
+            }),
+            Ok(Some(Ok(object))) => object.into_ptr(),
+            Ok(Some(Err(error))) => raised(py, *error),
+            Err(_) => panicked(py),
+        };
     }
-    // SAFETY: the arguments are what the calling convention says.
+    // SAFETY: as above.
     unsafe { ordinary::<Channel>(py, slf, "get", arguments, number, keywords) }
+}
+
+/// The ordinary method of a name, of which PyO3 keeps account. Looked up each time: what is made once is made with a lock, which
+/// a fork in another thread may leave locked.
+fn ordinary_method<'py, T: PyClass>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.get_type::<T>().getattr(name)
+}
+
+fn yes(py: Python<'_>) -> Bound<'_, PyAny> {
+    PyBool::new(py, true).to_owned().into_any()
+}
+
+/// An argument, or what it is when it is not given.
+fn or<'py>(given: Given<'py>, otherwise: impl FnOnce() -> Bound<'py, PyAny>) -> Bound<'py, PyAny> {
+    given.map_or_else(otherwise, |given| given.to_owned())
 }
 
 /// Call the ordinary method of a name, in what a panic is an exception.
@@ -256,7 +286,7 @@ unsafe fn ordinary<T: PyClass>(
                 named.set_item(name, argument(number + index))?;
             }
         }
-        let method = py.get_type::<T>().getattr(name)?;
+        let method = ordinary_method::<T>(py, name)?;
         method.call(PyTuple::new(py, positional)?, Some(&named))
     };
     answer(py, call)
