@@ -502,6 +502,7 @@ import json, logging
 from multiprocessing import util
 
 util.get_logger().setLevel(logging.INFO)
+os.chdir(os.path.dirname(os.path.abspath(__file__)))  # before the log has its path
 util.get_logger().addHandler(logging.FileHandler("log", delay=True))
 
 def work(name):
@@ -511,7 +512,6 @@ def work(name):
         json.dump([found, signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN], file)
 
 if __name__ == "__main__":
-    os.chdir(os.path.dirname(__file__))
     seen = []
     for number, ignored in enumerate([True, True, False, True, False]):
         signal.signal(signal.SIGUSR1, signal.SIG_IGN if ignored else signal.SIG_DFL)

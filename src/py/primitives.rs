@@ -312,19 +312,27 @@ fn decode_few<'py>(
 /// What is one of few: a text among them may be one that has come before.
 #[inline]
 fn decode_one<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {
-    if rest.first() != Some(&b's') {
-        return decode_next(py, rest, deepest);
+    match text_next(rest)? {
+        Some(bytes) => text(py, bytes),
+        None => decode_next(py, rest, deepest),
     }
-    take::<1>(rest)?;
-    text(py, take_counted(rest)?)
 }
 
 fn decode_key<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {
+    match text_next(rest)? {
+        Some(bytes) => key(py, bytes).ok_or_else(damaged),
+        None => decode_next(py, rest, deepest),
+    }
+}
+
+/// The bytes of a text, if that comes next.
+#[inline]
+fn text_next<'b>(rest: &mut &'b [u8]) -> PyResult<Option<&'b [u8]>> {
     if rest.first() != Some(&b's') {
-        return decode_next(py, rest, deepest);
+        return Ok(None);
     }
     take::<1>(rest)?;
-    key(py, take_counted(rest)?).ok_or_else(damaged)
+    take_counted(rest).map(Some)
 }
 
 /// If so many ints come next: their values, and what follows them. Most long tuples are such.
