@@ -45,6 +45,8 @@ def test_a_lock_that_is_held_cannot_be_acquired(context: Any, kind: str) -> None
     assert lock.acquire() is True
     for arguments in ((False,), (False, None), (False, 5), (True, 0), (True, -1), (True, 0.01), (True, float("-inf"))):
         assert lock.acquire(*arguments) is False, arguments
+    for arguments in ((0,), (0, 5), (1, 0)):  # as programs wrote when there was no bool
+        assert lock.acquire(*arguments) is False, arguments
     assert lock.acquire(block=False) is False
     assert lock.acquire(timeout=0.01) is False
     assert lock.acquire(block=True, timeout=0) is False
@@ -136,6 +138,16 @@ def test_a_semaphore_refuses_a_value_that_makes_no_sense(kind: str, value: Any, 
 def test_a_time_out_that_is_no_number_is_a_type_error(kind: str) -> None:
     with pytest.raises(TypeError):
         make(allcores, kind).acquire(True, "1")
+
+
+@pytest.mark.parametrize("kind", LOCKS)
+def test_leaving_a_block_takes_three_arguments_at_most(kind: str) -> None:
+    lock = make(allcores, kind)
+    lock.acquire()
+    with pytest.raises(TypeError):
+        lock.__exit__(1, 2, 3, 4)
+    lock.__exit__(None, None, None)
+    assert lock.acquire(False) is True
 
 
 @pytest.mark.parametrize("with_lock", [False, True], ids=["its own lock", "a lock of the caller"])

@@ -235,3 +235,35 @@ def test_a_queue_in_a_subinterpreter_waits_and_pickles_as_any_other() -> None:
     main = f"import _xxsubinterpreters as some\nsome.run_string(some.create(), {inside!r})\n"
     ran = subprocess.run([sys.executable, "-c", main], capture_output=True, text=True, timeout=60)
     assert (ran.returncode, ran.stdout) == (0, "empty\n"), ran.stderr
+
+
+def test_another_interpreter_of_the_process_is_told_that_it_cannot_have_allcores() -> None:
+    pytest.importorskip("_xxsubinterpreters", reason="this Python's way to make subinterpreters is another one")
+    try_it = "try:\n    import allcores\nexcept ImportError as error:\n    print(str(error)[:40], flush=True)\n"
+    for before, after in (("import allcores\n", ""), ("some.run_string(first, 'import allcores')\n", try_it)):
+        main = "import _xxsubinterpreters as some\nfirst, second = some.create(), some.create()\n"
+        main += f"{before}some.run_string(second, {try_it!r})\nsome.destroy(first)\n{after}"
+        ran = subprocess.run([sys.executable, "-c", main], capture_output=True, text=True, timeout=60)
+        told = 1 + bool(after)
+        assert (ran.returncode, ran.stdout) == (0, "allcores is, or was, in use by another i\n" * told), ran.stderr
+
+
+@needs_testcapi
+@pytest.mark.parametrize(
+    "message", ["1000", "'t' * 30", "b'bb'", "b'b' * 300", "(1000, 2000)", "[1.5]", "{'k' * 30: 1.5}"]
+)
+def test_what_finds_no_memory_is_a_memory_error_whichever_piece_it_wants(message: str, tmp_path: Path) -> None:
+    main = f"""
+queue = mp.Queue()
+said = []
+for after in range(12):
+    queue.put({message})
+    try:
+        with no_memory(after):
+            got = queue.get()
+        said.append("got" if got == {message} else "wrong")
+    except MemoryError:
+        said.append("MemoryError")
+print(set(said) == {{"got", "MemoryError"}}, queue.qsize() <= said.count("MemoryError"))
+"""
+    assert prints(tmp_path, WITHOUT_MEMORY, main) == "True True\n"

@@ -12,7 +12,7 @@ import sys
 import threading
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
-from queue import Empty
+from queue import Empty, Full
 from typing import Any
 
 import allcores
@@ -92,7 +92,9 @@ def test_a_message_arrives_as_what_it_was(message: Any) -> None:
     assert same(sent(message), message)
 
 
-@pytest.mark.parametrize("block", [(), (True,), (False,), (True, 5), (True, None), (False, None), (True, 0.5)])
+@pytest.mark.parametrize(
+    "block", [(), (True,), (False,), (True, 5), (True, None), (False, None), (True, 0.5), (1,), (0,)]
+)
 @pytest.mark.parametrize("message", [7, ("a", 1.5), b"b", bytes(20_000), "c" * 200, [Point(1, 2)], 2**64])
 def test_a_message_arrives_by_whichever_call(message: Any, block: tuple[Any, ...]) -> None:
     queue = allcores.Queue()
@@ -108,6 +110,69 @@ def test_a_message_arrives_by_whichever_call(message: Any, block: tuple[Any, ...
     with pytest.raises(Empty):
         queue.get(timeout=0)
     assert queue.empty()
+
+
+class Truth:
+    """An object whose truth is asked for as that of any other."""
+
+    def __init__(self, value: bool) -> None:
+        self.value = value
+
+    def __bool__(self) -> bool:
+        return self.value
+
+
+@pytest.mark.parametrize("true", [True, 1, -1, "yes", Truth(True)], ids=str)
+@pytest.mark.parametrize("false", [False, 0, "", None, Truth(False)], ids=str)
+def test_whether_to_wait_is_the_truth_of_what_is_given(true: Any, false: Any) -> None:
+    queue = allcores.Queue(2)
+    queue.put(1, true)
+    queue.put_many([2], true)
+    with pytest.raises(Full):
+        queue.put(3, false)
+    with pytest.raises(Full):
+        queue.put_many([3], block=false)
+    assert queue.get(true) == 1
+    assert queue.get_many(None, true) == [2]
+    with pytest.raises(Empty):
+        queue.get(false)
+    with pytest.raises(Empty):
+        queue.get(block=false)
+    with pytest.raises(Empty):
+        queue.get_many(None, false)
+
+
+def test_an_error_of_asking_whether_to_wait_is_raised() -> None:
+    class Neither:
+        def __bool__(self) -> bool:
+            raise KeyError("neither")
+
+    queue, lock = allcores.Queue(), allcores.Lock()
+    calls: list[Any] = [lambda: queue.put(1, Neither()), lambda: queue.get(Neither()), lambda: lock.acquire(Neither())]
+    for call in calls:
+        with pytest.raises(KeyError):
+            call()
+    assert queue.empty()
+    assert lock.acquire(False)
+
+
+def test_a_simple_queue_knows_no_time_outs() -> None:
+    queue = allcores.SimpleQueue()
+    calls: list[Any] = [
+        lambda: queue.put(1, False),  # type: ignore[call-arg]
+        lambda: queue.put(1, timeout=1),  # type: ignore[call-arg]
+        lambda: queue.put(),  # type: ignore[call-arg]
+        lambda: queue.get(True),  # type: ignore[call-arg]
+        lambda: queue.get(timeout=0),  # type: ignore[call-arg]
+    ]
+    for call in calls:
+        with pytest.raises(TypeError):
+            call()
+    assert queue.empty()
+    queue.put(obj=1)
+    queue.put([Point(1, 2)])
+    assert queue.get() == 1
+    assert queue.get() == [Point(1, 2)]
 
 
 def test_a_call_that_is_none_is_an_error_and_nothing_is_put_or_got() -> None:

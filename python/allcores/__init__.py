@@ -27,6 +27,15 @@ if _sys.platform != "linux":
         "'try: import allcores as multiprocessing; except ImportError: import multiprocessing'."
     )
 
+from allcores import _core as _core
+
+if _core.is_of_another_interpreter():
+    raise ImportError(
+        "allcores is, or was, in use by another interpreter of this process, and can be in one only. Import it in the "
+        "main interpreter alone or in one subinterpreter alone; a web server may have an option to run each program in "
+        "a process of its own, or in the main interpreter."
+    )
+
 from allcores import context as context, process as process, reduction as reduction
 from allcores._core import __version__ as __version__
 from allcores._cpus import usable_cpus

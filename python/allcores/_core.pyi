@@ -53,6 +53,7 @@ __all__ = [
     "gathering",
     "has_given",
     "is_detached",
+    "is_of_another_interpreter",
     "is_pickled_for_all",
     "join_arena",
     "leads_back",
@@ -91,6 +92,9 @@ __all__ = [
 _T = TypeVar("_T")
 
 __version__: str
+
+def is_of_another_interpreter() -> bool:
+    """Tell whether an interpreter of this process other than this one has asked that first."""
 
 def die_with_parent(parent_pid: int, /) -> bool:
     """Bind this process to its parent: the kernel sends SIGKILL when the thread that forked it ends.

@@ -67,6 +67,14 @@ def checked_name(name: str | None) -> str | None:
 class Channel(InArena, _core.Channel):
     """A channel (``src/channel/README.md``) that can be pickled."""
 
+    if TYPE_CHECKING:
+
+        def _put_object(self, obj: Any) -> None:
+            """Put an object; without the other parameters, as SimpleQueue has it."""
+
+        def _get_object(self) -> Any:
+            """Get an object; wait until there is one."""
+
     def __new__(
         cls,
         capacity: int = 0,

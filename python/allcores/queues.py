@@ -89,12 +89,14 @@ class _End:
 class _OnChannel:
     """What all of them have: a channel, its two ends, and its methods where a subclass has none instead of them."""
 
-    def _attach(self, channel: Channel, base: type, hooks: tuple[str, ...]) -> None:
+    def _attach(self, channel: Channel) -> None:
         self._channel = channel
         self._reader, self._writer = _End(channel), _End(channel)
-        if all(getattr(type(self), name) is vars(base)[name] for name in hooks):
-            # Without a frame of Python's in between. They would hide what a subclass has instead of them.
-            vars(self).update(put=channel.put, get=channel.get)
+
+    def _shorten(self, base: type, hooks: tuple[str, ...], put: Any, get: Any) -> None:
+        """Have methods of the channel's for its own, without a frame of Python's in between."""
+        if all(getattr(type(self), name) is vars(base)[name] for name in hooks):  # or they would hide a subclass's
+            vars(self).update(put=put, get=get)
 
     def _detach(self) -> None:
         self._reader.closed = self._writer.closed = True
@@ -127,7 +129,8 @@ class Queue(_OnChannel, _StdQueue[_T]):
 
     def _have(self, maxsize: int, channel: Channel) -> None:
         self._maxsize, self._closed = maxsize, False
-        self._attach(channel, Queue, ("put", "get", "_on_queue_feeder_error"))
+        self._attach(channel)
+        self._shorten(Queue, ("put", "get", "_on_queue_feeder_error"), channel.put, channel.get)
 
     def __getstate__(self) -> Any:
         """Travel to any process of the session, through a queue, too."""
@@ -302,7 +305,8 @@ class SimpleQueue(_OnChannel, _StdSimpleQueue[_T]):
         self._have(Channel(name=name))
 
     def _have(self, channel: Channel) -> None:
-        self._attach(channel, SimpleQueue, ("put", "get"))
+        self._attach(channel)
+        self._shorten(SimpleQueue, ("put", "get"), channel._put_object, channel._get_object)
 
     @property
     def _rlock(self) -> threading.Lock:

@@ -27,6 +27,14 @@ pub fn until_not_interrupted<T: Send>(
     Ok(result?)
 }
 
+/// The truth of an argument such as `block`, which programs give as 0 and 1, too.
+///
+/// # Errors
+/// Those of the object's `__bool__`.
+pub fn truth(argument: &Bound<'_, PyAny>) -> PyResult<bool> {
+    argument.is_truthy()
+}
+
 /// What a call fails with in Python.
 pub struct Raised(PyErr);
 

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::arena::{raise, thread, Address, Object};
+use super::call::truth;
 use super::fast::add_channel_methods;
 use super::listening::Listening;
 use super::locks::{timeout_of, until_done};
@@ -210,7 +211,13 @@ impl Channel {
 
     /// Put an object; queue.Full when there was no room in `timeout` seconds, or at once unless `block`.
     #[pyo3(signature = (obj, block=true, timeout=None))]
-    fn put(&self, py: Python<'_>, obj: &Bound<'_, PyAny>, block: bool, timeout: Option<f64>) -> PyResult<()> {
+    fn put(
+        &self,
+        py: Python<'_>,
+        obj: &Bound<'_, PyAny>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<()> {
         let seconds = if block { timeout } else { Some(0.0) };
         let mut buffer = buffer();
         let outgoing = Outgoing::of(obj, &mut buffer)?;
@@ -245,7 +252,12 @@ impl Channel {
 
     /// Get an object; queue.Empty when there was none in `timeout` seconds, or at once unless `block`.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn get<'py>(&self, py: Python<'py>, block: bool, timeout: Option<f64>) -> PyResult<Bound<'py, PyAny>> {
+    fn get<'py>(
+        &self,
+        py: Python<'py>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         self.get_one(py, if block { timeout } else { Some(0.0) })
     }
 
@@ -256,7 +268,7 @@ impl Channel {
         &self,
         py: Python<'_>,
         objects: &Bound<'_, PyAny>,
-        block: bool,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<usize> {
         self.put_batch(py, objects, if block { timeout } else { Some(0.0) })
@@ -270,7 +282,7 @@ impl Channel {
         &self,
         py: Python<'py>,
         most: Option<usize>,
-        block: bool,
+        #[pyo3(from_py_with = truth)] block: bool,
         timeout: Option<f64>,
     ) -> PyResult<Vec<Bound<'py, PyAny>>> {
         self.get_batch(py, most.unwrap_or(usize::MAX), if block { timeout } else { Some(0.0) })

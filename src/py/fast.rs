@@ -21,14 +21,18 @@ use pyo3::exceptions::{PyRuntimeError, PyTypeError};
 use pyo3::ffi::{self, PyMethodDef, PyMethodDefPointer, PyObject, Py_ssize_t};
 use pyo3::prelude::*;
 use pyo3::pyclass::boolean_struct::True;
-use pyo3::types::{PyBool, PyDict, PyTuple, PyType};
+use pyo3::types::{PyBool, PyString, PyTuple, PyType};
 use pyo3::{PyClass, PyTypeInfo};
 
 use super::attributes;
 use super::channel::Channel;
+use super::sides::IsSet;
 use arguments::{given, seconds, Given};
 
-pub use objects::{call_with_three, fill, forget, interned, lookup, made_by_class, own, place_in, set_own, BlankBytes};
+pub use objects::{
+    call_with_three, fill, forget, interned, interpreter, lookup, made_by_class, new_bytes, new_dict, new_float,
+    new_int, new_list, new_tuple, own, place_in, set_own, BlankBytes,
+};
 pub use with_gil::WithGil;
 
 /// A class whose objects are acquired and released.
@@ -156,7 +160,12 @@ unsafe extern "C" fn release<T: Fast>(slf: *mut PyObject, _: *mut PyObject) -> *
     unsafe { ordinary::<T>(py, slf, "release", ptr::null(), 0, ptr::null_mut()) }
 }
 
-unsafe extern "C" fn exit<T: Fast>(slf: *mut PyObject, _: *mut *mut PyObject, _: Py_ssize_t) -> *mut PyObject {
+unsafe extern "C" fn exit<T: Fast>(slf: *mut PyObject, _: *mut *mut PyObject, number: Py_ssize_t) -> *mut PyObject {
+    if number > 3 {
+        // SAFETY: Python calls this with the GIL held.
+        let py = unsafe { Python::assume_attached() };
+        return wrong(&py.get_type::<PyTypeError>(), c"__exit__ expected at most 3 arguments");
+    }
     // SAFETY: what is handed on is what this was handed.
     unsafe { release::<T>(slf, ptr::null_mut()) }
 }
@@ -171,14 +180,24 @@ pub fn add_channel_methods(class: &Bound<'_, PyType>) -> PyResult<()> {
     let get_method = PyMethodDefPointer {
         PyCFunctionFastWithKeywords: get,
     };
+    let put_object_method = PyMethodDefPointer {
+        PyCFunctionFastWithKeywords: put_object,
+    };
+    let get_object_method = PyMethodDefPointer {
+        PyCFunctionFastWithKeywords: get_object,
+    };
     add(class, c"put", put_method, flags, PUT)?;
-    add(class, c"get", get_method, flags, GET)
+    add(class, c"get", get_method, flags, GET)?;
+    add(class, c"_put_object", put_object_method, flags, PUT_OBJECT)?;
+    add(class, c"_get_object", get_object_method, flags, GET_OBJECT)
 }
 
 const PUT: &CStr =
     c"put($self, obj, block=True, timeout=None)\n--\n\nPut an object; queue.Full when there was no room in time.";
 const GET: &CStr =
     c"get($self, block=True, timeout=None)\n--\n\nGet an object; queue.Empty when there was none in time.";
+const PUT_OBJECT: &CStr = c"_put_object($self, obj)\n--\n\nPut an object.";
+const GET_OBJECT: &CStr = c"_get_object($self)\n--\n\nGet an object; wait until there is one.";
 
 unsafe extern "C" fn put(
     slf: *mut PyObject,
@@ -194,19 +213,49 @@ unsafe extern "C" fn put(
         if seconds(block, timeout).is_some() {
             // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
             let channel = unsafe { object::<Channel>(py, slf) };
-            return match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&obj))) {
-                Ok(true) => none(),
-                Ok(false) => answer(py, || {
-                    let method = ordinary_method::<Channel>(py, "put")?;
-                    let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
-                    method.call1((channel, obj, block, timeout))
-                }),
-                Err(_) => panicked(py),
-            };
+            return put_into(channel, obj, block, timeout);
         }
     }
     // SAFETY: as above.
     unsafe { ordinary::<Channel>(py, slf, "put", arguments, number, keywords) }
+}
+
+unsafe extern "C" fn put_object(
+    slf: *mut PyObject,
+    arguments: *const *mut PyObject,
+    number: Py_ssize_t,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: Python calls this with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the arguments are what the calling convention says.
+    let given = unsafe { given(py, ["obj"], arguments, number, keywords) };
+    let Some([Some(obj)]) = given else {
+        return wrong(&py.get_type::<PyTypeError>(), c"put() takes one argument, the object");
+    };
+    // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
+    let channel = unsafe { object::<Channel>(py, slf) };
+    put_into(channel, obj, None, None)
+}
+
+/// Put an object, with arguments that are known to be right.
+#[inline(always)]
+fn put_into<'call>(
+    channel: Borrowed<'call, 'call, Channel>,
+    obj: Borrowed<'call, 'call, PyAny>,
+    block: Given<'call>,
+    timeout: Given<'call>,
+) -> *mut PyObject {
+    let py = channel.py();
+    match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&obj))) {
+        Ok(true) => none(),
+        Ok(false) => answer(py, || {
+            let method = ordinary_method::<Channel>(py, "put")?;
+            let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
+            method.call1((channel, obj, block, timeout))
+        }),
+        Err(_) => panicked(py),
+    }
 }
 
 unsafe extern "C" fn get(
@@ -223,25 +272,54 @@ unsafe extern "C" fn get(
     if let Some((block, timeout, seconds)) = waits {
         // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
         let channel = unsafe { object::<Channel>(py, slf) };
-        return match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py, seconds))) {
-            Ok(None) => answer(py, || {
-                let method = ordinary_method::<Channel>(py, "get")?;
-                let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
-                method.call1((channel, block, timeout))
-            }),
-            Ok(Some(Ok(object))) => object.into_ptr(),
-            Ok(Some(Err(error))) => raised(py, *error),
-            Err(_) => panicked(py),
-        };
+        return get_from(channel, block, timeout, seconds);
     }
     // SAFETY: as above.
     unsafe { ordinary::<Channel>(py, slf, "get", arguments, number, keywords) }
 }
 
+unsafe extern "C" fn get_object(
+    slf: *mut PyObject,
+    arguments: *const *mut PyObject,
+    number: Py_ssize_t,
+    keywords: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: Python calls this with the GIL held.
+    let py = unsafe { Python::assume_attached() };
+    // SAFETY: the arguments are what the calling convention says.
+    if unsafe { given(py, [], arguments, number, keywords) }.is_none() {
+        return wrong(&py.get_type::<PyTypeError>(), c"get() takes no arguments");
+    }
+    // SAFETY: a method descriptor of a class derived from Channel has looked at `self`.
+    let channel = unsafe { object::<Channel>(py, slf) };
+    get_from(channel, None, None, None)
+}
+
+/// Get an object, with arguments that are known to be right and mean so many seconds.
+#[inline(always)]
+fn get_from<'call>(
+    channel: Borrowed<'call, 'call, Channel>,
+    block: Given<'call>,
+    timeout: Given<'call>,
+    seconds: Option<f64>,
+) -> *mut PyObject {
+    let py = channel.py();
+    match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py, seconds))) {
+        Ok(None) => answer(py, || {
+            let method = ordinary_method::<Channel>(py, "get")?;
+            let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
+            method.call1((channel, block, timeout))
+        }),
+        Ok(Some(Ok(object))) => object.into_ptr(),
+        Ok(Some(Err(IsSet))) => ptr::null_mut(),
+        Err(_) => panicked(py),
+    }
+}
+
 /// The ordinary method of a name, of which PyO3 keeps account. Looked up each time: what is made once is made with a lock, which
 /// a fork in another thread may leave locked.
 fn ordinary_method<'py, T: PyClass>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-    py.get_type::<T>().getattr(name)
+    py.get_type::<T>().getattr(PyString::from_bytes(py, name.as_bytes())?)
 }
 
 fn yes(py: Python<'_>) -> Bound<'_, PyAny> {
@@ -279,7 +357,7 @@ unsafe fn ordinary<T: PyClass>(
         // SAFETY: an object that lives through the call.
         let mut positional = vec![unsafe { Bound::from_borrowed_ptr(py, slf) }];
         positional.extend((0..number).map(argument));
-        let named = PyDict::new(py);
+        let named = new_dict(py)?;
         // SAFETY: null, or a tuple of names that lives through the call.
         if let Some(names) = unsafe { Bound::from_borrowed_ptr_or_opt(py, keywords) } {
             for (index, name) in names.cast::<PyTuple>()?.iter().enumerate() {
@@ -287,7 +365,8 @@ unsafe fn ordinary<T: PyClass>(
             }
         }
         let method = ordinary_method::<T>(py, name)?;
-        method.call(PyTuple::new(py, positional)?, Some(&named))
+        let positional = new_tuple(py, positional.into_iter().map(Ok))?;
+        method.call(positional.cast::<PyTuple>()?, Some(&named))
     };
     answer(py, call)
 }
@@ -301,14 +380,26 @@ fn answer<'py>(py: Python<'py>, call: impl FnOnce() -> PyResult<Bound<'py, PyAny
     }
 }
 
+/// Have an exception be set. Where there is no memory to make it, MemoryError is, which Python has ready.
 fn raised(py: Python<'_>, error: PyErr) -> *mut PyObject {
-    error.restore(py);
+    if catch_unwind(AssertUnwindSafe(|| error.restore(py))).is_err() {
+        // SAFETY: the GIL is held.
+        unsafe { ffi::PyErr_NoMemory() };
+    }
     ptr::null_mut()
 }
 
 #[cold]
 fn panicked(py: Python<'_>) -> *mut PyObject {
-    raised(py, PyRuntimeError::new_err("a call into allcores panicked"))
+    wrong(&py.get_type::<PyRuntimeError>(), c"a call into allcores panicked")
+}
+
+/// Have an exception of this class be set, by Python's own way, which needs no memory when there is none.
+#[cold]
+fn wrong(class: &Bound<'_, PyType>, text: &CStr) -> *mut PyObject {
+    // SAFETY: a class, and a text that ends with NUL; the GIL is held.
+    unsafe { ffi::PyErr_SetString(class.as_ptr(), text.as_ptr()) };
+    ptr::null_mut()
 }
 
 /// Put the methods by which attributes are got and set into a class of any objects (`attributes`).

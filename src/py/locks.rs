@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyType;
 
 use super::arena::{exception, raise, thread, Address, Object};
+use super::call::truth;
 use super::fast::{add_to_class, Fast};
 use super::semaphore::Semaphore;
 use crate::arena::layout::BLOCK_HEADER;
@@ -119,7 +120,12 @@ impl Lock {
 
     /// Acquire it; False when it was not free in time.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
         if self.0.body.try_acquire(self.0.who()) {
             return Ok(true);
         }
@@ -132,7 +138,13 @@ impl Lock {
 
     /// As `acquire`, and record at which site that is.
     #[pyo3(signature = (site, block, timeout, /))]
-    fn _acquire_at(&self, py: Python<'_>, site: u32, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn _acquire_at(
+        &self,
+        py: Python<'_>,
+        site: u32,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
         let (who, site) = (self.0.who(), Site(site));
         if self.0.body.try_acquire(who) {
             self.0.body.note_site(who, site);
@@ -215,7 +227,12 @@ impl RLock {
 
     /// Acquire it, perhaps once more; False when it was not free in time.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
         if self.0.body.try_acquire_again(self.0.who()) {
             return Ok(true);
         }
@@ -228,7 +245,13 @@ impl RLock {
 
     /// As `acquire`, and record at which site that is.
     #[pyo3(signature = (site, block, timeout, /))]
-    fn _acquire_at(&self, py: Python<'_>, site: u32, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn _acquire_at(
+        &self,
+        py: Python<'_>,
+        site: u32,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
         let (who, site) = (self.0.who(), Site(site));
         if self.0.body.try_acquire_again(who) {
             self.0.body.note_site(who, site);

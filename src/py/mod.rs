@@ -48,6 +48,8 @@ mod values;
 mod waits;
 mod zygote;
 
+use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
@@ -56,6 +58,7 @@ use pyo3::prelude::*;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     check_gil(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_function(wrap_pyfunction!(is_of_another_interpreter, module)?)?;
     arena::add_to(module)?;
     attributes::add_to(module)?;
     caller::add_to(module)?;
@@ -78,6 +81,21 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     waits::add_to(module)?;
     zygote::add_to(module)?;
     Ok(())
+}
+
+/// Whether allcores is, or was, in use by another interpreter of this process: classes and modules are kept for all calls, and
+/// are one interpreter's. The first one that asks is the one that has it.
+///
+/// Subinterpreters get a copy of the module without its being made again, so that making it is not the place to look.
+#[pyfunction]
+#[pyo3(signature = ())]
+fn is_of_another_interpreter(py: Python<'_>) -> bool {
+    const NONE: i64 = -1;
+    static FIRST: AtomicI64 = AtomicI64::new(NONE);
+
+    let this = fast::interpreter(py);
+    let first = FIRST.compare_exchange(NONE, this, Relaxed, Relaxed);
+    first.is_err_and(|first| first != this)
 }
 
 /// A Python that can do without the GIL holds it since it has seen `gil_used`, unless it was told not to; then one that has been

@@ -13,7 +13,7 @@ use super::call::Raised;
 use super::channel::Channel;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, bytes_of, keep, object_of, pickling, Outgoing};
-use super::sides::{is_at_once, lock, lock_within, try_get, Face, Side};
+use super::sides::{is_at_once, lock, lock_within, try_get, Face, IsSet, Side};
 use crate::channel::layout::LONGEST;
 use crate::channel::{Arrival, Got, LineWait, Message, Put, PutWait, A_MOMENT};
 use crate::sync::patience::Step;
@@ -241,7 +241,7 @@ impl Connection {
             if self.has(line) {
                 silence(&face, line);
             }
-            return object.map_err(|error| *error);
+            return object.map_err(|IsSet| PyErr::fetch(py));
         }
         let arena = face.arena;
         let (got, buffer) = self.take(py)?;

@@ -15,7 +15,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyNone, PyString, PyTuple};
 
-use super::unchanging::{key, text};
+use super::fast::{new_bytes, new_dict, new_float, new_int, new_list, new_tuple};
+use super::unchanging::{known_key, new_key, text};
 
 /// So deep is nested what is encoded.
 pub const DEEPEST: usize = 16;
@@ -242,40 +243,40 @@ pub fn decode<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>>
 
 fn decode_next<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {
     Ok(match take::<1>(rest)?[0] {
-        b'i' => PyInt::new(py, i64::from_ne_bytes(*take(rest)?)).into_any(),
+        b'i' => new_int(py, i64::from_ne_bytes(*take(rest)?))?,
         b's' => {
             PyString::from_bytes(py, take_counted(rest)?)?.into_any() // what is no UTF-8 is a ValueError, too
         }
-        b'b' => PyBytes::new(py, take_counted(rest)?).into_any(),
-        b'f' => PyFloat::new(py, f64::from_ne_bytes(*take(rest)?)).into_any(),
+        b'b' => new_bytes(py, take_counted(rest)?)?,
+        b'f' => new_float(py, f64::from_ne_bytes(*take(rest)?))?,
         b't' if deepest > 0 => {
             let length = take_length(rest)?;
             if let Some((ints, left)) = ints_next(rest, length) {
                 *rest = left;
-                return Ok(PyTuple::new(py, ints)?.into_any());
+                return new_tuple(py, ints.map(|value| new_int(py, value)));
             }
             if length <= FEW {
                 let mut few = decode_few(py, rest, deepest - 1, length)?;
-                return Ok(PyTuple::new(py, few[..length].iter_mut().map(Option::take))?.into_any());
+                return new_tuple(py, few[..length].iter_mut().map(|item| item.take().ok_or_else(damaged)));
             }
             let items: PyResult<Vec<_>> = (0..length).map(|_| decode_next(py, rest, deepest - 1)).collect();
-            PyTuple::new(py, items?)?.into_any()
+            new_tuple(py, items?.into_iter().map(Ok))?
         }
         b'l' if deepest > 0 => {
             let length = take_length(rest)?;
             if let Some((ints, left)) = ints_next(rest, length) {
                 *rest = left;
-                return Ok(PyList::new(py, ints)?.into_any());
+                return new_list(py, ints.map(|value| new_int(py, value)));
             }
             if length <= FEW {
                 let mut few = decode_few(py, rest, deepest - 1, length)?;
-                return Ok(PyList::new(py, few[..length].iter_mut().map(Option::take))?.into_any());
+                return new_list(py, few[..length].iter_mut().map(|item| item.take().ok_or_else(damaged)));
             }
             let items: PyResult<Vec<_>> = (0..length).map(|_| decode_next(py, rest, deepest - 1)).collect();
-            PyList::new(py, items?)?.into_any()
+            new_list(py, items?.into_iter().map(Ok))?
         }
         b'd' if deepest > 0 => {
-            let dict = PyDict::new(py);
+            let dict = new_dict(py)?;
             let length = take_length(rest)?;
             for _ in 0..length {
                 let key = decode_key(py, rest, deepest - 1)?;
@@ -320,7 +321,10 @@ fn decode_one<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResul
 
 fn decode_key<'py>(py: Python<'py>, rest: &mut &[u8], deepest: usize) -> PyResult<Bound<'py, PyAny>> {
     match text_next(rest)? {
-        Some(bytes) => key(py, bytes).ok_or_else(damaged),
+        Some(bytes) => match known_key(py, bytes) {
+            Some(key) => Ok(key),
+            None => new_key(py, bytes),
+        },
         None => decode_next(py, rest, deepest),
     }
 }
@@ -366,6 +370,7 @@ fn take_counted<'b>(rest: &mut &'b [u8]) -> PyResult<&'b [u8]> {
     Ok(taken)
 }
 
+#[cold]
 fn damaged() -> PyErr {
     PyValueError::new_err("a message of a channel is damaged")
 }

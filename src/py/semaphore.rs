@@ -6,6 +6,7 @@ use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
 
 use super::arena::{raise, thread, Address, Object};
+use super::call::truth;
 use super::fast::Fast;
 use super::locks::{released_too_often, timeout_of, until_done};
 use crate::arena::layout::BLOCK_HEADER;
@@ -81,7 +82,12 @@ impl Semaphore {
 
     /// Acquire it; False when its value was not above zero in time.
     #[pyo3(signature = (block=true, timeout=None))]
-    fn acquire(&self, py: Python<'_>, block: bool, timeout: Option<f64>) -> PyResult<bool> {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        #[pyo3(from_py_with = truth)] block: bool,
+        timeout: Option<f64>,
+    ) -> PyResult<bool> {
         let acquired = match self.holds {
             None => self.object.body.try_acquire(),
             Some(holds) => holds.try_acquire().map_err(|error| raise(py, error))?,

@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use super::arena::raise;
+use super::fast::new_bytes;
 use super::fast::BlankBytes;
 use super::locks::until_done;
 use super::messages::{prepare_for_blocks, takes_blocks, BYTES, ENCODED};
@@ -90,8 +91,17 @@ fn lock_word_within(
 #[derive(Default)]
 pub struct Expected(AtomicUsize);
 
-/// An object, or why it could not be decoded: it fits into registers.
-pub type AtOnce<'py> = Result<Bound<'py, PyAny>, Box<PyErr>>;
+/// An object, or none where it could not be decoded, and Python's exception is set: it fits into registers.
+pub type AtOnce<'py> = Result<Bound<'py, PyAny>, IsSet>;
+
+/// An exception is set.
+pub struct IsSet;
+
+#[cold]
+fn set(py: Python<'_>, error: PyErr) -> IsSet {
+    error.restore(py);
+    IsSet
+}
 
 /// Get the object at the head, if that can be done at once, and by copying it; `None` says nothing: then `try_get` and all that
 /// belongs to waiting know more. An error is one of decoding it, when it was taken; or MemoryError.
@@ -126,10 +136,11 @@ pub fn get_at_once<'py>(py: Python<'py>, face: &Face, expected: &Expected) -> Op
     face.take_short(&consumers, ahead).ok()?;
     drop(consumers);
     face.announce_departure();
-    Some(match ahead.kind {
-        BYTES => Ok(PyBytes::new(py, bytes).into_any()),
-        _ => decode(py, bytes).map_err(Box::new),
-    })
+    let object = match ahead.kind {
+        BYTES => new_bytes(py, bytes),
+        _ => decode(py, bytes),
+    };
+    Some(object.map_err(|error| set(py, error)))
 }
 
 /// Put an object, if that can be done at once, and without pickling it; false says nothing.

@@ -51,18 +51,25 @@ pub fn kept<'py>(py: Python<'py>, pickle: &[u8]) -> Option<Bound<'py, PyAny>> {
     may_be_unchanging(pickle).then(|| BY_PICKLE.find(py, pickle, |object| object.bind(py).clone()))?
 }
 
-/// A text that is the key of a dict, `None` for what is no UTF-8. There are few of them, in many dicts.
-pub fn key<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+/// A text that has been the key of a dict. There are few of them, in many dicts.
+#[inline]
+pub fn known_key<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
+    (bytes.len() <= LONGEST).then(|| KEYS.find(py, bytes, |key| key.bind(py).clone()))?
+}
+
+/// A text that is the key of a dict for the first time.
+///
+/// # Errors
+/// ValueError for what is no UTF-8; MemoryError.
+#[cold]
+pub fn new_key<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    let key = PyString::from_bytes(py, bytes)?.into_any();
     if bytes.len() > LONGEST {
-        return Some(PyString::new(py, std::str::from_utf8(bytes).ok()?).into_any());
+        return Ok(key);
     }
-    if let Some(key) = KEYS.find(py, bytes, |key| key.bind(py).clone()) {
-        return Some(key);
-    }
-    let key = PyString::new(py, std::str::from_utf8(bytes).ok()?).into_any();
     let before = KEYS.keep(py, bytes, key.clone().unbind());
     drop(before.map(|before| before.into_bound(py))); // so it is dropped at once also where a method of `fast` has called
-    Some(key)
+    Ok(key)
 }
 
 /// A text among few things; from the second time on that it comes, it is kept. Most messages have one that others have, too: what

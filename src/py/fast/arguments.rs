@@ -54,7 +54,10 @@ pub unsafe fn given<'call, const N: usize>(
 #[inline]
 pub fn seconds(block: Given<'_>, timeout: Given<'_>) -> Option<Option<f64>> {
     if let Some(block) = block {
-        if !block.cast_exact::<PyBool>().ok()?.is_true() {
+        if !(block.is_exact_instance_of::<PyBool>() || block.is_exact_instance_of::<PyInt>()) {
+            return None; // its truth may run Python
+        }
+        if !block.is_truthy().ok()? {
             return timeout.is_none_or(|timeout| timeout.is_none()).then_some(Some(0.0));
         }
     }

@@ -65,6 +65,110 @@ pub fn fill(memory: &Memory, at: u64, buffer: &PyBuffer<u8>) -> bool {
     true
 }
 
+/// The number of the interpreter that calls.
+pub fn interpreter(_: Python<'_>) -> i64 {
+    // SAFETY: a thread of an interpreter calls, as the token says.
+    let state = unsafe { ffi::PyInterpreterState_Get() };
+    // SAFETY: that interpreter's, not null.
+    unsafe { ffi::PyInterpreterState_GetID(state) }
+}
+
+/// An int. PyO3's own way panics for want of memory, as those of the following do.
+///
+/// # Errors
+/// MemoryError.
+#[inline(always)]
+pub fn new_int(py: Python<'_>, value: i64) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: the GIL is held.
+    let object = unsafe { ffi::PyLong_FromLongLong(value) };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, object) }
+}
+
+/// A float.
+///
+/// # Errors
+/// MemoryError.
+#[inline(always)]
+pub fn new_float(py: Python<'_>, value: f64) -> PyResult<Bound<'_, PyAny>> {
+    // SAFETY: the GIL is held.
+    let object = unsafe { ffi::PyFloat_FromDouble(value) };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, object) }
+}
+
+/// A bytes object.
+///
+/// # Errors
+/// MemoryError.
+#[inline(always)]
+pub fn new_bytes<'py>(py: Python<'py>, bytes: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: so many bytes are copied from there.
+    let object = unsafe { ffi::PyBytes_FromStringAndSize(bytes.as_ptr().cast(), bytes.len() as Py_ssize_t) };
+    // SAFETY: a new reference, or null with an exception set.
+    unsafe { Bound::from_owned_ptr_or_err(py, object) }
+}
+
+/// An empty dict.
+///
+/// # Errors
+/// MemoryError.
+#[inline(always)]
+pub fn new_dict(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
+    // SAFETY: the GIL is held.
+    let object = unsafe { ffi::PyDict_New() };
+    // SAFETY: a new reference, or null with an exception set.
+    let object = unsafe { Bound::from_owned_ptr_or_err(py, object) }?;
+    // SAFETY: a dict.
+    Ok(unsafe { object.cast_into_unchecked() })
+}
+
+/// A tuple.
+///
+/// # Errors
+/// MemoryError; those of the items.
+#[inline(always)]
+pub fn new_tuple<'py>(
+    py: Python<'py>,
+    items: impl ExactSizeIterator<Item = PyResult<Bound<'py, PyAny>>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the GIL is held.
+    let made = unsafe { ffi::PyTuple_New(items.len() as Py_ssize_t) };
+    // SAFETY: a new reference, or null with an exception set.
+    let made = unsafe { Bound::from_owned_ptr_or_err(py, made) }?;
+    for (place, item) in items.enumerate() {
+        // SAFETY: a tuple that nobody else has; the reference becomes its; a place that it has not is an error.
+        let failed = unsafe { ffi::PyTuple_SetItem(made.as_ptr(), place as Py_ssize_t, item?.into_ptr()) };
+        if failed != 0 {
+            return Err(PyErr::fetch(py));
+        }
+    }
+    Ok(made)
+}
+
+/// A list.
+///
+/// # Errors
+/// As above.
+#[inline(always)]
+pub fn new_list<'py>(
+    py: Python<'py>,
+    items: impl ExactSizeIterator<Item = PyResult<Bound<'py, PyAny>>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: the GIL is held.
+    let made = unsafe { ffi::PyList_New(items.len() as Py_ssize_t) };
+    // SAFETY: a new reference, or null with an exception set.
+    let made = unsafe { Bound::from_owned_ptr_or_err(py, made) }?;
+    for (place, item) in items.enumerate() {
+        // SAFETY: a list; the reference becomes its; a place that it has not is an error.
+        let failed = unsafe { ffi::PyList_SetItem(made.as_ptr(), place as Py_ssize_t, item?.into_ptr()) };
+        if failed != 0 {
+            return Err(PyErr::fetch(py));
+        }
+    }
+    Ok(made)
+}
+
 /// A bytes object that is not filled yet: nobody sees it before.
 pub struct BlankBytes<'py> {
     object: Bound<'py, PyAny>,
