@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyOSError, PyRuntimeError};
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 
 use super::call::Outcome;
+use super::fast::imported;
 use crate::arena::heap::go_on;
 use crate::arena::objects::Handle;
 use crate::arena::tag::Kind;
@@ -106,10 +108,22 @@ fn holders(py: Python<'_>) -> String {
 
 /// An exception of `allcores.errors`.
 pub fn exception<'py>(py: Python<'py>, class: &str, arguments: impl pyo3::call::PyCallArgs<'py>) -> PyErr {
-    let made = py
-        .import("allcores.errors")
-        .and_then(|errors| errors.getattr(class)?.call1(arguments));
+    let made = class_in(py, "allcores.errors", class).and_then(|class| class.call1(arguments));
     made.map_or_else(|error| error, PyErr::from_value)
+}
+
+/// A class of a module, which is imported unless it has been.
+///
+/// # Errors
+/// Those of the import.
+pub fn class_in<'py>(py: Python<'py>, module: &str, class: &str) -> PyResult<Bound<'py, PyAny>> {
+    let module = PyString::from_bytes(py, module.as_bytes())?;
+    let class = PyString::from_bytes(py, class.as_bytes())?;
+    // Without the search that an import is; another thread may be importing it just now.
+    match imported(&module).and_then(|module| module.getattr(&class).ok()) {
+        Some(class) => Ok(class),
+        None => py.import(module)?.getattr(class),
+    }
 }
 
 /// An object in the arena, as one Python object has it; dropped, its reference is given back.

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use pyo3::prelude::*;
 use pyo3::types::PyType;
 
-use super::arena::{raise, thread, Address, Object};
+use super::arena::{class_in, raise, thread, Address, Object};
 use super::call::truth;
 use super::fast::add_channel_methods;
+use super::kept::Values;
 use super::listening::Listening;
 use super::locks::{timeout_of, until_done};
 use super::messages::{buffer, keep, object_of, pickling, Outgoing};
@@ -387,10 +388,17 @@ impl Channel {
 
 /// An exception of `allcores.queues`.
 pub fn of_queue(py: Python<'_>, class: &str) -> PyErr {
-    let made = py
-        .import("allcores.queues")
-        .and_then(|module| module.getattr(class)?.call0());
-    made.map_or_else(|error| error, PyErr::from_value)
+    static CLASSES: Values<Py<PyType>> = Values::none();
+
+    let known = CLASSES.find(py, class.as_bytes(), |class| class.bind(py).clone());
+    let found = || -> PyResult<Bound<'_, PyType>> {
+        let found = class_in(py, "allcores.queues", class)?.cast_into()?;
+        drop(CLASSES.keep(py, class.as_bytes(), found.clone().unbind()));
+        Ok(found)
+    };
+    known
+        .map_or_else(found, Ok)
+        .map_or_else(|error| error, |class| PyErr::from_type(class, ()))
 }
 
 const _: () = assert!(size_of::<ChannelBody>() as u64 + BLOCK_HEADER <= 512);

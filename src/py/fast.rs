@@ -30,8 +30,8 @@ use arguments::{given, seconds};
 
 pub use channels::add_channel_methods;
 pub use objects::{
-    call_with_three, fill, forget, interned, interpreter, lookup, made_by_class, new_bytes, new_dict, new_float,
-    new_int, new_list, new_tuple, own, place_in, set_own, BlankBytes,
+    call_with_three, fill, forget, imported, interned, interpreter, lookup, made_by_class, new_bytes, new_dict,
+    new_float, new_int, new_list, new_tuple, own, place_in, set_own, BlankBytes,
 };
 pub use with_gil::WithGil;
 

@@ -12,6 +12,7 @@ use pyo3::types::{PyBool, PyType};
 use super::arguments::{given, seconds, Given};
 use super::{add, answer, check_derived, none, object, ordinary, ordinary_method, panicked, wrong};
 use crate::py::channel::Channel;
+use crate::py::kept::Values;
 use crate::py::sides::IsSet;
 
 /// Put the fast methods into a class that is derived from Channel.
@@ -94,7 +95,7 @@ fn put_into<'call>(
     match catch_unwind(AssertUnwindSafe(|| channel.get().put_at_once(&obj))) {
         Ok(true) => none(),
         Ok(false) => answer(py, || {
-            let method = ordinary_method::<Channel>(py, "put")?;
+            let method = of_channel(py, "put")?;
             let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
             method.call1((channel, obj, block, timeout))
         }),
@@ -150,7 +151,7 @@ fn get_from<'call>(
     let py = channel.py();
     match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py, seconds))) {
         Ok(None) => answer(py, || {
-            let method = ordinary_method::<Channel>(py, "get")?;
+            let method = of_channel(py, "get")?;
             let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
             method.call1((channel, block, timeout))
         }),
@@ -158,6 +159,19 @@ fn get_from<'call>(
         Ok(Some(Err(IsSet))) => ptr::null_mut(),
         Err(_) => panicked(py),
     }
+}
+
+/// `ordinary_method` of Channel, kept: who looks again and again whether there is something comes here each time.
+fn of_channel<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+    static METHODS: Values<Py<PyAny>> = Values::none();
+
+    if let Some(method) = METHODS.find(py, name.as_bytes(), |method| method.bind(py).clone()) {
+        return Ok(method);
+    }
+    let method = ordinary_method::<Channel>(py, name)?;
+    let before = METHODS.keep(py, name.as_bytes(), method.clone().unbind());
+    drop(before.map(|before| before.into_bound(py))); // as in `unchanging::key`
+    Ok(method)
 }
 
 fn yes(py: Python<'_>) -> Bound<'_, PyAny> {

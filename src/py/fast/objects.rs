@@ -65,6 +65,20 @@ pub fn fill(memory: &Memory, at: u64, buffer: &PyBuffer<u8>) -> bool {
     true
 }
 
+/// A module that has been imported.
+pub fn imported<'py>(name: &Bound<'py, PyString>) -> Option<Bound<'py, PyAny>> {
+    let py = name.py();
+    // SAFETY: a string.
+    let module = unsafe { ffi::PyImport_GetModule(name.as_ptr()) };
+    // SAFETY: a new reference, or null, with an exception set or not.
+    let module = unsafe { Bound::from_owned_ptr_or_opt(py, module) };
+    if module.is_none() {
+        // SAFETY: the GIL is held.
+        unsafe { ffi::PyErr_Clear() };
+    }
+    module
+}
+
 /// The number of the interpreter that calls.
 pub fn interpreter(_: Python<'_>) -> i64 {
     // SAFETY: a thread of an interpreter calls, as the token says.
