@@ -26,7 +26,7 @@ use pyo3::types::{PyString, PyTuple, PyType};
 use pyo3::{PyClass, PyTypeInfo};
 
 use super::attributes;
-use arguments::{given, seconds};
+use arguments::{given, seconds, waits};
 
 pub use channels::add_channel_methods;
 pub use objects::{
@@ -37,8 +37,8 @@ pub use with_gil::WithGil;
 
 /// A class whose objects are acquired and released.
 pub trait Fast: PyClass<Frozen = True> + Sync {
-    /// Acquire it, if that can be done at once.
-    fn acquire_at_once(&self) -> bool;
+    /// Acquire it, if that can be done at once; whether it was, `None` where the ordinary method has to be asked.
+    fn acquire_at_once(&self) -> Option<bool>;
 
     /// Release it, if that can be done without an error.
     fn release_at_once(&self) -> bool;
@@ -128,10 +128,14 @@ unsafe extern "C" fn acquire<T: Fast>(
     let py = unsafe { Python::assume_attached() };
     // SAFETY: the arguments are what the calling convention says.
     let given = unsafe { given(py, ["block", "timeout"], arguments, number, keywords) };
-    if given.and_then(|[block, timeout]| seconds(block, timeout)).is_some() {
+    let right = given.filter(|[block, timeout]| seconds(*block, *timeout).is_some());
+    if let Some([block, _]) = right {
         // SAFETY: a method descriptor of a class derived from T has looked at `self`.
-        if unsafe { object::<T>(py, slf) }.get().acquire_at_once() {
-            return truth();
+        let acquired = unsafe { object::<T>(py, slf) }.get().acquire_at_once();
+        match acquired {
+            Some(true) => return truth(true),
+            Some(false) if !waits(block) => return truth(false),
+            _ => {}
         }
     }
     // SAFETY: as above.
@@ -142,8 +146,8 @@ unsafe extern "C" fn enter<T: Fast>(slf: *mut PyObject, _: *mut PyObject) -> *mu
     // SAFETY: Python calls this with the GIL held.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: a method descriptor of a class derived from T has looked at `self`.
-    if unsafe { object::<T>(py, slf) }.get().acquire_at_once() {
-        return truth();
+    if unsafe { object::<T>(py, slf) }.get().acquire_at_once() == Some(true) {
+        return truth(true);
     }
     // SAFETY: no arguments.
     unsafe { ordinary::<T>(py, slf, "acquire", ptr::null(), 0, ptr::null_mut()) }
@@ -298,12 +302,9 @@ unsafe extern "C" fn set_attribute(
     })
 }
 
-fn truth() -> *mut PyObject {
-    // SAFETY: the GIL is held.
-    let object = unsafe { ffi::Py_True() };
-    // SAFETY: as above.
-    unsafe { ffi::Py_INCREF(object) };
-    object
+fn truth(value: bool) -> *mut PyObject {
+    // SAFETY: the GIL is held. A new reference.
+    unsafe { ffi::PyBool_FromLong(value.into()) }
 }
 
 fn none() -> *mut PyObject {

@@ -333,8 +333,8 @@ impl RLock {
 
 impl Fast for Lock {
     #[inline]
-    fn acquire_at_once(&self) -> bool {
-        self.0.body.try_acquire(self.0.who())
+    fn acquire_at_once(&self) -> Option<bool> {
+        Some(self.0.body.try_acquire(self.0.who()))
     }
 
     #[inline]
@@ -345,8 +345,8 @@ impl Fast for Lock {
 
 impl Fast for RLock {
     #[inline]
-    fn acquire_at_once(&self) -> bool {
-        self.0.body.try_acquire_again(self.0.who())
+    fn acquire_at_once(&self) -> Option<bool> {
+        Some(self.0.body.try_acquire_again(self.0.who()))
     }
 
     #[inline]

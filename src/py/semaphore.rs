@@ -189,12 +189,15 @@ impl Semaphore {
 
 impl Fast for Semaphore {
     #[inline]
-    fn acquire_at_once(&self) -> bool {
-        let acquired = self.holds.is_none() && self.object.body.try_acquire();
+    fn acquire_at_once(&self) -> Option<bool> {
+        if self.holds.is_some() {
+            return None;
+        }
+        let acquired = self.object.body.try_acquire();
         if acquired {
             self.note(1);
         }
-        acquired
+        Some(acquired)
     }
 
     #[inline]

@@ -48,6 +48,9 @@ impl Event {
         if self.0.body.is_set() {
             return Ok(true);
         }
+        if timeout.is_some_and(|seconds| seconds <= 0.0) {
+            return Ok(false);
+        }
         let Object { arena, body, .. } = self.0;
         let mut wait = EventWait::new(arena, body, self.0.offset(), thread(), timeout_of(timeout));
         Ok(until_done(py, || wait.step())?.is_some())

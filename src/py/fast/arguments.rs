@@ -50,6 +50,12 @@ pub unsafe fn given<'call, const N: usize>(
     Some(given)
 }
 
+/// Whether to wait at all, by an argument of a usual class.
+#[inline]
+pub fn waits(block: Given<'_>) -> bool {
+    block.is_none_or(|block| block.is_truthy().unwrap_or(true))
+}
+
 /// How long to wait, in seconds, by the usual two parameters; `None` where they are not of the usual classes.
 #[inline]
 pub fn seconds(block: Given<'_>, timeout: Given<'_>) -> Option<Option<f64>> {
@@ -57,7 +63,7 @@ pub fn seconds(block: Given<'_>, timeout: Given<'_>) -> Option<Option<f64>> {
         if !(block.is_exact_instance_of::<PyBool>() || block.is_exact_instance_of::<PyInt>()) {
             return None; // its truth may run Python
         }
-        if !block.is_truthy().ok()? {
+        if !waits(Some(block)) {
             return timeout.is_none_or(|timeout| timeout.is_none()).then_some(Some(0.0));
         }
     }
