@@ -41,6 +41,35 @@ except EOFError:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_when_a_child_is_joined_nobody_has_what_it_was_killed_before_it_had(method: str, tmp_path: Path) -> None:
+    definitions = "def work(end):\n    time.sleep(3600)\n"
+    main = """
+said = []
+for number in range(20 if "{method}" in ("fork", "warm") else 5):
+    receiver, sender = context.Pipe(False)
+    process = context.Process(target=work, args=(sender,))
+    process.start()
+    sender.close()
+    process.kill()
+    process.join()
+    said.append(receiver.poll())  # that is the end
+    receiver, sender = context.Pipe(False)
+    process = context.Process(target=work, args=(receiver,))
+    process.start()
+    receiver.close()
+    process.kill()
+    process.join()
+    try:
+        sender.send("into the void")
+        said.append(False)
+    except BrokenPipeError:
+        said.append(True)
+print(set(said))
+"""
+    assert prints(tmp_path, definitions, main.replace("{method}", method), method) == "{True}\n"
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("duplex", DUPLEX)
 @pytest.mark.parametrize("length", [10, 10_000, 100_000])
 def test_what_was_sent_before_a_death_arrives_in_order_and_then_the_end(

@@ -26,11 +26,12 @@ pub struct Exit {
 }
 
 impl Exit {
-    /// Send it without ever waiting.
+    /// Send it without ever waiting; the child of this line has ended.
     ///
     /// # Errors
     /// As [`seqpacket::send`]; a caller that is gone is no error.
     pub fn send(&self, line: BorrowedFd<'_>) -> io::Result<()> {
+        drop_unread(line);
         let evidence = self.out_of_memory.as_bytes();
         let evidence = &evidence[..evidence.len().min(EVIDENCE_BYTES)];
         let account = &self.account[..self.account.len().min(ACCOUNT_BYTES)];
@@ -57,6 +58,18 @@ impl Exit {
             out_of_memory: String::from_utf8_lossy(reader.take_slice(evidence.into())?).into_owned(),
             account: reader.0.to_vec(),
         })
+    }
+}
+
+/// Let go of what the child has not received: who hears of its end finds, for instance, that nobody has the end of a pipe any
+/// more that was among its arguments.
+fn drop_unread(line: BorrowedFd<'_>) {
+    loop {
+        match receive(line, DETACH.len(), Receive::Take, Wait::No) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {} // it was longer
+            Err(_) => return,
+        }
     }
 }
 
@@ -103,6 +116,30 @@ mod tests {
             assert_eq!((got.code, got.account.len()), (-9, ACCOUNT_BYTES));
             assert!(got.out_of_memory.starts_with("é") && got.out_of_memory.len() <= EVIDENCE_BYTES);
         }
+    }
+
+    #[test]
+    fn what_a_child_has_not_received_is_let_go_before_its_end_is_told() {
+        let (line, callers) = seqpacket::pair().expect("a pair");
+        let (travelling, stays) = seqpacket::pair().expect("a pair");
+        for message in [&[7; 1000][..], b"+", DETACH] {
+            seqpacket::send(callers.as_fd(), message, &[travelling.as_fd()], Wait::No).expect("room");
+        }
+        drop(travelling);
+        let end = || {
+            receive(stays.as_fd(), 1, Receive::Take, Wait::No)
+                .expect_err("nobody sends")
+                .kind()
+        };
+        assert_eq!(end(), io::ErrorKind::WouldBlock);
+        let exit = Exit {
+            code: -9,
+            out_of_memory: String::new(),
+            account: Vec::new(),
+        };
+        exit.send(line.as_fd()).expect("room");
+        assert_eq!(Exit::peek(callers.as_fd()).expect("an exit"), exit);
+        assert_eq!(end(), io::ErrorKind::UnexpectedEof);
     }
 
     #[test]
