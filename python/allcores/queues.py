@@ -115,8 +115,11 @@ class Queue(_OnChannel, _StdQueue[_T]):
     """A queue of objects that any process and thread puts into and gets from; see the module.
 
     ``maxsize`` is how many objects there can be, above 0; otherwise any number. ``maxbytes`` is a bound for their bytes
-    in all, pickled and with large buffers, 8 to 16 more for each object: below it there is room for one more, however
-    large. ``name`` is shown in `repr`.
+    in all, a multiple of 8 or what it is rounded up to. What counts is each object as it travels, large buffers too
+    (bytes as they are, an int in 9 bytes, what is not plain as its pickle), and 8 to 15 more for each: below the bound
+    there is room for one more, however large. With both, whichever comes first. ``name`` is shown in `repr`.
+
+    Objects of one producer are got in the order in which it has put them, those of several in the order of their puts.
     """
 
     if not TYPE_CHECKING:
