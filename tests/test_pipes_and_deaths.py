@@ -43,30 +43,28 @@ except EOFError:
 @pytest.mark.parametrize("method", METHODS)
 def test_when_a_child_is_joined_nobody_has_what_it_was_killed_before_it_had(method: str, tmp_path: Path) -> None:
     definitions = "def work(end):\n    time.sleep(3600)\n"
-    main = """
-said = []
-for number in range(20 if "{method}" in ("fork", "warm") else 5):
-    receiver, sender = context.Pipe(False)
-    process = context.Process(target=work, args=(sender,))
+    main = f"""
+def what_is_left(index):
+    ends = list(context.Pipe(False))
+    end = ends.pop(index)
+    process = context.Process(target=work, args=(end,))
     process.start()
-    sender.close()
+    end.close()
     process.kill()
     process.join()
-    said.append(receiver.poll())  # that is the end
-    receiver, sender = context.Pipe(False)
-    process = context.Process(target=work, args=(receiver,))
-    process.start()
-    receiver.close()
-    process.kill()
-    process.join()
+    return ends[0]
+
+said = set()
+for _ in range({20 if method in ("fork", "warm") else 5}):
+    said.add(what_is_left(1).poll())  # that is the end
     try:
-        sender.send("into the void")
-        said.append(False)
+        what_is_left(0).send("into the void")
+        said.add(False)
     except BrokenPipeError:
-        said.append(True)
-print(set(said))
+        said.add(True)
+print(said)
 """
-    assert prints(tmp_path, definitions, main.replace("{method}", method), method) == "{True}\n"
+    assert prints(tmp_path, definitions, main, method) == "{True}\n"
 
 
 @pytest.mark.parametrize("method", METHODS)

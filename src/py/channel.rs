@@ -390,15 +390,9 @@ impl Channel {
 pub fn of_queue(py: Python<'_>, class: &str) -> PyErr {
     static CLASSES: Values<Py<PyType>> = Values::none();
 
-    let known = CLASSES.find(py, class.as_bytes(), |class| class.bind(py).clone());
-    let found = || -> PyResult<Bound<'_, PyType>> {
-        let found = class_in(py, "allcores.queues", class)?.cast_into()?;
-        drop(CLASSES.keep(py, class.as_bytes(), found.clone().unbind()));
-        Ok(found)
-    };
-    known
-        .map_or_else(found, Ok)
-        .map_or_else(|error| error, |class| PyErr::from_type(class, ()))
+    let look = || Ok(class_in(py, "allcores.queues", class)?.cast_into()?);
+    let found = CLASSES.find_or_make(py, class.as_bytes(), look);
+    found.map_or_else(|error| error, |class| PyErr::from_type(class, ()))
 }
 
 const _: () = assert!(size_of::<ChannelBody>() as u64 + BLOCK_HEADER <= 512);

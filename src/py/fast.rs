@@ -174,8 +174,8 @@ unsafe extern "C" fn exit<T: Fast>(slf: *mut PyObject, _: *mut *mut PyObject, nu
     unsafe { release::<T>(slf, ptr::null_mut()) }
 }
 
-/// The ordinary method of a name, of which PyO3 keeps account. Looked up each time: what is made once is made with a lock, which
-/// a fork in another thread may leave locked.
+/// The ordinary method of a name, of which PyO3 keeps account. Looked up each time: what PyO3 makes once it makes with a lock,
+/// which a fork in another thread may leave locked.
 fn ordinary_method<'py, T: PyClass>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     py.get_type::<T>().getattr(PyString::from_bytes(py, name.as_bytes())?)
 }

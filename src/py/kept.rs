@@ -47,6 +47,27 @@ impl<T> Values<T> {
     }
 }
 
+impl<T> Values<Py<T>> {
+    /// The object that is kept for these bytes, or the one that a function makes, which is kept from now on.
+    ///
+    /// # Errors
+    /// The function's.
+    pub fn find_or_make<'py>(
+        &self,
+        py: Python<'py>,
+        bytes: &[u8],
+        make: impl FnOnce() -> PyResult<Bound<'py, T>>,
+    ) -> PyResult<Bound<'py, T>> {
+        if let Some(kept) = self.find(py, bytes, |kept| kept.bind(py).clone()) {
+            return Ok(kept);
+        }
+        let made = make()?;
+        let before = self.keep(py, bytes, made.clone().unbind());
+        drop(before.map(|before| before.into_bound(py))); // at once also where a method of `fast` has called
+        Ok(made)
+    }
+}
+
 /// Classes of which something is known, the last ones, as long as they are there.
 pub struct Classes(WithGil<[Option<Py<PyWeakrefReference>>; PLACES]>);
 

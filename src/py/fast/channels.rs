@@ -96,7 +96,7 @@ fn put_into<'call>(
         Ok(true) => none(),
         Ok(false) => answer(py, || {
             let method = of_channel(py, "put")?;
-            let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
+            let (block, timeout) = in_full(py, block, timeout);
             method.call1((channel, obj, block, timeout))
         }),
         Err(_) => panicked(py),
@@ -152,7 +152,7 @@ fn get_from<'call>(
     match catch_unwind(AssertUnwindSafe(|| channel.get().get_at_once(py, seconds))) {
         Ok(None) => answer(py, || {
             let method = of_channel(py, "get")?;
-            let (block, timeout) = (or(block, || yes(py)), or(timeout, || py.None().into_bound(py)));
+            let (block, timeout) = in_full(py, block, timeout);
             method.call1((channel, block, timeout))
         }),
         Ok(Some(Ok(object))) => object.into_ptr(),
@@ -165,20 +165,15 @@ fn get_from<'call>(
 fn of_channel<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
     static METHODS: Values<Py<PyAny>> = Values::none();
 
-    if let Some(method) = METHODS.find(py, name.as_bytes(), |method| method.bind(py).clone()) {
-        return Ok(method);
-    }
-    let method = ordinary_method::<Channel>(py, name)?;
-    let before = METHODS.keep(py, name.as_bytes(), method.clone().unbind());
-    drop(before.map(|before| before.into_bound(py))); // as in `unchanging::key`
-    Ok(method)
+    METHODS.find_or_make(py, name.as_bytes(), || ordinary_method::<Channel>(py, name))
 }
 
-fn yes(py: Python<'_>) -> Bound<'_, PyAny> {
-    PyBool::new(py, true).to_owned().into_any()
-}
-
-/// An argument, or what it is when it is not given.
-fn or<'py>(given: Given<'py>, otherwise: impl FnOnce() -> Bound<'py, PyAny>) -> Bound<'py, PyAny> {
-    given.map_or_else(otherwise, |given| given.to_owned())
+/// Both arguments, with what each is when it is not given.
+fn in_full<'py>(py: Python<'py>, block: Given<'py>, timeout: Given<'py>) -> (Bound<'py, PyAny>, Bound<'py, PyAny>) {
+    let yes = || PyBool::new(py, true).to_owned().into_any();
+    let none = || py.None().into_bound(py);
+    (
+        block.map_or_else(yes, |block| block.to_owned()),
+        timeout.map_or_else(none, |timeout| timeout.to_owned()),
+    )
 }
