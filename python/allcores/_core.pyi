@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from types import CodeType
-from typing import Any, Self, SupportsIndex, TypeVar, final
+from typing import Any, NoReturn, Self, SupportsIndex, TypeVar, final
 
 from typing_extensions import Buffer, disjoint_base
 
@@ -48,6 +48,7 @@ __all__ = [
     "die_with_parent",
     "dumps",
     "dumps_by_name",
+    "end_child",
     "end_cleanly",
     "exchange_number",
     "gathering",
@@ -149,6 +150,9 @@ def signals_of_state(state: bytes, /) -> tuple[int, int]:
 
 def block_signals(signals: int, /) -> None:
     """Block these signals, one bit each, and no others. Those that came meanwhile are delivered at the end of this."""
+
+def end_child(code: int, /) -> NoReturn:
+    """End a child of the zygote as `os._exit` does; where nobody can tell the difference, ahead of its memory."""
 
 @final
 class Held:

@@ -11,7 +11,7 @@ use super::call::{borrow_all, Outcome};
 use crate::sys::descriptor::take_over;
 use crate::sys::poll::{any_readable, Until};
 use crate::sys::signal::Taken;
-use crate::sys::{bell, signal, streams};
+use crate::sys::{bell, ending, signal, streams};
 use crate::wire::work;
 
 /// What a spare is to become. Whoever reads the numbers owns the descriptors.
@@ -62,7 +62,8 @@ const SPIN: Duration = Duration::from_micros(500);
 ///
 /// Not for a message on the line, see "Bells" in `python/allcores/_zygote/README.md`. When the bell has rung, each part of
 /// `rehearsal` is called, once, as long as no work is there. `signals` are blocked: one that comes while there is no work
-/// is not for the process that this one will become, and is taken off. EOFError when no work will come.
+/// is not for the process that this one will become, and is taken off. EOFError when no work will come. What is mapped by
+/// now, `end_child` takes for nobody's.
 #[pyfunction]
 #[pyo3(signature = (line, bell, signals, rehearsal, /))]
 fn wait_for_work(
@@ -75,6 +76,7 @@ fn wait_for_work(
     let [line, bell] = borrow_all([line, bell])?;
     let pending = signal::pending(&signals)?;
     let mut rehearsal = rehearsal.into_iter();
+    ending::remember_mappings();
     loop {
         let watched = [
             (bell, Until::Readable),
@@ -145,10 +147,18 @@ fn block_signals(py: Python<'_>, signals: u64) -> Outcome<()> {
     Ok(py.check_signals()?)
 }
 
+/// End a child of the zygote as `os._exit` does; where nobody can tell the difference, ahead of its memory.
+#[pyfunction]
+#[pyo3(signature = (code, /))]
+fn end_child(code: i32) {
+    ending::end(code)
+}
+
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Work>()?;
     module.add_function(wrap_pyfunction!(wait_for_work, module)?)?;
     module.add_function(wrap_pyfunction!(replace_streams, module)?)?;
     module.add_function(wrap_pyfunction!(block_signals, module)?)?;
+    module.add_function(wrap_pyfunction!(end_child, module)?)?;
     Ok(())
 }

@@ -3,8 +3,10 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering}; // of this process alone, hence not by the door for loom
 
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+use rustix::param::page_size;
 
 /// A range of a file, mapped for as long as this lives. For bytes that the program reads and writes, as in any mmap.
 pub struct Mapping {
@@ -60,17 +62,32 @@ impl Drop for Mapping {
     }
 }
 
+static MAPPED_PAGES: AtomicU64 = AtomicU64::new(0);
+
+/// How many of this process's pages are mapped by this module.
+#[must_use]
+pub fn mapped_pages() -> u64 {
+    MAPPED_PAGES.load(Ordering::Relaxed)
+}
+
+fn pages(length: usize) -> u64 {
+    length.div_ceil(page_size()) as u64
+}
+
 /// Map a range of a file, for ever unless it is unmapped.
 pub(super) fn map(file: BorrowedFd<'_>, offset: u64, length: usize, writable: bool) -> io::Result<*mut u8> {
     let mut protection = ProtFlags::READ;
     protection.set(ProtFlags::WRITE, writable);
     // SAFETY: a new mapping at an address of the kernel's choice; no memory that exists is touched.
     let mapped = unsafe { mmap(ptr::null_mut(), length, protection, MapFlags::SHARED, file, offset) }?;
+    MAPPED_PAGES.fetch_add(pages(length), Ordering::Relaxed);
     Ok(mapped.cast())
 }
 
 /// Unmap a range that nobody refers to any more.
 pub(super) fn unmap(start: *mut u8, length: usize) {
     // SAFETY: a mapping of ours, of this length, to which nobody refers any more. Failing leaves it mapped.
-    let _ = unsafe { munmap(start.cast(), length) };
+    if unsafe { munmap(start.cast(), length) }.is_ok() {
+        MAPPED_PAGES.fetch_sub(pages(length), Ordering::Relaxed);
+    }
 }

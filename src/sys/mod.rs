@@ -4,6 +4,7 @@ pub mod bell;
 pub mod copying;
 pub mod credentials;
 pub mod descriptor;
+pub mod ending;
 pub mod fork;
 #[cfg_attr(loom, path = "modelled/futex.rs")]
 pub mod futex;

@@ -8,6 +8,7 @@ import functools
 import os
 import pickle
 import sys
+import types
 from multiprocessing import resource_tracker
 
 from allcores import _core, _standard, _unguarded
@@ -95,7 +96,13 @@ def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainMo
     finally:
         # As in a spawned child, whose interpreter ends; up to 3.12 _bootstrap has run multiprocessing's own already.
         atexit._run_exitfuncs()
-        os._exit(exit_code)
+        _end(exit_code)
+
+
+def _end(exit_code: int) -> NoReturn:
+    if not isinstance(os._exit, types.BuiltinFunctionType):
+        os._exit(exit_code)  # put in its place to be called, for instance by coverage
+    _core.end_child(exit_code)
 
 
 def note_uncaught() -> None:

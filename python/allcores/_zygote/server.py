@@ -21,6 +21,7 @@ from allcores._zygote import account, rehearsal, spare
 from allcores._zygote.memory import TRACKER_NAME
 from allcores._zygote.news import receive_news
 from allcores._zygote.preload import MainModule
+from allcores._zygote.remains import Remains
 from allcores._zygote.spares import SpareKeeper
 from allcores._zygote.surroundings import ignored_signals
 
@@ -107,6 +108,7 @@ class Zygote:
         self._children: dict[int, _Child] = {}  # by pidfd
         self._by_pid: dict[int, _Child] = {}
         self._memory = account.MemoryWatch()
+        self._remains = Remains()
         self._prepared = self._retired = False
         self._retired_at = 0.0
         self._asks: list[_core.Ask] = []
@@ -131,6 +133,7 @@ class Zygote:
             self._hear_callers()  # always, and before what follows: it says which children are spares no more
             for child in ended:
                 self._forget(child)
+            self._reap_remains(after=ended)
             if self._root in events:
                 self._end_session()
             if self._news in events:
@@ -141,15 +144,19 @@ class Zygote:
                 self._end()
 
     def _seconds_to_wait(self) -> float | None:
+        now = time.monotonic()
         if self._retired:
             if self._children:
-                return None
+                return self._remains.seconds_to_look(now)
             lingers = self._seconds_to_linger()
             return lingers if lingers > 0 else _KEEPING_SECONDS
         if not self._prepared:
             return None
-        now = time.monotonic()
-        waits = [self._keeper.seconds_to_fork(now), self._keeper.seconds_to_shrink(now)]
+        waits = [
+            self._keeper.seconds_to_fork(now),
+            self._keeper.seconds_to_shrink(now),
+            self._remains.seconds_to_look(now),
+        ]
         if self._asks:
             waits.append(self._keeper.seconds_to_quiet(now))
         return min((wait for wait in waits if wait is not None), default=None)
@@ -314,6 +321,13 @@ class Zygote:
         _core.process_ended(child.pid, status)
         evidence = self._memory.look() if code == -signal.SIGKILL else ""
         _core.tell_exit(child.line, code, evidence, child.account)
+
+    def _reap_remains(self, after: list[_Child]) -> None:
+        now = time.monotonic()
+        if after:
+            self._remains.expect(now)
+        if self._remains.seconds_to_look(now) == 0:
+            self._remains.reap(now, self._by_pid)
 
     def _forget(self, child: _Child) -> None:
         """Let go of one that was reaped."""

@@ -1,0 +1,44 @@
+"""What children leave to give their memory back behind their end (``src/sys/ending.rs``): the zygote reaps it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Container
+
+__all__ = ["Remains"]
+
+_FIRST_SECONDS = 0.005
+_LAST_SECONDS = 0.5
+
+
+class Remains:
+    """When to look for remains. They end a moment after their process, which is when nobody waits; nothing says so."""
+
+    def __init__(self) -> None:
+        """Expect none."""
+        self._pause_seconds = 0.0
+        self._look_at: float | None = None
+
+    def expect(self, now: float) -> None:
+        """A child has ended: look soon, and some more times later, should it take long."""
+        self._pause_seconds = _FIRST_SECONDS
+        if self._look_at is None or self._look_at > now + _FIRST_SECONDS:
+            self._look_at = now + _FIRST_SECONDS
+
+    def seconds_to_look(self, now: float) -> float | None:
+        """Return after how long to `reap`; None: nothing is expected."""
+        return None if self._look_at is None else max(0.0, self._look_at - now)
+
+    def reap(self, now: float, children: Container[int]) -> None:
+        """Reap every child of this process that has ended and is none of ``children``, which are pids."""
+        self._pause_seconds *= 10
+        self._look_at = now + self._pause_seconds if self._pause_seconds <= _LAST_SECONDS else None
+        with contextlib.suppress(ChildProcessError):
+            while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                if ended.si_pid in children:
+                    return  # its pidfd says so, too; those behind it have their turn then
+                os.waitpid(ended.si_pid, 0)

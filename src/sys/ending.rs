@@ -1,0 +1,208 @@
+//! Ending a process ahead of its memory: it is gone, for whoever waits for it, before the kernel has unmapped everything.
+//!
+//! The kernel unmaps a process's memory before it says that the process has ended: half a millisecond for a small Python,
+//! most of a short process's end. But memory lasts as long as any task has it. So the process makes a task that shares its
+//! memory and nothing else (`CLONE_VM`), and ends; that task, its *remains*, sees that it has ended and ends, too, which is
+//! when the kernel unmaps.
+//!
+//! What others can notice of an end must not come late. So all descriptors are closed first; and a process that has mapped
+//! anything but memory of its own and the arena (a file, a device, a segment), that has other threads, or so much memory
+//! that somebody could miss it, ends in the usual way.
+
+use std::arch::asm;
+use std::fs;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering}; // of this process alone, hence not by the door for loom
+
+use rustix::param::page_size;
+
+use super::mapping::mapped_pages;
+use super::signal;
+
+/// Beyond so much memory a process ends in the usual way: unmapping it takes some milliseconds.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// How many pages of this process's were not its own private data (`/proc/PID/statm`), and which process that was.
+static MAPPED_PAGES: AtomicU64 = AtomicU64::new(0);
+static OF_PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// 1 until the kernel has taken the memory from the thread that ends (`set_tid_address(2)`).
+static HAS_MEMORY: AtomicU32 = AtomicU32::new(0);
+
+/// Take what this process has mapped by now for nothing that anybody could wait to be let go of.
+pub fn remember_mappings() {
+    if let Some(Pages { mapped, .. }) = Pages::now() {
+        MAPPED_PAGES.store(mapped, Ordering::Relaxed);
+        OF_PROCESS.store(std::process::id(), Ordering::Relaxed);
+    }
+}
+
+/// End this process, at once, as `_exit(2)` does; where nobody can tell the difference, ahead of its memory.
+///
+/// The remains are a child of this process's parent, who has to reap it besides: call this only where the parent is one that
+/// does, in the process that has called `remember_mappings`.
+pub fn end(code: i32) -> ! {
+    if may_leave_remains() {
+        leave_remains(code);
+    }
+    // SAFETY: it takes a number, runs nothing and does not return.
+    unsafe { libc::_exit(code) }
+}
+
+/// Whether nothing but memory of this process alone would stay a moment longer, and little of that.
+fn may_leave_remains() -> bool {
+    // Of a fork of it the parent is another.
+    OF_PROCESS.load(Ordering::Relaxed) == std::process::id()
+        && has_one_thread()
+        && Pages::now().is_some_and(|pages| {
+            pages.mapped == MAPPED_PAGES.load(Ordering::Relaxed) && pages.resident * page_size() as u64 <= MOST_BYTES
+        })
+}
+
+fn has_one_thread() -> bool {
+    // A folder has a link of its own, its name, and one of each folder in it.
+    rustix::fs::stat("/proc/self/task").is_ok_and(|tasks| tasks.st_nlink == 3)
+}
+
+/// What a process has in its address space, in pages.
+struct Pages {
+    /// Of files and devices, or shared with other processes, but for what is only ever used through `mapping`.
+    mapped: u64,
+    /// In memory.
+    resident: u64,
+}
+
+impl Pages {
+    fn now() -> Option<Self> {
+        let text = fs::read_to_string("/proc/self/statm").ok()?;
+        let mut numbers = text.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
+        let (size, resident) = (numbers.next()??, numbers.next()??);
+        let data = numbers.nth(3)??; // what it alone has, and may write to
+        Some(Self {
+            mapped: size.checked_sub(data + mapped_pages())?,
+            resident,
+        })
+    }
+}
+
+/// End with `code`; return, with nothing lost, if the kernel does not close everything.
+fn leave_remains(code: i32) {
+    // A handler would run on the stack that two tasks have; and a signal that comes now comes to one that has ended.
+    if signal::block(u64::MAX).is_err() || std::env::set_current_dir("/").is_err() {
+        return;
+    }
+    // SAFETY: closes every descriptor of this process. Nothing uses one any more: it has one thread, which only ends.
+    if unsafe { libc::syscall(libc::SYS_close_range, 0, u32::MAX, 0) } != 0 {
+        return; // a kernel before 5.9
+    }
+    HAS_MEMORY.store(1, Ordering::Relaxed);
+    // SAFETY: the kernel will write a zero there, into a static. What the C library had it write to at the end of this
+    // thread, nobody waits for.
+    unsafe { libc::syscall(libc::SYS_set_tid_address, HAS_MEMORY.as_ptr()) };
+    // SAFETY: both tasks go on with the same stack and registers, so until each has ended there are only these instructions,
+    // which use neither the stack nor memory but HAS_MEMORY, and which no signal interrupts. Where there is no second
+    // task, since the kernel makes none, the first ends all the same.
+    unsafe { part(code, HAS_MEMORY.as_ptr()) }
+}
+
+/// What the remains share with the process; they are a child of its parent, to whom the kernel signals their end.
+const REMAINS: i32 =
+    libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND | libc::CLONE_PARENT | libc::SIGCHLD;
+
+/// Make the remains, and end with `code`. They wait for the kernel to set `has_memory` to 0; should their parent end
+/// before that, the kernel kills them: they must not stay where somebody has stopped them.
+#[cfg(target_arch = "x86_64")]
+unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!(
+            "syscall", // clone
+            "test rax, rax",
+            "jnz 4f",
+            "mov eax, {prctl}",
+            "mov edi, {pdeathsig}",
+            "mov esi, {sigkill}",
+            "syscall",
+            "2:",
+            "cmp dword ptr [r12], 0",
+            "je 3f",
+            "mov eax, {futex}",
+            "mov rdi, r12",
+            "mov esi, {wait}",
+            "mov edx, 1",
+            "xor r10d, r10d", // for ever
+            "syscall",
+            "jmp 2b",
+            "3:",
+            "xor r13d, r13d",
+            "4:",
+            "mov eax, {exit_group}",
+            "mov edi, r13d",
+            "syscall",
+            "ud2",
+            prctl = const libc::SYS_prctl,
+            pdeathsig = const libc::PR_SET_PDEATHSIG,
+            sigkill = const libc::SIGKILL,
+            futex = const libc::SYS_futex,
+            wait = const libc::FUTEX_WAIT,
+            exit_group = const libc::SYS_exit_group,
+            in("rax") libc::SYS_clone,
+            in("rdi") i64::from(REMAINS),
+            in("rsi") 0_i64, // on this stack
+            in("rdx") 0_i64,
+            in("r10") 0_i64,
+            in("r8") 0_i64,
+            in("r12") has_memory,
+            in("r13") code,
+            options(noreturn),
+        )
+    }
+}
+
+/// Make the remains, and end with `code`. They wait for the kernel to set `has_memory` to 0; should their parent end
+/// before that, the kernel kills them: they must not stay where somebody has stopped them.
+#[cfg(target_arch = "aarch64")]
+unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!(
+            "svc 0", // clone
+            "cbnz x0, 4f",
+            "mov x8, {prctl}",
+            "mov x0, {pdeathsig}",
+            "mov x1, {sigkill}",
+            "svc 0",
+            "2:",
+            "ldr w9, [x20]",
+            "cbz w9, 3f",
+            "mov x8, {futex}",
+            "mov x0, x20",
+            "mov x1, {wait}",
+            "mov x2, 1",
+            "mov x3, 0", // for ever
+            "svc 0",
+            "b 2b",
+            "3:",
+            "mov w21, 0",
+            "4:",
+            "mov x8, {exit_group}",
+            "mov w0, w21",
+            "svc 0",
+            "brk 1",
+            prctl = const libc::SYS_prctl,
+            pdeathsig = const libc::PR_SET_PDEATHSIG,
+            sigkill = const libc::SIGKILL,
+            futex = const libc::SYS_futex,
+            wait = const libc::FUTEX_WAIT,
+            exit_group = const libc::SYS_exit_group,
+            in("x8") libc::SYS_clone,
+            in("x0") i64::from(REMAINS),
+            in("x1") 0_i64, // on this stack
+            in("x2") 0_i64,
+            in("x3") 0_i64,
+            in("x4") 0_i64,
+            in("x20") has_memory,
+            in("w21") code,
+            options(noreturn),
+        )
+    }
+}

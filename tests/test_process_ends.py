@@ -1,0 +1,241 @@
+"""The end of a `warm` process: what others can notice of it is over when `join` returns, its memory a moment later."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from allcores._zygote.remains import Remains
+from running import PYTHON, guarded, program, run
+
+HEAD = """\
+import fcntl, faulthandler, mmap, os, random, signal, socket, sys, threading, time
+import allcores as mp
+"""
+
+
+def prints(folder: Path, definitions: str, main: str) -> str:
+    text = guarded(HEAD + definitions, f"faulthandler.dump_traceback_later(50, exit=True)\n{main.strip()}")
+    outcome = run([*PYTHON, program(folder, text)])
+    assert outcome.status == 0, outcome.err
+    return outcome.out
+
+
+REMAINS = '''
+TOUCHED_BYTES = 40 << 20
+
+memory = []
+
+def touched():
+    memory = mmap.mmap(-1, TOUCHED_BYTES, flags=mmap.MAP_PRIVATE)
+    memory.madvise(mmap.MADV_NOHUGEPAGE)  # it takes longer to unmap
+    for page in range(0, TOUCHED_BYTES, 4096):
+        memory[page] = 1
+    return memory
+
+def unmap(zygote):
+    """Whether a child of the zygote is at its end, where it shows no memory, and is no zombie yet."""
+    with open(f"/proc/{zygote}/task/{zygote}/children") as file:
+        pids = file.read().split()
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/statm") as file:
+                size = int(file.read().split()[0])
+            with open(f"/proc/{pid}/stat") as file:
+                state = file.read().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if size == 0 and state == "R":
+            return True
+    return False
+
+def work(zygote, how, queue):
+    memory.append(touched())
+    zygote.value = os.getppid()
+    if how == "queue":
+        queue.put(1)
+    if how == "large":
+        memory.append(touched())
+    if how == "file":
+        globals()["file"] = mmap.mmap(os.open(__file__, os.O_RDONLY), 0, prot=mmap.PROT_READ)
+    if how == "shared":
+        globals()["shared"] = mmap.mmap(-1, 4096)
+    if how == "thread":
+        threading.Thread(target=time.sleep, args=(100,), daemon=True).start()
+    if how == "os._exit":
+        os._exit(0)
+
+def seen_after_its_end(how):
+    zygote, queue, seen = mp.Value("i"), mp.Queue(), 0
+    for _ in range(20):
+        process = mp.Process(target=work, args=(zygote, how, queue))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+        seen += unmap(zygote.value)
+        assert not os.path.exists(f"/proc/{process.pid}")
+        time.sleep(0.02)
+    return seen
+'''
+
+
+@pytest.mark.parametrize("how", ["nothing more", "queue"])
+def test_a_process_is_gone_before_its_memory(how: str, tmp_path: Path) -> None:
+    assert prints(tmp_path, REMAINS, f"print(seen_after_its_end({how!r}) > 0)") == "True\n"
+
+
+@pytest.mark.parametrize("how", ["large", "file", "shared", "thread", "os._exit"])
+def test_one_whose_memory_others_could_wait_for_is_not(how: str, tmp_path: Path) -> None:
+    assert prints(tmp_path, REMAINS, f"print(seen_after_its_end({how!r}))") == "0\n"
+
+
+def test_what_it_had_is_free_when_join_returns(tmp_path: Path) -> None:
+    definitions = """
+def work(path, port, maps):
+    file = open(path, "r+")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    kept.append(socket.create_server(("127.0.0.1", port)))
+    kept.append(mmap.mmap(file.fileno(), 0) if maps else file)
+
+kept = []
+"""
+    main = """
+path = os.path.join(os.path.dirname(__file__), "file")
+with open(path, "w") as file:
+    file.write("x" * 4096)
+with socket.create_server(("127.0.0.1", 0)) as server:
+    port = server.getsockname()[1]
+for turn in range(40):
+    process = mp.Process(target=work, args=(path, port, turn % 2))
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    with open(path) as file, socket.create_server(("127.0.0.1", port)):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+print("free")
+"""
+    assert prints(tmp_path, definitions, main) == "free\n"
+
+
+def test_the_zygote_reaps_what_they_leave(tmp_path: Path) -> None:
+    definitions = """
+def parent(number):
+    number.value = os.getppid()
+
+def zombies():
+    with open(f"/proc/{zygote.value}/task/{zygote.value}/children") as file:
+        return [pid for pid in file.read().split() if " Z " in open(f"/proc/{pid}/stat").read()]
+"""
+    main = """
+zygote = mp.Value("i")
+for _ in range(60):
+    process = mp.Process(target=parent, args=(zygote,))
+    process.start()
+    process.join()
+while zombies():
+    time.sleep(0.01)
+print("none")
+"""
+    assert prints(tmp_path, definitions, main) == "none\n"
+
+
+def test_a_fork_of_it_ends_as_any_and_gives_it_no_other_child(tmp_path: Path) -> None:
+    definitions = """
+def work():
+    if os.fork() == 0:
+        return
+    os.wait()
+    try:
+        time.sleep(0.05)
+        os.wait()
+    except ChildProcessError:
+        os.write(1, b"one child\\n")
+"""
+    main = """
+process = mp.Process(target=work)
+process.start()
+process.join()
+"""
+    assert prints(tmp_path, definitions, main) == "one child\n"
+
+
+def test_a_function_in_the_place_of_os_exit_is_called(tmp_path: Path) -> None:
+    definitions = """
+def end(code, end=os._exit):
+    os.write(1, b"saves what it has measured\\n")
+    end(code + 1)
+"""
+    main = """
+process = mp.Process(target=setattr, args=(os, "_exit", end))
+process.start()
+process.join()
+print(process.exitcode)
+"""
+    assert prints(tmp_path, definitions, main) == "saves what it has measured\n1\n"
+
+
+def test_killed_at_any_moment_of_its_end_it_leaves_nothing_that_runs(tmp_path: Path) -> None:
+    definitions = """
+def parent(number):
+    number.value = os.getppid()
+
+def others():
+    with open(f"/proc/{zygote.value}/task/{zygote.value}/children") as file:
+        return set(file.read().split())
+"""
+    main = """
+zygote, codes = mp.Value("i"), set()
+for _ in range(400):
+    zygote.value = 0
+    process = mp.Process(target=parent, args=(zygote,))
+    process.start()
+    while not zygote.value and process.is_alive():
+        pass
+    until = time.perf_counter() + random.uniform(0, 0.0006)
+    while time.perf_counter() < until:
+        pass
+    process.kill()
+    process.join()
+    codes.add(process.exitcode)
+assert codes == {0, -9}, codes
+stay = others()
+while len(stay) > 3:  # but for two spares and the resource tracker: spares of a burst, which go, or else remains
+    time.sleep(0.1)
+    stay &= others()
+print("no more than there was")
+"""
+    assert prints(tmp_path, definitions, main) == "no more than there was\n"
+
+
+def test_remains_are_looked_for_soon_and_then_more_and_more_seldom() -> None:
+    remains = Remains()
+    assert remains.seconds_to_look(0.0) is None
+    remains.expect(10.0)
+    soon = remains.seconds_to_look(10.0)
+    assert soon is not None and 0 < soon < 0.1
+    remains.expect(10.0 + soon / 2)
+    assert remains.seconds_to_look(10.0 + soon) == 0, "those who go on ending do not put it off"
+    now, looks = 10.0 + soon, 0
+    while (wait := remains.seconds_to_look(now)) is not None:
+        now, looks = now + wait, looks + 1
+        remains.reap(now, children=[])
+    assert 1 < looks < 10
+
+
+def test_only_what_is_none_of_the_children_is_reaped() -> None:
+    """In a process of its own: it reaps whatever child there is."""
+    source = """
+import os, sys
+from allcores._zygote.remains import Remains
+known, unknown = (os.posix_spawn("/bin/true", ["true"], {}) for _ in "12")
+os.waitid(os.P_PID, unknown, os.WEXITED | os.WNOWAIT)
+os.waitid(os.P_PID, known, os.WEXITED | os.WNOWAIT)
+Remains().reap(0.0, children=[known])
+assert os.waitpid(known, os.WNOHANG) == (known, 0)
+Remains().reap(0.0, children=[])
+try:
+    os.wait()
+except ChildProcessError:
+    print("reaped")
+"""
+    command = [*PYTHON, "-c", source]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout == "reaped\n"
