@@ -28,7 +28,6 @@ __all__ = [
     "as_no_daemon",
     "be_resource_tracker",
     "before_threads_end",
-    "before_uncaught_is_shown",
     "concrete_contexts",
     "default_context",
     "dup_for_another",
@@ -74,38 +73,6 @@ registered_reducers: dict[type, Callable[[Any], Any]] = vars(ForkingPickler)["_e
 
 # multiprocessing.util is imported when it is used: its import registers multiprocessing's exit function, and exit
 # functions that the program registers before its first use of multiprocessing are to run after that, as without us.
-
-
-_BOOTSTRAP = vars(process.BaseProcess)["_bootstrap"].__code__
-
-
-def before_uncaught_is_shown(callback: Callable[[], None]) -> None:
-    """Have `_bootstrap` of this child make a call while the exception that ends it is ``sys.exc_info()``.
-
-    It may put another ``sys.stderr`` in place, where the exception is then shown.
-    """
-    if sys.version_info < (3, 13):
-        exit_function = _util()["_exit_function"]
-
-        def exit_function_for_bootstrap(*args: Any, **kwargs: Any) -> None:
-            _util()["_exit_function"] = exit_function
-            callback()
-            exit_function(*args, **kwargs)
-
-        _util()["_exit_function"] = exit_function_for_bootstrap
-        return
-    import traceback
-
-    if traceback.print_exc.__name__ == "print_exc_for_bootstrap":
-        return
-    print_exc = traceback.print_exc
-
-    def print_exc_for_bootstrap(*args: Any, **kwargs: Any) -> None:
-        if sys._getframe(1).f_code is _BOOTSTRAP:
-            callback()
-        print_exc(*args, **kwargs)
-
-    traceback.print_exc = print_exc_for_bootstrap
 
 
 def stowaways(child: process.BaseProcess) -> list[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import functools
 import os
 import pickle
 import sys
@@ -19,7 +18,7 @@ from allcores._zygote.preload import import_main
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Any, NoReturn, TextIO
 
@@ -28,7 +27,7 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
 __all__ = [
     "load",
-    "note_uncaught",
+    "note_what_ends",
     "prepare_standard_input",
     "prepared_input_kept",
     "run",
@@ -81,9 +80,7 @@ def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainMo
         itself = load(work.process, None if surroundings is None and main_module.version else in_force.main)
         if surroundings is not None:
             surroundings.apply_late()
-        _standard.before_uncaught_is_shown(note_uncaught)
-        if sys.version_info >= (3, 13):  # says who ended before it is asked to show why
-            itself.run = functools.partial(_run_quietly, itself.run)
+        note_what_ends(itself)
         sys.stdin = None
         standard_error = sys.stderr
         exit_code = itself._bootstrap(work.parent)
@@ -105,18 +102,37 @@ def _end(exit_code: int) -> NoReturn:
     _core.end_child(exit_code)
 
 
-def note_uncaught() -> None:
-    """Called by `_bootstrap` at the end of the process: keep the exception that ends it, if one does.
+def note_what_ends(itself: Any) -> None:
+    """Have `_bootstrap` of this process object keep the exception that ends the process, if one does, before it shows it."""
+    variables = vars(itself)
+    of_its_own = {"run": variables["run"]} if "run" in variables else {}
+
+    def run() -> None:
+        del variables["run"]  # the object may be pickled
+        variables.update(of_its_own)
+        try:
+            itself.run()
+        except SystemExit:
+            raise
+        except BaseException as error:
+            if error.__traceback__ is not None:
+                error.__traceback__ = error.__traceback__.tb_next  # without this frame
+            _note_uncaught(error)
+            raise
+
+    variables["run"] = run
+
+
+def _note_uncaught(error: BaseException) -> None:
+    """Keep an exception that ends the process.
 
     Ctrl-C goes to all processes of a program; its first one shows where it was interrupted, and the others do not. An
     excepthook of the program's own shows other exceptions.
     """
-    error = sys.exc_info()[1]
-    if error is not None and not isinstance(error, SystemExit):
-        note_exception(error)
+    note_exception(error)
     if isinstance(error, KeyboardInterrupt):
         _silence()
-    elif error is not None and not isinstance(error, SystemExit) and sys.excepthook is not sys.__excepthook__:
+    elif sys.excepthook is not sys.__excepthook__:
         try:
             sys.excepthook(type(error), error, error.__traceback__)
         except Exception:
@@ -128,14 +144,6 @@ def _silence() -> None:
     """Show nothing more, until the end of `_bootstrap`, which shows the exception that ended the process."""
     _standard.flush_streams()
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-
-
-def _run_quietly(run: Callable[[], object]) -> None:
-    try:
-        run()
-    except KeyboardInterrupt:
-        _silence()
-        raise
 
 
 def load(pickled: bytes, main: tuple[str, str] | None) -> Any:

@@ -59,16 +59,17 @@ def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
     ready, it is in the processor's caches when that comes.
     """
     pipes, blocked = _pipes(), _blocked()
-    process = _pickled_process(pipes)
+    pickled = _pickled_process(pipes)
 
     def load() -> Any:
         have_inherited([] if pipes is None else [os.dup(0)])
-        return child.load(process, None)  # the main module is not to be imported for nothing
+        return child.load(pickled, None)  # the main module is not to be imported for nothing
 
     def bootstrap() -> None:
         with _standard.process_untouched(), child.prepared_input_kept():
-            _standard.before_uncaught_is_shown(child.note_uncaught)
-            load()._bootstrap()
+            process = load()
+            child.note_what_ends(process)
+            process._bootstrap()
 
     def take_over() -> None:
         child.take_streams([os.dup(number) for number in (0, 1, 2)])
