@@ -22,7 +22,7 @@ from running import (
 )
 
 HEAD = """\
-import faulthandler, os, signal, sys, threading, time
+import faulthandler, os, select, signal, sys, threading, time
 faulthandler.dump_traceback_later(50, exit=True)
 import allcores as mp
 
@@ -579,7 +579,8 @@ def test_of_the_signals_that_come_before_work_is_seen_only_the_callers_stay(tmp_
 from allcores import _core
 from allcores._pickle.main_module import look_at_main
 
-def spare(line, bell, go):
+def spare(birth, zygote, account, go):
+    line, bell = birth.begin(zygote, [], account)
     os.read(go, 1)  # only now does it look: at signals and at work
     _core.wait_for_work(line, bell, [signal.SIGUSR1, signal.SIGUSR2], [])
     print(*(number.name for number in signal.sigpending()), flush=True)
@@ -590,12 +591,13 @@ if __name__ == "__main__":
     requests, callers_requests = _core.socket_pair()
     offers, callers_offers = _core.socket_pair()
     way = _core.Way(callers_requests, callers_offers, os.eventfd(0))
-    line, callers_line = _core.socket_pair()
-    bell, (go_out, go_in) = os.eventfd(0), os.pipe()
+    (go_out, go_in), account, zygote = os.pipe(), os.open(os.devnull, os.O_RDONLY), os.getpid()
+    birth = _core.Birth()
     pid = os.fork()
     if pid == 0:
-        spare(line, bell, go_out)
-    _core.offer_spare(offers, pid, None, (callers_line, bell, os.pidfd_open(pid)))
+        spare(birth, zygote, account, go_out)
+    events = select.epoll()
+    birth.offer(pid, events.fileno(), offers, None)
     other = os.fork()
     if other == 0:
         os.kill(pid, signal.SIGUSR1)

@@ -9,6 +9,7 @@ from typing_extensions import Buffer, disjoint_base
 __all__ = [
     "Ask",
     "Barrier",
+    "Birth",
     "Blocked",
     "Channel",
     "Child",
@@ -42,10 +43,10 @@ __all__ = [
     "before_fork",
     "block_signals",
     "claim_task",
+    "close_all",
     "collect",
     "compile_program",
     "create_arena",
-    "die_with_parent",
     "dumps",
     "dumps_by_name",
     "end_child",
@@ -64,7 +65,6 @@ __all__ = [
     "next_message",
     "note_main",
     "offer_failed",
-    "offer_spare",
     "offer_threaded",
     "process_ended",
     "process_state",
@@ -96,12 +96,6 @@ __version__: str
 
 def is_of_another_interpreter() -> bool:
     """Tell whether an interpreter of this process other than this one has asked that first."""
-
-def die_with_parent(parent_pid: int, /) -> bool:
-    """Bind this process to its parent: the kernel sends SIGKILL when the thread that forked it ends.
-
-    False means that the parent, which should be ``parent_pid``, has ended already.
-    """
 
 def compile_program(source: bytes, path: bytes, /) -> CodeType:
     """Compile a program, in no need of what ``compile`` gets ready at its first call: all classes of the module `ast`.
@@ -153,6 +147,23 @@ def block_signals(signals: int, /) -> None:
 
 def end_child(code: int, /) -> NoReturn:
     """End a child of the zygote as `os._exit` does; where nobody can tell the difference, ahead of its memory."""
+
+@final
+class Birth:
+    """What a spare and its zygote share. Made before the fork; parent and child each take what is theirs, once."""
+
+    def __new__(cls) -> Self: ...
+    def offer(self, pid: int, events: int, offers: int, version: tuple[int, int] | None, /) -> tuple[int, int, int]:
+        """In the zygote: have ``events``, an epoll, watch the spare's pidfd, and offer it.
+
+        Returns the pidfd, the line and the account. OSError when that fails; then the spare is no more.
+        """
+
+    def begin(self, zygote: int, zygotes: list[int], account: int, /) -> tuple[int, int]:
+        """In the spare: be bound to the zygote's life, let go of what is the zygote's, have the account at this number.
+
+        Returns the line and the bell. EOFError when the zygote has ended.
+        """
 
 @final
 class Held:
@@ -259,12 +270,6 @@ class Ask:
 def receive_ask(requests: int, /) -> Ask | None:
     """Receive what a caller tells the zygote, None when there is nothing. EOFError when nobody is left."""
 
-def offer_spare(offers: int, pid: int, version: tuple[int, int] | None, descriptors: tuple[int, int, int], /) -> None:
-    """Offer a spare: its pid, the version of the main module that it has, its line, bell and pidfd.
-
-    BlockingIOError when there is no room.
-    """
-
 def offer_failed(offers: int, error_number: int, /) -> None:
     """Say that the kernel forked none, by the number of its error."""
 
@@ -305,6 +310,9 @@ def wait_for_work(line: int, bell: int, signals: list[int], rehearsal: list[Call
     When the bell has rung, each part of ``rehearsal`` is called, once, as long as no work is there. ``signals`` are
     blocked: one that comes while there is no work is not for the process that this one will become, and is taken off.
     """
+
+def close_all(descriptors: Sequence[int], /) -> None:
+    """Close these descriptors; one that is closed already is no error."""
 
 def replace_streams(streams: list[int], /) -> None:
     """Make these the standard streams, and close them where they were; -1 for a stream that is to be closed."""

@@ -3,6 +3,7 @@
 mod arena;
 mod attributes;
 mod batches;
+mod birth;
 mod building;
 mod call;
 mod caller;
@@ -72,6 +73,7 @@ fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     gathering::add_to(module)?;
     pipe::add_to(module)?;
     pool::add_to(module)?;
+    birth::add_to(module)?;
     process::add_to(module)?;
     program::add_to(module)?;
     seqpacket::add_to(module)?;

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use super::call::{borrow_all, if_any, Outcome};
+use super::call::{if_any, Outcome};
 use crate::sys::descriptor::borrow;
 use crate::sys::memfd;
 use crate::sys::seqpacket::Wait;
@@ -87,14 +87,6 @@ fn receive_ask(requests: RawFd) -> Outcome<Option<Ask>> {
     }))
 }
 
-/// Offer a spare: its pid, the version of the main module that it has, its line, bell and pidfd.
-#[pyfunction]
-#[pyo3(signature = (offers, pid, version, descriptors, /))]
-fn offer_spare(offers: RawFd, pid: i32, version: Option<offer::Version>, descriptors: [RawFd; 3]) -> Outcome<()> {
-    let descriptors = borrow_all(descriptors)?;
-    Ok(offer::send_spare(borrow(offers)?, pid, version, descriptors)?)
-}
-
 /// Say that the kernel forked none, by the number of its error.
 #[pyfunction]
 #[pyo3(signature = (offers, error_number, /))]
@@ -152,7 +144,6 @@ fn is_detached(line: RawFd) -> Outcome<bool> {
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Ask>()?;
     module.add_function(wrap_pyfunction!(receive_ask, module)?)?;
-    module.add_function(wrap_pyfunction!(offer_spare, module)?)?;
     module.add_function(wrap_pyfunction!(offer_failed, module)?)?;
     module.add_function(wrap_pyfunction!(offer_threaded, module)?)?;
     module.add_function(wrap_pyfunction!(take_back, module)?)?;

@@ -1,7 +1,17 @@
 //! Bells: eventfds, which wake whoever waits for them without a hint that the waker is about to sleep (`eventfd(2)`).
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::event::{eventfd, EventfdFlags};
+
+/// Return one, closed on exec.
+///
+/// # Errors
+/// The kernel's: short of descriptors.
+pub fn new() -> io::Result<OwnedFd> {
+    Ok(eventfd(0, EventfdFlags::CLOEXEC)?)
+}
 
 /// Ring it. One that was rung and not heard yet stays rung.
 ///
@@ -27,7 +37,6 @@ pub fn hear(bell: BorrowedFd<'_>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::event::{eventfd, EventfdFlags};
     use std::os::fd::AsFd;
 
     #[test]

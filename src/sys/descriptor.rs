@@ -82,6 +82,18 @@ pub fn above_streams(descriptor: OwnedFd) -> io::Result<OwnedFd> {
     Ok(fcntl_dupfd_cloexec(descriptor.as_fd(), FIRST)?)
 }
 
+/// Have what is open here at this number, too, closed on exec, in the place of what is open there.
+///
+/// # Errors
+/// The kernel's.
+pub fn put_at(number: RawFd, descriptor: &OwnedFd) -> io::Result<()> {
+    // SAFETY: whoever knows the number means what is at it, as of a number in Python; no memory is touched through it.
+    if unsafe { libc::dup3(descriptor.as_raw_fd(), number, libc::O_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Borrow a descriptor that the caller was handed as a number, for the duration of one kernel call.
 ///
 /// # Errors

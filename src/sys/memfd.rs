@@ -1,17 +1,26 @@
 //! Files that are memory and have no name: for what is too long for a message (`memfd_create(2)`).
 
+use std::ffi::CStr;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::fs::{fstat, memfd_create, MemfdFlags};
 use rustix::io::{pread, write, Errno};
 
+/// Return one that holds nothing; its name is what `/proc/PID/fd` shows.
+///
+/// # Errors
+/// The kernel's: short of descriptors.
+pub fn new(name: &CStr) -> io::Result<OwnedFd> {
+    Ok(memfd_create(name, MemfdFlags::CLOEXEC)?)
+}
+
 /// Return one that holds `data`.
 ///
 /// # Errors
 /// The kernel's: short of descriptors, memory, or this process's limit on the size of files.
 pub fn holding(data: &[u8]) -> io::Result<OwnedFd> {
-    let file = memfd_create(c"allcores", MemfdFlags::CLOEXEC)?;
+    let file = new(c"allcores")?;
     let mut rest = data;
     while !rest.is_empty() {
         match write(&file, rest) {

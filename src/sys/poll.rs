@@ -1,10 +1,10 @@
 //! Waiting for descriptors (`poll(2)`).
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::event::{epoll, poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 
 /// Wait until a descriptor can be read, or has come to its end; false when `timeout` was over first.
@@ -13,6 +13,15 @@ use rustix::io::Errno;
 /// The kernel's: `Interrupted` by a signal.
 pub fn readable(descriptor: BorrowedFd<'_>, timeout: Option<Duration>) -> io::Result<bool> {
     Ok(any_readable([(descriptor, Until::Readable)], timeout)?[0])
+}
+
+/// Have an epoll (`epoll(7)`) tell when a descriptor can be read, by its number.
+///
+/// # Errors
+/// The kernel's: short of memory, or what is no epoll.
+pub fn watch(events: BorrowedFd<'_>, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    let number = epoll::EventData::new_u64(descriptor.as_raw_fd() as u64);
+    Ok(epoll::add(events, descriptor, number, epoll::EventFlags::IN)?)
 }
 
 /// What to wait for.

@@ -3,9 +3,12 @@
 use std::cell::Cell;
 use std::ffi::CStr;
 use std::io;
+use std::os::fd::OwnedFd;
 
 // No shared memory, hence not by that door: a static of loom's there cannot be.
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::process::{kill_process, pidfd_open, waitpid, Pid, PidfdFlags, Signal, WaitOptions};
 
 /// The longest name the kernel keeps for a process, in bytes, its closing NUL not counted.
 pub const NAME_MAX_BYTES: usize = 15;
@@ -39,6 +42,27 @@ pub fn die_with_parent(parent_pid: u32) -> io::Result<Bond> {
     } else {
         Ok(Bond::Orphan)
     }
+}
+
+/// Return a pidfd of a process, closed on exec.
+///
+/// # Errors
+/// The kernel's: there is no such process, or it is short of descriptors.
+pub fn open(pid: u32) -> io::Result<OwnedFd> {
+    Ok(pidfd_open(known(pid)?, PidfdFlags::empty())?)
+}
+
+/// Kill a child that has not been reaped, and reap it; of another process nothing becomes.
+pub fn kill_and_reap(pid: u32) {
+    if let Ok(pid) = known(pid) {
+        let _ = kill_process(pid, Signal::KILL);
+        let _ = waitpid(Some(pid), WaitOptions::empty());
+    }
+}
+
+fn known(pid: u32) -> io::Result<Pid> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
 /// What tells this thread from all others that its process ever had, which `pthread_self` does not; above 0.

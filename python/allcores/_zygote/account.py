@@ -12,7 +12,9 @@ import faulthandler
 import fcntl
 import os
 
-__all__ = ["MemoryWatch", "create_account", "note_exception", "open_account", "uncaught_exception"]
+from allcores import _core
+
+__all__ = ["MemoryWatch", "have_account", "note_exception", "prepare_account", "uncaught_exception"]
 
 _BYTES = 24 * 1024
 _EXCEPTION = b"\0exception\0"
@@ -20,32 +22,41 @@ _HIGH_DESCRIPTOR = 100
 """Out of the way of programs that close, or count on, low numbers."""
 
 _account = -1
-_identity: tuple[int, int] | None = None
+"""The descriptor of this process's account; in the zygote, which has none, of what its children replace by theirs."""
+_held: _core.Held | None = None
+_has_crashes = False
+"""Whether faulthandler writes there, and not where the program wants it to."""
 
 
-def create_account() -> int:
-    """Return a new account, in the zygote."""
-    return os.memfd_create("allcores-account")
+def prepare_account() -> int:
+    """Have crashes of all children leave their stacks in their accounts, in the zygote, once the main module is there.
 
-
-def open_account(descriptor: int) -> None:
-    """Make it this process's: from now on a crash leaves its stack there, unless the program wants it elsewhere."""
-    global _account, _identity
-    try:
-        _account = fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
-        os.close(descriptor)
-    except OSError:  # the limit of open files is lower than that
-        _account = descriptor
-    _identity = _identify(_account)
-    if not faulthandler.is_enabled():
+    Returns the descriptor at which each child is to have its account.
+    """
+    global _account, _has_crashes
+    _account = os.memfd_create("allcores-account")
+    with contextlib.suppress(OSError):  # the limit of open files is lower than that
+        high = fcntl.fcntl(_account, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
+        os.close(_account)
+        _account = high
+    _has_crashes = not faulthandler.is_enabled()
+    if _has_crashes:
         faulthandler.enable(_account)
+    return _account
+
+
+def have_account() -> None:
+    """In a child, which has its account there now."""
+    global _held
+    _held = _core.Held(_account)
+    if _has_crashes:
         os.register_at_fork(after_in_child=_close_account)
 
 
 def _close_account() -> None:
     """In a fork of the child, which is somebody else."""
     global _account
-    if _identify(_account) == _identity:
+    if _held is not None and _held.is_ours():
         faulthandler.disable()
         os.close(_account)
     _account = -1
@@ -64,7 +75,7 @@ def note_exception(error: BaseException) -> None:
     parts = (_first(kind, 500), _first(text, _BYTES // 4), _last(shown, _BYTES // 2))
     record = _EXCEPTION + b"\0".join(part.replace(b"\0", b" ") for part in parts)
     # The program may have closed all descriptors, and the number may be a file of its own now.
-    if _account >= 0 and _identify(_account) == _identity:
+    if _account >= 0 and _held is not None and _held.is_ours():
         with contextlib.suppress(OSError):
             os.pwrite(_account, record, 0)
 
@@ -75,14 +86,6 @@ def uncaught_exception(account: bytes) -> tuple[str, str, str] | None:
         return None
     kind, text, shown, *_ = (account[len(_EXCEPTION) :] + b"\0\0").split(b"\0")
     return kind.decode(errors="replace"), text.decode(errors="replace"), shown.decode(errors="replace")
-
-
-def _identify(descriptor: int) -> tuple[int, int] | None:
-    try:
-        status = os.fstat(descriptor)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _first(text: str, count: int) -> bytes:

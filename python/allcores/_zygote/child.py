@@ -39,7 +39,7 @@ _standard_input: TextIO | None = None
 
 
 def prepare_standard_input() -> None:
-    """Open what will be sys.stdin. `_bootstrap` would do so, which takes a tenth of a start."""
+    """Open what will be sys.stdin of all children, in the zygote. `_bootstrap` would do so, which takes a tenth of a start."""
     global _standard_input
     _standard_input = open(os.open(os.devnull, os.O_RDONLY), encoding="utf-8", closefd=False)  # noqa: SIM115
 

@@ -18,6 +18,7 @@ import weakref
 from allcores import _arena, _core, _standard
 from allcores._segments import folder
 from allcores._zygote import account, rehearsal, spare
+from allcores._zygote.child import prepare_standard_input
 from allcores._zygote.memory import TRACKER_NAME
 from allcores._zygote.news import receive_news
 from allcores._zygote.preload import MainModule
@@ -88,9 +89,9 @@ class _Child:
         self.pid, self.pidfd, self.line, self.account = pid, pidfd, line, account
         self.idle, self.detached = True, False
 
-    def close(self) -> None:
-        for descriptor in (self.pidfd, self.line, self.account):
-            os.close(descriptor)
+    @property
+    def descriptors(self) -> tuple[int, int, int]:
+        return self.pidfd, self.line, self.account
 
 
 class Zygote:
@@ -102,7 +103,6 @@ class Zygote:
         """Own the descriptors; import nothing before the first request."""
         self._requests, self._offers, self._callers_offers = requests, offers, callers_offers
         self._bell, self._root = bell, root
-        self._pid = os.getpid()  # looked at now: a child of a zygote that has just died would see another parent
         self._main_module = main_module
         self._keeper = SpareKeeper()
         self._children: dict[int, _Child] = {}  # by pidfd
@@ -113,8 +113,9 @@ class Zygote:
         self._retired_at = 0.0
         self._asks: list[_core.Ask] = []
         """Those that are being answered, and those that want a resource tracker, which is forked when it is quiet."""
-        self._news, self._news_in = _core.socket_pair()
-        self._open_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._news, news_in = _core.socket_pair()
+        # The pid is looked at now: a child of a zygote that has just died would see another parent.
+        self._children_have = spare.Inheritance(os.getpid(), news_in, resource.getrlimit(resource.RLIMIT_NOFILE))
         self._events = select.epoll()
         for descriptor in (bell, root, self._news):
             self._events.register(descriptor, select.EPOLLIN)
@@ -235,7 +236,7 @@ class Zygote:
                     if standard_error >= 0:
                         os.dup2(standard_error, 2)
                     os.closerange(3, descriptor)
-                    os.closerange(descriptor + 1, self._open_files[1])
+                    os.closerange(descriptor + 1, self._children_have.open_files[1])
                     _standard.be_resource_tracker(descriptor)
                 finally:
                     os._exit(0)
@@ -244,9 +245,10 @@ class Zygote:
     def _get_ready_to_fork(self) -> None:
         _disown_finalizers()
         ignored_signals()  # known to all children from now on
-
+        self._children_have.account = account.prepare_account()
+        prepare_standard_input()
         gc.freeze()
-        hard = self._open_files[1]
+        hard = self._children_have.open_files[1]
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -269,50 +271,24 @@ class Zygote:
     def _fork(self, *, rehearse: bool) -> None:
         """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""
         rehearse = rehearse and rehearsal.prepare()
-        with contextlib.ExitStack() as undo:
-            line, callers_line = _core.socket_pair()
-            undo.callback(os.close, line)
-            paper = account.create_account()
-            undo.callback(os.close, paper)
-            with contextlib.ExitStack() as sent:
-                sent.callback(os.close, callers_line)
-                bell = os.eventfd(0, os.EFD_CLOEXEC)
-                sent.callback(os.close, bell)
-                pid = os.fork()
-                if pid == 0:
-                    os.close(callers_line)
-                    self._abandon()
-                    birth = spare.Birth(line, bell, self._news_in, paper, self._pid, self._open_files)
-                    spare.run(birth, self._main_module, rehearse=rehearse)
-                _core.name_embryo(pid)
-                # Until it is offered nobody can give it work, so it may be killed.
-                undo.callback(os.waitpid, pid, 0)
-                undo.callback(os.kill, pid, signal.SIGKILL)
-                pidfd = os.pidfd_open(pid)
-                undo.callback(os.close, pidfd)
-                self._events.register(pidfd, select.EPOLLIN)
-                undo.callback(self._events.unregister, pidfd)
-                _core.offer_spare(self._offers, pid, self._main_module.version, (callers_line, bell, pidfd))
-            undo.pop_all()
+        birth = _core.Birth()
+        pid = os.fork()
+        if pid == 0:
+            self._events.close()
+            for ask in self._asks:
+                ask.close()
+            spare.run(birth, self._own_descriptors(), self._children_have, self._main_module, rehearse=rehearse)
+        _core.name_embryo(pid)
+        pidfd, line, paper = birth.offer(pid, self._events.fileno(), self._offers, self._main_module.version)
         self._children[pidfd] = self._by_pid[pid] = _Child(pid, pidfd, line, paper)
         self._keeper.forked()
 
-    def _abandon(self) -> None:
-        """In a child: close everything that is the zygote's alone."""
-        self._events.close()
-        for descriptor in (
-            self._requests,
-            self._offers,
-            self._callers_offers,
-            self._bell,
-            self._root,
-            self._news,
-        ):
-            os.close(descriptor)
+    def _own_descriptors(self) -> list[int]:
+        """Return what no child is to have."""
+        descriptors = [self._requests, self._offers, self._callers_offers, self._bell, self._root, self._news]
         for child in self._children.values():
-            child.close()
-        for ask in self._asks:
-            ask.close()
+            descriptors += child.descriptors
+        return descriptors
 
     def _reap(self, child: _Child) -> None:
         """Reap a child that ended, and tell its caller."""
@@ -337,7 +313,7 @@ class Zygote:
         self._events.unregister(child.pidfd)  # closing does not, while a fork has a copy of it
         if child.idle:
             self._keeper.lost(time.monotonic())
-        child.close()
+        _core.close_all(child.descriptors)
 
     def _retire(self) -> None:
         """Offer no more, and end with the last child. Spares end when nobody can take their offers any more."""

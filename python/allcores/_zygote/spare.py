@@ -17,37 +17,43 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     from allcores._zygote.preload import MainModule
 
-__all__ = ["Birth", "run"]
+__all__ = ["Inheritance", "run"]
 
 _HELD_SIGNALS = [int(number) for number in HELD_SIGNALS]
 
 
-class Birth:
-    """What a spare gets from the zygote: descriptors that it owns from now on, and the limit of open files to keep."""
+class Inheritance:
+    """What all spares get from their zygote: whose they are, where to send news, and the limit of open files to keep."""
 
-    __slots__ = ("account", "bell", "line", "news", "open_files", "zygote_pid")
+    __slots__ = ("account", "news", "open_files", "zygote_pid")
 
-    def __init__(
-        self, line: int, bell: int, news: int, account: int, zygote_pid: int, open_files: tuple[int, int]
-    ) -> None:
+    account: int
+    """The descriptor at which they have their account; set when the main module is there."""
+
+    def __init__(self, zygote_pid: int, news: int, open_files: tuple[int, int]) -> None:
         """Keep the parts."""
-        self.line, self.bell, self.news, self.account = line, bell, news, account
-        self.zygote_pid, self.open_files = zygote_pid, open_files
+        self.zygote_pid, self.news, self.open_files = zygote_pid, news, open_files
 
 
-def run(birth: Birth, main_module: MainModule, *, rehearse: bool) -> NoReturn:
+def run(
+    birth: _core.Birth,
+    zygotes: list[int],
+    inheritance: Inheritance,
+    main_module: MainModule,
+    *,
+    rehearse: bool,
+) -> NoReturn:
     """Get ready, wait for work, and become the child it describes. The held signals are blocked.
 
-    ``rehearse`` is false when somebody waits for this spare already.
+    ``zygotes`` are descriptors that are the zygote's alone. ``rehearse`` is false when somebody waits for this spare
+    already.
     """
     try:
-        if not _core.die_with_parent(birth.zygote_pid):
-            os._exit(1)
-        account.open_account(birth.account)
-        child.prepare_standard_input()
+        line, bell = birth.begin(inheritance.zygote_pid, zygotes, inheritance.account)
+        account.have_account()
         _seed_apart()
         again = rehearsal.rehearse(main_module) if rehearse else []
-        work = _core.wait_for_work(birth.line, birth.bell, _HELD_SIGNALS, again)
+        work = _core.wait_for_work(line, bell, _HELD_SIGNALS, again)
     except BaseException:
         # Nothing of the program's has run. EOFError: the caller changed its mind, for instance since its argument
         # could not be pickled.
@@ -55,10 +61,9 @@ def run(birth: Birth, main_module: MainModule, *, rehearse: bool) -> NoReturn:
     surroundings = None
     if work.surroundings != main_module.surroundings:
         surroundings = Surroundings.loads(work.surroundings)
-        send_news(birth.news, work.surroundings)
-    for descriptor in (birth.line, birth.bell, birth.news):
-        os.close(descriptor)
-    resource.setrlimit(resource.RLIMIT_NOFILE, birth.open_files)
+        send_news(inheritance.news, work.surroundings)
+    _core.close_all([line, bell, inheritance.news])
+    resource.setrlimit(resource.RLIMIT_NOFILE, inheritance.open_files)
     child.run(work, surroundings, main_module)
 
 
