@@ -23,9 +23,12 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from typing import Any, TypeVar
 
     _F = TypeVar("_F")
+    _Argument = TypeVar("_Argument")
+    _Result = TypeVar("_Result")
 
 __all__ = [
     "as_no_daemon",
+    "as_while_importing_main",
     "be_resource_tracker",
     "before_threads_end",
     "concrete_contexts",
@@ -37,7 +40,6 @@ __all__ = [
     "forget_exit_functions",
     "has_log_handlers",
     "has_one_thread",
-    "importing_main",
     "inherited_by_children",
     "interpreter_flags",
     "interpreter_state",
@@ -293,37 +295,43 @@ def original_directory() -> str | None:
     return directory
 
 
-class importing_main:
-    """A block in which the main module is imported in a child; starting a process there is an error, as under spawn."""
-
-    def __enter__(self) -> None:
-        vars(process.current_process())["_inheriting"] = True
-
-    def __exit__(self, *_: object) -> None:
-        del vars(process.current_process())["_inheriting"]
+def as_while_importing_main(call: Callable[[_Argument], _Result], argument: _Argument) -> _Result:
+    """Make a call that may import the main module in a child; starting a process there is an error, as under spawn."""
+    current = vars(process)["_current_process"].__dict__
+    current["_inheriting"] = True
+    try:
+        return call(argument)
+    finally:
+        del current["_inheriting"]
 
 
 class process_untouched:
     """A block in which a process object may run to its end in this process, which afterwards is what it was."""
 
-    _NAMES = ("_current_process", "_parent_process", "_process_counter", "_children")
-
     def __enter__(self) -> None:
-        self._kept = {name: vars(process)[name] for name in self._NAMES}
+        state, util = vars(process), _util()
+        self._state = {
+            "_current_process": state["_current_process"],
+            "_parent_process": state["_parent_process"],
+            "_process_counter": state["_process_counter"],
+            "_children": state["_children"],
+        }
         self._start_method = default_context._actual_context
         self._shutdown = vars(threading)["_shutdown"]
         vars(threading)["_shutdown"] = int  # it can be done only once
-        util = _util()
-        self._close_stdin, self._logger = util["_close_stdin"], util["_logger"]
-        util["_close_stdin"] = int  # each time it opens another descriptor
-        util["_logger"] = None  # nobody is to read of it
+        self._util = {
+            "_close_stdin": util["_close_stdin"],  # each time it opens another descriptor
+            "_logger": util["_logger"],  # nobody is to read of it
+            "_finalizer_registry": util["_finalizer_registry"],  # what the main module has registered is for its end
+            "_exiting": False,
+        }
+        util["_close_stdin"], util["_logger"], util["_finalizer_registry"] = int, None, {}
 
     def __exit__(self, *_: object) -> None:
         vars(threading)["_shutdown"] = self._shutdown
-        _util().update(_close_stdin=self._close_stdin, _logger=self._logger)
-        vars(process).update(self._kept)
+        _util().update(self._util)
+        vars(process).update(self._state)
         default_context._actual_context = self._start_method
-        _util()["_exiting"] = False
 
 
 def inherited_by_children(of: process.BaseProcess | None = None) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import pickle
 import sys
@@ -18,7 +17,6 @@ from allcores._zygote.preload import import_main
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Iterator
     from types import TracebackType
     from typing import Any, NoReturn, TextIO
 
@@ -29,9 +27,9 @@ __all__ = [
     "load",
     "note_what_ends",
     "prepare_standard_input",
-    "prepared_input_kept",
     "run",
     "set_standard_input",
+    "set_standard_input_aside",
     "take_streams",
 ]
 
@@ -39,7 +37,7 @@ _standard_input: TextIO | None = None
 
 
 def prepare_standard_input() -> None:
-    """Open what will be sys.stdin of all children, in the zygote. `_bootstrap` would do so, which takes a tenth of a start."""
+    """In the zygote, open what will be sys.stdin of all children. `_bootstrap` would do so: a tenth of a start."""
     global _standard_input
     _standard_input = open(os.open(os.devnull, os.O_RDONLY), encoding="utf-8", closefd=False)  # noqa: SIM115
 
@@ -51,16 +49,10 @@ def set_standard_input() -> None:
         sys.stdin, _standard_input = _standard_input, None
 
 
-@contextlib.contextmanager
-def prepared_input_kept() -> Iterator[None]:
-    """A block in which a process object may take what is prepared; afterwards it is prepared again."""
+def set_standard_input_aside() -> None:
+    """Take it away again, after a rehearsal."""
     global _standard_input
-    prepared, standard_input = _standard_input, sys.stdin
-    sys.stdin = None
-    try:
-        yield
-    finally:
-        _standard_input, sys.stdin = prepared, standard_input
+    _standard_input, sys.stdin = sys.stdin, None
 
 
 def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainModule) -> NoReturn:
@@ -103,7 +95,7 @@ def _end(exit_code: int) -> NoReturn:
 
 
 def note_what_ends(itself: Any) -> None:
-    """Have `_bootstrap` of this process object keep the exception that ends the process, if one does, before it shows it."""
+    """Have `_bootstrap` of this process object keep the exception that ends it, if one does, before it shows that."""
     variables = vars(itself)
     of_its_own = {"run": variables["run"]} if "run" in variables else {}
 
@@ -148,10 +140,10 @@ def _silence() -> None:
 
 def load(pickled: bytes, main: tuple[str, str] | None) -> Any:
     """Return the process object, for which the main module is imported if the zygote has not done so."""
-    import_main(main)
+    if main is not None:
+        import_main(main)
     try:
-        with _standard.importing_main():
-            return pickle.loads(pickled)
+        return _standard.as_while_importing_main(pickle.loads, pickled)
     except AttributeError as error:
         if "__main__" in str(error) or "__mp_main__" in str(error):
             error.add_note(

@@ -50,7 +50,8 @@ class MainModule:
             surroundings = self.in_force
             try:
                 with self._process_kept(), _streams(ask.streams), one_thread_each():
-                    import_main(surroundings.main)
+                    if surroundings.main is not None:
+                        import_main(surroundings.main)
                     _import_quietly(surroundings.preload)
             except BaseException:
                 # A failing main module, or one that calls sys.exit(): each child imports it and shows the failure.
@@ -104,16 +105,13 @@ class MainModule:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask | HELD_SIGNALS)
 
 
-def import_main(reference: tuple[str, str] | None) -> None:
+def import_main(reference: tuple[str, str]) -> None:
     """Import the main module under the name ``__mp_main__``, unless this process has it already."""
-    if reference is None or not main_is_importable(reference):
+    if not main_is_importable(reference):
         return
     kind, value = reference
-    with _standard.importing_main():
-        if kind == "name":
-            spawn._fixup_main_from_name(value)  # type: ignore[attr-defined]
-        else:
-            spawn._fixup_main_from_path(value)  # type: ignore[attr-defined]
+    importer = spawn._fixup_main_from_name if kind == "name" else spawn._fixup_main_from_path  # type: ignore[attr-defined]
+    _standard.as_while_importing_main(importer, value)
 
 
 def _import_quietly(names: tuple[str, ...]) -> None:

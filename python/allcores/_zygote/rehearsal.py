@@ -1,8 +1,7 @@
-"""What a spare does on nothing before it has work, so that it does it faster when it has."""
+"""What a spare does on nothing before it has work, so that it does it faster when it has; and, before it, the zygote."""
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import sys
@@ -19,7 +18,10 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
 
     from allcores._zygote.preload import MainModule
 
-__all__ = ["prepare", "rehearse"]
+__all__ = ["prepare"]
+
+_TIMES = 10
+"""How often the zygote rehearses: by then Python has specialized what is run, and writes less to it in the spares."""
 
 
 class _Connection:
@@ -38,59 +40,50 @@ class _Connection:
 _OUR_PIPES, _STANDARD_PIPES = "allcores._pipe_connection", "multiprocessing.connection"
 
 
-def prepare() -> bool:
-    """In the zygote: have ready what all its spares rehearse with; each would have more pages of its own by that.
+def prepare(main_module: MainModule) -> list[Callable[[], object]]:
+    """In the zygote: rehearse, and return the parts for its spares to do; each would have more memory of its own by that.
 
-    False where that cannot be pickled, for instance since the main module has put another `print` in place.
+    None where that cannot be pickled, for instance since the main module has put another `print` in place.
     """
     try:
-        _pickled_process(_pipes())
-        _blocked()
+        pipes = next((name for name in (_OUR_PIPES, _STANDARD_PIPES) if name in sys.modules), None)
+        parts = _parts(main_module, _pickled_process(pipes), leads_nowhere=pipes is not None)
+        for _ in range(_TIMES):
+            for part in parts:
+                part()
+        _core.name_process_in_arena("zygote")  # it is not at its end
     except Exception:
-        return False
-    return True
+        return []
+    return parts
 
 
-def rehearse(main_module: MainModule) -> list[Callable[[], object]]:
-    """Do what a start will do, on nothing, and take back what it changed. Returns its parts, to be done again in turn.
+def _parts(main_module: MainModule, pickled: bytes, *, leads_nowhere: bool) -> list[Callable[[], object]]:
+    """Return what does all that a start will do, on nothing, and takes back what it changed; the longest part first.
 
-    What it touches becomes this process's own memory before anybody waits: a page that is first written to after the
-    fork costs three to five microseconds, and a start writes to two hundred. Done again while the caller makes the work
+    What it touches becomes a spare's own memory before anybody waits: a page that is first written to after the fork
+    costs three to five microseconds, and a start writes to two hundred. Done again while the caller makes the work
     ready, it is in the processor's caches when that comes.
     """
-    pipes, blocked = _pipes(), _blocked()
-    pickled = _pickled_process(pipes)
+    blocked = _core.signals_of_state(_core.process_state(alone=True))[0]
 
     def load() -> Any:
-        have_inherited([] if pipes is None else [os.dup(0)])
+        have_inherited([os.dup(0)] if leads_nowhere else [])
         return child.load(pickled, None)  # the main module is not to be imported for nothing
 
     def bootstrap() -> None:
-        with _standard.process_untouched(), child.prepared_input_kept():
+        with _standard.process_untouched():
             process = load()
             child.note_what_ends(process)
             process._bootstrap()
+        child.set_standard_input_aside()
 
     def take_over() -> None:
-        child.take_streams([os.dup(number) for number in (0, 1, 2)])
+        child.take_streams([os.dup(0), os.dup(1), os.dup(2)])
         main_module.in_force.apply_signals(blocked=blocked)
 
-    take_over()
-    bootstrap()
-    return [load, bootstrap, take_over]  # the longest first
+    return [load, bootstrap, take_over]
 
 
-@functools.cache
-def _blocked() -> int:
-    """Return the signals that the zygote and its spares block, one bit each."""
-    return _core.signals_of_state(_core.process_state(alone=True))[0]
-
-
-def _pipes() -> str | None:
-    return next((name for name in (_OUR_PIPES, _STANDARD_PIPES) if name in sys.modules), None)
-
-
-@functools.cache
 def _pickled_process(pipes: str | None) -> bytes:
     connections = () if pipes is None else (_Connection(pipes),)
     # It comes from the floor above, as all that is unpickled here.

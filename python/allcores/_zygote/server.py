@@ -28,6 +28,7 @@ from allcores._zygote.surroundings import ignored_signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
     from typing import NoReturn
 
 __all__ = ["Zygote", "main"]
@@ -109,6 +110,7 @@ class Zygote:
         self._by_pid: dict[int, _Child] = {}
         self._memory = account.MemoryWatch()
         self._remains = Remains()
+        self._rehearsal: list[Callable[[], object]] | None = None
         self._prepared = self._retired = False
         self._retired_at = 0.0
         self._asks: list[_core.Ask] = []
@@ -270,14 +272,16 @@ class Zygote:
 
     def _fork(self, *, rehearse: bool) -> None:
         """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""
-        rehearse = rehearse and rehearsal.prepare()
+        if rehearse and self._rehearsal is None:
+            self._rehearsal = rehearsal.prepare(self._main_module)
         birth = _core.Birth()
         pid = os.fork()
         if pid == 0:
             self._events.close()
             for ask in self._asks:
                 ask.close()
-            spare.run(birth, self._own_descriptors(), self._children_have, self._main_module, rehearse=rehearse)
+            parts = (self._rehearsal or []) if rehearse else []
+            spare.run(birth, self._own_descriptors(), self._children_have, self._main_module, parts)
         _core.name_embryo(pid)
         pidfd, line, paper = birth.offer(pid, self._events.fileno(), self._offers, self._main_module.version)
         self._children[pidfd] = self._by_pid[pid] = _Child(pid, pidfd, line, paper)

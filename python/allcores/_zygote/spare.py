@@ -7,12 +7,13 @@ import resource
 import sys
 
 from allcores import _core
-from allcores._zygote import account, child, rehearsal
+from allcores._zygote import account, child
 from allcores._zygote.news import send_news
 from allcores._zygote.surroundings import HELD_SIGNALS, Surroundings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
+    from collections.abc import Callable
     from typing import NoReturn
 
     from allcores._zygote.preload import MainModule
@@ -23,7 +24,7 @@ _HELD_SIGNALS = [int(number) for number in HELD_SIGNALS]
 
 
 class Inheritance:
-    """What all spares get from their zygote: whose they are, where to send news, and the limit of open files to keep."""
+    """What all spares get from their zygote: its pid, where to send news, and the limit of open files to keep."""
 
     __slots__ = ("account", "news", "open_files", "zygote_pid")
 
@@ -40,20 +41,20 @@ def run(
     zygotes: list[int],
     inheritance: Inheritance,
     main_module: MainModule,
-    *,
-    rehearse: bool,
+    rehearsal: list[Callable[[], object]],
 ) -> NoReturn:
     """Get ready, wait for work, and become the child it describes. The held signals are blocked.
 
-    ``zygotes`` are descriptors that are the zygote's alone. ``rehearse`` is false when somebody waits for this spare
-    already.
+    ``zygotes`` are descriptors that are the zygote's alone. ``rehearsal`` (see `rehearsal`) is empty when somebody waits
+    for this spare already.
     """
     try:
         line, bell = birth.begin(inheritance.zygote_pid, zygotes, inheritance.account)
         account.have_account()
         _seed_apart()
-        again = rehearsal.rehearse(main_module) if rehearse else []
-        work = _core.wait_for_work(line, bell, _HELD_SIGNALS, again)
+        for part in rehearsal:
+            part()
+        work = _core.wait_for_work(line, bell, _HELD_SIGNALS, rehearsal)
     except BaseException:
         # Nothing of the program's has run. EOFError: the caller changed its mind, for instance since its argument
         # could not be pickled.
