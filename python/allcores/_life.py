@@ -28,6 +28,8 @@ def prepare() -> None:
     """In the parent, before it forks a child: be a root, unless this process is bound to one itself."""
     global _read_end, _write_end
     if _read_end < 0 or not _is_pipe(_read_end):
+        if _write_end < 0:
+            os.register_at_fork(after_in_child=_after_fork)
         with _standard.stream_numbers_taken():
             _read_end, _write_end = os.pipe()
 
@@ -81,6 +83,3 @@ def _after_fork() -> None:
         if _is_pipe(_write_end):
             os.close(_write_end)
         _write_end = -1
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -93,6 +93,8 @@ def _own_receiver() -> Receiver:
     if _receiver is None or not _receiver.is_usable():
         from allcores._logs.receiver import Receiver
 
+        if _receiver is None:
+            os.register_at_fork(after_in_child=_after_fork)
         _receiver = Receiver()
     return _receiver
 
@@ -103,6 +105,3 @@ def _after_fork() -> None:
     if _receiver is not None:
         _receiver.abandon()
         _receiver = None
-
-
-os.register_at_fork(after_in_child=_after_fork)

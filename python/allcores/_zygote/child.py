@@ -12,7 +12,7 @@ from multiprocessing import resource_tracker
 from allcores import _core, _standard, _unguarded
 from allcores._zygote.account import note_exception
 from allcores._zygote.client import session
-from allcores._zygote.inherited import have_inherited
+from allcores._zygote.inherited import inherited
 from allcores._zygote.preload import import_main
 
 TYPE_CHECKING = False
@@ -59,11 +59,12 @@ def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainMo
     """Become the process that ``work`` describes, run it and exit. The held signals are still blocked."""
     exit_code = 1
     try:
-        have_inherited(work.descriptors)
+        inherited[:] = work.descriptors
         session.adopt(*work.way)
         resource_tracker._resource_tracker._fd = work.tracker  # type: ignore[attr-defined]
         take_streams(work.streams)
-        main_module.have_signals()
+        if main_module.handlers or main_module.timers:
+            main_module.have_signals()
         in_force = surroundings or main_module.in_force
         in_force.apply_signals()
         if surroundings is not None:

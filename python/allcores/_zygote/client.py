@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
+from _thread import RLock as _RLock  # that of threading is a function more, of which each spare would have a copy
 
 from allcores import _core, _standard
 from allcores._pickle.main_module import look_at_main
-from allcores._zygote.launch import above_streams, launch, reap
+from allcores._zygote.launch import above_streams, launch, open_ends, reap
 from allcores._zygote.surroundings import capture
 from allcores.errors import StartError
 
@@ -47,7 +47,7 @@ class Session:
         self._itself: _core.Held | None = None
         self._woken: list[_Woken] = []
         """Taken and told to get ready by starts that have just begun."""
-        self._lock = threading.RLock()  # re-entrant: a signal handler may start a process while the zygote is launched
+        self._lock = _RLock()  # re-entrant: a signal handler may start a process while the zygote is launched
 
     def wake_one(self) -> _Woken | None:
         """Take a spare for the start that has just begun, and wake it: it rehearses while its work is made ready.
@@ -136,7 +136,9 @@ class Session:
 
         That includes its zygote: a process that the program forked by itself may be a daemon, which outlives it.
         """
-        self._lock = threading.RLock()
+        self._lock = _RLock()
+        while open_ends:
+            open_ends.pop().abandon()
         self._parents_way, self._way = self._way, None
         if self._itself is not None and self._itself.is_ours():
             os.close(self._itself.number)

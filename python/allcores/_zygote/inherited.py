@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["InheritedDescriptor", "have_inherited"]
+__all__ = ["InheritedDescriptor", "inherited"]
 
-_inherited: list[int] = []
-
-
-def have_inherited(descriptors: list[int]) -> None:
-    """In the child: these came with the work."""
-    global _inherited
-    _inherited = descriptors
+inherited: list[int] = []
+"""In a child: those that came with the work."""
 
 
 class InheritedDescriptor:
@@ -22,4 +17,4 @@ class InheritedDescriptor:
 
     def detach(self) -> int:
         """Return the descriptor, in the child."""
-        return _inherited[self.index]
+        return inherited[self.index]

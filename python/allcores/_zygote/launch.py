@@ -14,7 +14,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from collections.abc import Iterator
 
-__all__ = ["above_streams", "fork_ahead", "launch", "reap"]
+__all__ = ["above_streams", "fork_ahead", "launch", "open_ends", "reap"]
 
 
 # Forked first of all, so that it is no child of the program's, which may wait for all children it knows of.
@@ -47,7 +47,7 @@ def fork_ahead(root_pidfd: int) -> tuple[int, int, int]:
     with _Ends() as ends:
         # A copy: the one handed in belongs to the session, which closes it in every fork.
         root = os.dup(root_pidfd)
-        _open_ends.discard(ends)  # this fork is to have them
+        open_ends.discard(ends)  # this fork is to have them
         with _signals_held():
             pid = os.fork()
             if pid == 0:
@@ -71,7 +71,7 @@ class _Ends:
     def __enter__(self) -> _Ends:
         self._requests, self._offers = _core.socket_pair(), _core.socket_pair()
         self._bell = above_streams(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-        _open_ends.add(self)
+        open_ends.add(self)
         return self
 
     @property
@@ -85,7 +85,7 @@ class _Ends:
         return self._requests[1], self._offers[1], self._bell
 
     def __exit__(self, failure: object, *_: object) -> None:
-        _open_ends.discard(self)
+        open_ends.discard(self)
         for descriptor in (self._requests[0], self._offers[0], *(self.callers if failure else ())):
             os.close(descriptor)
 
@@ -106,12 +106,8 @@ def above_streams(descriptor: int) -> int:
     return moved
 
 
-_open_ends: set[_Ends] = set()
-
-
-def _abandon_open_ends() -> None:
-    while _open_ends:
-        _open_ends.pop().abandon()
+open_ends: set[_Ends] = set()
+"""Those of zygotes that are being launched; a process that another thread forks meanwhile abandons them."""
 
 
 _launched: list[int] = []
@@ -130,7 +126,6 @@ def reap() -> None:
 
 
 os.register_at_fork(after_in_child=_launched.clear)
-os.register_at_fork(after_in_child=_abandon_open_ends)
 
 
 def _import_path() -> list[str]:

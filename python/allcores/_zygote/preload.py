@@ -32,8 +32,9 @@ class MainModule:
         self._wanted = wanted
         self.version: tuple[int, int] | None = None
         """Of the main module's file, if it was imported here."""
-        self._handlers: dict[int, Any] = {}
-        self._timers: dict[int, tuple[float, float]] = {}
+        self.handlers: dict[int, Any] = {}
+        """Signal handlers that importing it asked for, and timers."""
+        self.timers: dict[int, tuple[float, float]] = {}
         self.surroundings: bytes = b""
         """What this zygote has taken over, and its children have from the beginning."""
         self.in_force: Surroundings
@@ -75,9 +76,9 @@ class MainModule:
 
     def have_signals(self) -> None:
         """In a child: treat signals as importing the main module asked, and start the timers it started."""
-        for number, handler in self._handlers.items():
+        for number, handler in self.handlers.items():
             signal.signal(number, handler)
-        for timer, (delay, interval) in self._timers.items():
+        for timer, (delay, interval) in self.timers.items():
             signal.setitimer(timer, delay, interval)
 
     def _adopt(self, blob: bytes) -> None:
@@ -95,11 +96,11 @@ class MainModule:
             for timer in _TIMERS:
                 delay, interval = signal.setitimer(timer, 0)
                 if delay:
-                    self._timers[timer] = (delay, interval)
+                    self.timers[timer] = (delay, interval)
             for number, handler in before.items():
                 now = signal.getsignal(number)
                 if now is not handler and now is not None:
-                    self._handlers[number] = now
+                    self.handlers[number] = now
                     signal.signal(number, signal.SIG_DFL if handler is None else handler)
             signal.set_wakeup_fd(-1)
             signal.pthread_sigmask(signal.SIG_SETMASK, mask | HELD_SIGNALS)

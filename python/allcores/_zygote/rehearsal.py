@@ -1,4 +1,4 @@
-"""What a spare does on nothing before it has work, so that it does it faster when it has; and, before it, the zygote."""
+"""What a spare does on nothing before it has work, to do it faster when it has; and, before that, the zygote."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from multiprocessing import reduction
 
 from allcores import _core, _standard
 from allcores._zygote import child
-from allcores._zygote.inherited import InheritedDescriptor, have_inherited
+from allcores._zygote.inherited import InheritedDescriptor, inherited
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
@@ -41,7 +41,7 @@ _OUR_PIPES, _STANDARD_PIPES = "allcores._pipe_connection", "multiprocessing.conn
 
 
 def prepare(main_module: MainModule) -> list[Callable[[], object]]:
-    """In the zygote: rehearse, and return the parts for its spares to do; each would have more memory of its own by that.
+    """In the zygote: rehearse, and return the parts for its spares to do; each would make more memory its own by that.
 
     None where that cannot be pickled, for instance since the main module has put another `print` in place.
     """
@@ -67,7 +67,7 @@ def _parts(main_module: MainModule, pickled: bytes, *, leads_nowhere: bool) -> l
     blocked = _core.signals_of_state(_core.process_state(alone=True))[0]
 
     def load() -> Any:
-        have_inherited([os.dup(0)] if leads_nowhere else [])
+        inherited[:] = [os.dup(0)] if leads_nowhere else []
         return child.load(pickled, None)  # the main module is not to be imported for nothing
 
     def bootstrap() -> None:

@@ -45,13 +45,14 @@ def run(
 ) -> NoReturn:
     """Get ready, wait for work, and become the child it describes. The held signals are blocked.
 
-    ``zygotes`` are descriptors that are the zygote's alone. ``rehearsal`` (see `rehearsal`) is empty when somebody waits
+    ``zygotes`` are descriptors that are the zygote's alone. ``rehearsal`` (see the module) is empty when somebody waits
     for this spare already.
     """
     try:
         line, bell = birth.begin(inheritance.zygote_pid, zygotes, inheritance.account)
         account.have_account()
-        _seed_apart()
+        if "numpy.random" in sys.modules:
+            _seed_apart()
         for part in rehearsal:
             part()
         work = _core.wait_for_work(line, bell, _HELD_SIGNALS, rehearsal)
@@ -70,6 +71,4 @@ def run(
 
 def _seed_apart() -> None:
     """Give numpy's global generator a seed of its own in each child; ``random`` does so by itself at a fork."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is not None:
-        numpy_random.seed()
+    sys.modules["numpy.random"].seed()
