@@ -49,11 +49,11 @@ __all__ = [
     "logs_to_stderr",
     "original_directory",
     "plain_text",
-    "process_untouched",
     "raw_environment",
     "registered_reducers",
     "resource_tracker",
     "resource_tracker_wanted",
+    "run_untouched",
     "set_logging_levels",
     "spawn_file",
     "spawn_program",
@@ -305,33 +305,28 @@ def as_while_importing_main(call: Callable[[_Argument], _Result], argument: _Arg
         del current["_inheriting"]
 
 
-class process_untouched:
-    """A block in which a process object may run to its end in this process, which afterwards is what it was."""
-
-    def __enter__(self) -> None:
-        state, util = vars(process), _util()
-        self._state = {
-            "_current_process": state["_current_process"],
-            "_parent_process": state["_parent_process"],
-            "_process_counter": state["_process_counter"],
-            "_children": state["_children"],
-        }
-        self._start_method = default_context._actual_context
-        self._shutdown = vars(threading)["_shutdown"]
-        vars(threading)["_shutdown"] = int  # it can be done only once
-        self._util = {
-            "_close_stdin": util["_close_stdin"],  # each time it opens another descriptor
-            "_logger": util["_logger"],  # nobody is to read of it
-            "_finalizer_registry": util["_finalizer_registry"],  # what the main module has registered is for its end
-            "_exiting": False,
-        }
-        util["_close_stdin"], util["_logger"], util["_finalizer_registry"] = int, None, {}
-
-    def __exit__(self, *_: object) -> None:
-        vars(threading)["_shutdown"] = self._shutdown
-        _util().update(self._util)
-        vars(process).update(self._state)
-        default_context._actual_context = self._start_method
+def run_untouched(make_process: Callable[[], process.BaseProcess]) -> None:
+    """Run a process object to its end in this process, which afterwards is what it was."""
+    util: dict[str, Any] = sys.modules["multiprocessing.util"].__dict__
+    state, threads = process.__dict__, threading.__dict__
+    current, parent = state["_current_process"], state["_parent_process"]
+    counter, children = state["_process_counter"], state["_children"]
+    start_method = default_context._actual_context
+    close_stdin, logger, finalizers = util["_close_stdin"], util["_logger"], util["_finalizer_registry"]
+    shutdown = threads["_shutdown"]
+    threads["_shutdown"] = int  # it can be done only once
+    util["_close_stdin"] = int  # each time it opens another descriptor
+    util["_logger"] = None  # nobody is to read of it
+    util["_finalizer_registry"] = {}  # what the main module has registered is for its end
+    try:
+        make_process()._bootstrap()  # type: ignore[attr-defined]
+    finally:
+        threads["_shutdown"] = shutdown
+        util["_close_stdin"], util["_logger"], util["_finalizer_registry"] = close_stdin, logger, finalizers
+        util["_exiting"] = False
+        state["_current_process"], state["_parent_process"] = current, parent
+        state["_process_counter"], state["_children"] = counter, children
+        default_context._actual_context = start_method
 
 
 def inherited_by_children(of: process.BaseProcess | None = None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use super::call::Outcome;
 use crate::sys::descriptor::{self, borrow, take_over};
 use crate::sys::process::{self, Bond};
-use crate::sys::{bell, memfd, poll, seqpacket};
+use crate::sys::{bell, ending, memfd, poll, seqpacket};
 use crate::wire::offer;
 
 /// What a spare and its zygote share. Made before the fork; parent and child each take what is theirs, once.
@@ -28,6 +28,7 @@ struct Shared {
 impl Birth {
     #[new]
     fn new() -> Outcome<Self> {
+        ending::remember_mappings();
         let (line, callers_line) = seqpacket::pair()?;
         Ok(Self(Some(Shared {
             line,
@@ -77,6 +78,7 @@ impl Birth {
         if process::die_with_parent(zygote)? == Bond::Orphan {
             return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
         }
+        ending::may_end_ahead();
         close_all(zygotes);
         descriptor::put_at(account, &shared.account)?;
         Ok((shared.line.into_raw_fd(), shared.bell.into_raw_fd()))

@@ -62,8 +62,7 @@ const SPIN: Duration = Duration::from_micros(500);
 ///
 /// Not for a message on the line, see "Bells" in `python/allcores/_zygote/README.md`. When the bell has rung, each part of
 /// `rehearsal` is called, once, as long as no work is there. `signals` are blocked: one that comes while there is no work
-/// is not for the process that this one will become, and is taken off. EOFError when no work will come. What is mapped by
-/// now, `end_child` takes for nobody's.
+/// is not for the process that this one will become, and is taken off. EOFError when no work will come.
 #[pyfunction]
 #[pyo3(signature = (line, bell, signals, rehearsal, /))]
 fn wait_for_work(
@@ -76,7 +75,6 @@ fn wait_for_work(
     let [line, bell] = borrow_all([line, bell])?;
     let pending = signal::pending(&signals)?;
     let mut rehearsal = rehearsal.into_iter();
-    ending::remember_mappings();
     loop {
         let watched = [
             (bell, Until::Readable),

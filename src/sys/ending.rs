@@ -21,25 +21,28 @@ use super::signal;
 /// Beyond so much memory a process ends in the usual way: unmapping it takes some milliseconds.
 const MOST_BYTES: u64 = 64 << 20;
 
-/// How many pages of this process's were not its own private data (`/proc/PID/statm`), and which process that was.
+/// How many pages were not this process's private data (`/proc/PID/statm`) when `remember_mappings` looked; 0: not known.
 static MAPPED_PAGES: AtomicU64 = AtomicU64::new(0);
+
+/// Which process may end ahead of its memory: of a fork of it the parent is another.
 static OF_PROCESS: AtomicU32 = AtomicU32::new(0);
 
 /// 1 until the kernel has taken the memory from the thread that ends (`set_tid_address(2)`).
 static HAS_MEMORY: AtomicU32 = AtomicU32::new(0);
 
-/// Take what this process has mapped by now for nothing that anybody could wait to be let go of.
+/// Take what this process has mapped by now, which its forks will have, too, for nothing that anybody could wait for.
 pub fn remember_mappings() {
-    if let Some(Pages { mapped, .. }) = Pages::now() {
-        MAPPED_PAGES.store(mapped, Ordering::Relaxed);
-        OF_PROCESS.store(std::process::id(), Ordering::Relaxed);
-    }
+    MAPPED_PAGES.store(Pages::now().map_or(0, |pages| pages.mapped), Ordering::Relaxed);
+}
+
+/// In a child: its parent reaps all its children, remains too.
+pub fn may_end_ahead() {
+    OF_PROCESS.store(std::process::id(), Ordering::Relaxed);
 }
 
 /// End this process, at once, as `_exit(2)` does; where nobody can tell the difference, ahead of its memory.
 ///
-/// The remains are a child of this process's parent, who has to reap it besides: call this only where the parent is one that
-/// does, in the process that has called `remember_mappings`.
+/// The remains are a child of this process's parent, who has to reap it besides; see `may_end_ahead`.
 pub fn end(code: i32) -> ! {
     if may_leave_remains() {
         leave_remains(code);
@@ -50,7 +53,6 @@ pub fn end(code: i32) -> ! {
 
 /// Whether nothing but memory of this process alone would stay a moment longer, and little of that.
 fn may_leave_remains() -> bool {
-    // Of a fork of it the parent is another.
     OF_PROCESS.load(Ordering::Relaxed) == std::process::id()
         && has_one_thread()
         && Pages::now().is_some_and(|pages| {

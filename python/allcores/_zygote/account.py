@@ -14,18 +14,25 @@ import os
 
 from allcores import _core
 
-__all__ = ["MemoryWatch", "have_account", "note_exception", "prepare_account", "uncaught_exception"]
+__all__ = [
+    "MemoryWatch",
+    "close_account",
+    "has_crashes",
+    "held",
+    "note_exception",
+    "prepare_account",
+    "uncaught_exception",
+]
 
 _BYTES = 24 * 1024
 _EXCEPTION = b"\0exception\0"
 _HIGH_DESCRIPTOR = 100
 """Out of the way of programs that close, or count on, low numbers."""
 
-_account = -1
-"""The descriptor of this process's account; in the zygote, which has none, of what its children replace by theirs."""
-_held: _core.Held | None = None
-_has_crashes = False
-"""Whether faulthandler writes there, and not where the program wants it to."""
+held: _core.Held | None = None
+"""This process's account, in a child."""
+has_crashes = False
+"""Whether faulthandler writes to it, and not where the program wants it to."""
 
 
 def prepare_account() -> int:
@@ -33,33 +40,25 @@ def prepare_account() -> int:
 
     Returns the descriptor at which each child is to have its account.
     """
-    global _account, _has_crashes
-    _account = os.memfd_create("allcores-account")
+    global has_crashes
+    account = os.memfd_create("allcores-account")
     with contextlib.suppress(OSError):  # the limit of open files is lower than that
-        high = fcntl.fcntl(_account, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
-        os.close(_account)
-        _account = high
-    _has_crashes = not faulthandler.is_enabled()
-    if _has_crashes:
-        faulthandler.enable(_account)
-    return _account
+        high = fcntl.fcntl(account, fcntl.F_DUPFD_CLOEXEC, _HIGH_DESCRIPTOR)
+        os.close(account)
+        account = high
+    has_crashes = not faulthandler.is_enabled()
+    if has_crashes:
+        faulthandler.enable(account)
+    return account
 
 
-def have_account() -> None:
-    """In a child, which has its account there now."""
-    global _held
-    _held = _core.Held(_account)
-    if _has_crashes:
-        os.register_at_fork(after_in_child=_close_account)
-
-
-def _close_account() -> None:
+def close_account() -> None:
     """In a fork of the child, which is somebody else."""
-    global _account
-    if _held is not None and _held.is_ours():
+    global held
+    if held is not None and held.is_ours():
         faulthandler.disable()
-        os.close(_account)
-    _account = -1
+        os.close(held.number)
+    held = None
 
 
 def note_exception(error: BaseException) -> None:
@@ -75,9 +74,9 @@ def note_exception(error: BaseException) -> None:
     parts = (_first(kind, 500), _first(text, _BYTES // 4), _last(shown, _BYTES // 2))
     record = _EXCEPTION + b"\0".join(part.replace(b"\0", b" ") for part in parts)
     # The program may have closed all descriptors, and the number may be a file of its own now.
-    if _account >= 0 and _held is not None and _held.is_ours():
+    if held is not None and held.is_ours():
         with contextlib.suppress(OSError):
-            os.pwrite(_account, record, 0)
+            os.pwrite(held.number, record, 0)
 
 
 def uncaught_exception(account: bytes) -> tuple[str, str, str] | None:

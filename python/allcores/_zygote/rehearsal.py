@@ -68,13 +68,12 @@ def _parts(main_module: MainModule, pickled: bytes, *, leads_nowhere: bool) -> l
 
     def load() -> Any:
         inherited[:] = [os.dup(0)] if leads_nowhere else []
-        return child.load(pickled, None)  # the main module is not to be imported for nothing
+        process = child.load(pickled, None)  # the main module is not to be imported for nothing
+        child.note_what_ends(process)
+        return process
 
     def bootstrap() -> None:
-        with _standard.process_untouched():
-            process = load()
-            child.note_what_ends(process)
-            process._bootstrap()
+        _standard.run_untouched(load)
         child.set_standard_input_aside()
 
     def take_over() -> None:

@@ -274,14 +274,14 @@ class Zygote:
         """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""
         if rehearse and self._rehearsal is None:
             self._rehearsal = rehearsal.prepare(self._main_module)
-        birth = _core.Birth()
+        # All that a spare runs it has copies of: what can be known before the fork is made before it.
+        parts, zygotes, birth = (self._rehearsal or []) if rehearse else [], self._own_descriptors(), _core.Birth()
         pid = os.fork()
         if pid == 0:
             self._events.close()
             for ask in self._asks:
                 ask.close()
-            parts = (self._rehearsal or []) if rehearse else []
-            spare.run(birth, self._own_descriptors(), self._children_have, self._main_module, parts)
+            spare.run(birth, zygotes, self._children_have, self._main_module, parts)
         _core.name_embryo(pid)
         pidfd, line, paper = birth.offer(pid, self._events.fileno(), self._offers, self._main_module.version)
         self._children[pidfd] = self._by_pid[pid] = _Child(pid, pidfd, line, paper)

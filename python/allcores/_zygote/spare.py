@@ -50,7 +50,9 @@ def run(
     """
     try:
         line, bell = birth.begin(inheritance.zygote_pid, zygotes, inheritance.account)
-        account.have_account()
+        account.held = _core.Held(inheritance.account)
+        if account.has_crashes:
+            os.register_at_fork(after_in_child=account.close_account)
         if "numpy.random" in sys.modules:
             _seed_apart()
         for part in rehearsal:
