@@ -54,6 +54,7 @@ __all__ = [
     "exchange_number",
     "gathering",
     "has_given",
+    "hear",
     "is_detached",
     "is_of_another_interpreter",
     "is_pickled_for_all",
@@ -266,6 +267,9 @@ class Ask:
     """What a resource tracker is to read from; None when the session has one."""
     def close(self) -> None:
         """Close the streams, and what the tracker reads from."""
+
+def hear(bell: int, /) -> None:
+    """Hear a bell; one that does not wait need not have been rung."""
 
 def receive_ask(requests: int, /) -> Ask | None:
     """Receive what a caller tells the zygote, None when there is nothing. EOFError when nobody is left."""

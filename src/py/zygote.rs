@@ -8,8 +8,8 @@ use pyo3::types::PyBytes;
 
 use super::call::{if_any, Outcome};
 use crate::sys::descriptor::borrow;
-use crate::sys::memfd;
 use crate::sys::seqpacket::Wait;
+use crate::sys::{bell, memfd};
 use crate::wire::exit::{self, Exit, ACCOUNT_BYTES};
 use crate::wire::{ask, offer};
 
@@ -70,6 +70,14 @@ impl Ask {
         *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.streams.lock().unwrap_or_else(PoisonError::into_inner) = [None, None, None];
     }
+}
+
+/// Hear a bell; one that does not wait need not have been rung.
+#[pyfunction]
+#[pyo3(signature = (bell, /))]
+fn hear(bell: RawFd) -> Outcome<()> {
+    if_any(bell::hear(borrow(bell)?))?;
+    Ok(())
 }
 
 /// Receive what a caller tells the zygote, None when there is nothing. EOFError when nobody is left.
@@ -143,6 +151,7 @@ fn is_detached(line: RawFd) -> Outcome<bool> {
 
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Ask>()?;
+    module.add_function(wrap_pyfunction!(hear, module)?)?;
     module.add_function(wrap_pyfunction!(receive_ask, module)?)?;
     module.add_function(wrap_pyfunction!(offer_failed, module)?)?;
     module.add_function(wrap_pyfunction!(offer_threaded, module)?)?;

@@ -84,15 +84,12 @@ def _leave_the_terminal() -> None:
 class _Child:
     """A spare, or what became of it."""
 
-    __slots__ = ("account", "detached", "idle", "line", "pid", "pidfd")
+    __slots__ = ("account", "descriptors", "detached", "idle", "line", "pid", "pidfd")
 
-    def __init__(self, pid: int, pidfd: int, line: int, account: int) -> None:
-        self.pid, self.pidfd, self.line, self.account = pid, pidfd, line, account
+    def __init__(self, pid: int, descriptors: tuple[int, int, int]) -> None:
+        self.pid, self.descriptors = pid, descriptors
+        self.pidfd, self.line, self.account = descriptors
         self.idle, self.detached = True, False
-
-    @property
-    def descriptors(self) -> tuple[int, int, int]:
-        return self.pidfd, self.line, self.account
 
 
 class Zygote:
@@ -127,16 +124,22 @@ class Zygote:
         """Answer what comes, for ever."""
         while True:
             events = dict(self._events.poll(self._seconds_to_wait()))
-            if self._bell in events:
-                with contextlib.suppress(BlockingIOError):
-                    os.eventfd_read(self._bell)
-            ended = [child for child in map(self._children.get, events) if child is not None]
-            for child in ended:  # first of all: somebody waits for that
-                self._reap(child)
+            ended = []
+            for descriptor in events:
+                if descriptor in self._children:
+                    child = self._children[descriptor]
+                    self._reap(child)  # first of all: somebody waits for that
+                    ended.append(child)
+                elif descriptor == self._bell:
+                    _core.hear(descriptor)
             self._hear_callers()  # always, and before what follows: it says which children are spares no more
             for child in ended:
                 self._forget(child)
-            self._reap_remains(after=ended)
+            now = time.monotonic()
+            if ended:
+                self._remains.expect(now)
+            if self._remains.seconds_to_look(now) == 0:
+                self._remains.reap(now, self._by_pid)
             if self._root in events:
                 self._end_session()
             if self._news in events:
@@ -155,14 +158,15 @@ class Zygote:
             return lingers if lingers > 0 else _KEEPING_SECONDS
         if not self._prepared:
             return None
-        waits = [
-            self._keeper.seconds_to_fork(now),
+        wait = self._keeper.seconds_to_fork(now)
+        for other in (
             self._keeper.seconds_to_shrink(now),
             self._remains.seconds_to_look(now),
-        ]
-        if self._asks:
-            waits.append(self._keeper.seconds_to_quiet(now))
-        return min((wait for wait in waits if wait is not None), default=None)
+            self._keeper.seconds_to_quiet(now) if self._asks else None,
+        ):
+            if wait is None or (other is not None and other < wait):
+                wait = other
+        return wait
 
     def _seconds_to_linger(self) -> float:
         return self._retired_at + _LINGER_SECONDS - time.monotonic()
@@ -258,7 +262,7 @@ class Zygote:
         if self._retired or not self._prepared:
             return
         now = time.monotonic()
-        if self._keeper.seconds_to_quiet(now) == 0:
+        if self._asks and self._keeper.seconds_to_quiet(now) == 0:
             self._fork_trackers()
         if self._keeper.seconds_to_fork(now) == 0:
             try:
@@ -274,6 +278,7 @@ class Zygote:
         """Fork a spare and offer it. OSError when the kernel does not, or the queue of offers is full."""
         if rehearse and self._rehearsal is None:
             self._rehearsal = rehearsal.prepare(self._main_module)
+            gc.freeze()
         # All that a spare runs it has copies of: what can be known before the fork is made before it.
         parts, zygotes, birth = (self._rehearsal or []) if rehearse else [], self._own_descriptors(), _core.Birth()
         pid = os.fork()
@@ -283,8 +288,8 @@ class Zygote:
                 ask.close()
             spare.run(birth, zygotes, self._children_have, self._main_module, parts)
         _core.name_embryo(pid)
-        pidfd, line, paper = birth.offer(pid, self._events.fileno(), self._offers, self._main_module.version)
-        self._children[pidfd] = self._by_pid[pid] = _Child(pid, pidfd, line, paper)
+        descriptors = birth.offer(pid, self._events.fileno(), self._offers, self._main_module.version)
+        self._children[descriptors[0]] = self._by_pid[pid] = _Child(pid, descriptors)
         self._keeper.forked()
 
     def _own_descriptors(self) -> list[int]:
@@ -301,13 +306,6 @@ class Zygote:
         _core.process_ended(child.pid, status)
         evidence = self._memory.look() if code == -signal.SIGKILL else ""
         _core.tell_exit(child.line, code, evidence, child.account)
-
-    def _reap_remains(self, after: list[_Child]) -> None:
-        now = time.monotonic()
-        if after:
-            self._remains.expect(now)
-        if self._remains.seconds_to_look(now) == 0:
-            self._remains.reap(now, self._by_pid)
 
     def _forget(self, child: _Child) -> None:
         """Let go of one that was reaped."""
