@@ -75,7 +75,6 @@ __all__ = [
     "read_deadlocks",
     "receive_ask",
     "receive_message",
-    "replace_streams",
     "send_message",
     "set_process_name",
     "signals_of_state",
@@ -293,20 +292,24 @@ def is_detached(line: int, /) -> bool:
 class Work:
     """What a spare is to become. Whoever reads the numbers owns the descriptors."""
 
-    way: tuple[int, int, int]
-    """To the zygote: requests, offers, bell."""
+    way: Way
+    """To the zygote."""
     parent: int
     """A pidfd of the caller."""
     tracker: int
     """The write end of the resource tracker's pipe."""
-    streams: list[int]
-    """The caller's; -1 for one that it has closed."""
     descriptors: list[int]
     """Those to which the arguments refer, by index."""
     surroundings: bytes
     """The caller's."""
     process: bytes
     """The pickled process object."""
+
+    def take_place(self, spares: list[int], open_files: tuple[int, int], /) -> tuple[list[bool], bool]:
+        """Once: close what only a spare has, limit the open files, make the caller's standard streams this process's.
+
+        Returns which of them are open, and whether standard output is a terminal.
+        """
 
 def wait_for_work(line: int, bell: int, signals: list[int], rehearsal: list[Callable[[], object]], /) -> Work:
     """Wait for work: for the bell, and for the end of the line. EOFError when none will come.
@@ -317,9 +320,6 @@ def wait_for_work(line: int, bell: int, signals: list[int], rehearsal: list[Call
 
 def close_all(descriptors: Sequence[int], /) -> None:
     """Close these descriptors; one that is closed already is no error."""
-
-def replace_streams(streams: list[int], /) -> None:
-    """Make these the standard streams, and close them where they were; -1 for a stream that is to be closed."""
 
 _Address = tuple[int, int, int]
 """Session, offset and generation: what a pickle says of an object in the arena."""

@@ -96,7 +96,7 @@ impl Birth {
 /// Close these descriptors; one that is closed already is no error.
 #[pyfunction]
 #[pyo3(signature = (descriptors, /))]
-fn close_all(descriptors: Vec<RawFd>) {
+pub(super) fn close_all(descriptors: Vec<RawFd>) {
     for descriptor in descriptors {
         drop(take_over(descriptor));
     }

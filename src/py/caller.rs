@@ -49,7 +49,7 @@ impl Held {
 
 /// A way to a zygote, and the credentials that its children will have.
 #[pyclass(frozen, module = "allcores._core")]
-struct Way {
+pub(super) struct Way {
     requests: Held,
     offers: Held,
     bell: Held,
@@ -74,7 +74,7 @@ impl Way {
 impl Way {
     #[new]
     #[pyo3(signature = (requests, offers, bell, /))]
-    fn new(requests: RawFd, offers: RawFd, bell: RawFd) -> Outcome<Self> {
+    pub(super) fn new(requests: RawFd, offers: RawFd, bell: RawFd) -> Outcome<Self> {
         Ok(Self {
             requests: Held::new(requests),
             offers: Held::new(offers),

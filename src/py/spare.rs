@@ -1,33 +1,31 @@
 //! The spare's side: from the wait for work to the surroundings that the kernel keeps.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, RawFd};
 use std::time::{Duration, Instant};
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::birth::close_all;
 use super::call::{borrow_all, Outcome};
-use crate::sys::descriptor::take_over;
+use super::caller::Way;
+use crate::sys::descriptor::{borrow, take_over};
 use crate::sys::poll::{any_readable, Until};
 use crate::sys::signal::Taken;
-use crate::sys::{bell, ending, signal, streams};
+use crate::sys::{bell, ending, process, signal, streams};
 use crate::wire::work;
 
 /// What a spare is to become. Whoever reads the numbers owns the descriptors.
 #[pyclass(frozen, module = "allcores._core")]
 struct Work {
-    /// The way to the zygote: requests, offers, bell.
-    #[pyo3(get)]
-    way: (RawFd, RawFd, RawFd),
+    way: [RawFd; 3],
     /// A pidfd of the caller.
     #[pyo3(get)]
     parent: RawFd,
     /// The write end of the resource tracker's pipe.
     #[pyo3(get)]
     tracker: RawFd,
-    /// The caller's; -1 for one that it has closed.
-    #[pyo3(get)]
     streams: [RawFd; 3],
     /// Those to which the arguments refer, by index.
     #[pyo3(get)]
@@ -42,9 +40,8 @@ struct Work {
 
 impl Work {
     fn new(py: Python<'_>, work: work::Work) -> Self {
-        let [requests, offers, bell] = work.way.map(IntoRawFd::into_raw_fd);
         Self {
-            way: (requests, offers, bell),
+            way: work.way.map(IntoRawFd::into_raw_fd),
             parent: work.parent.into_raw_fd(),
             tracker: work.tracker.into_raw_fd(),
             streams: work.streams.map(|stream| stream.map_or(-1, IntoRawFd::into_raw_fd)),
@@ -52,6 +49,28 @@ impl Work {
             surroundings: PyBytes::new(py, &work.surroundings).unbind(),
             process: PyBytes::new(py, &work.process).unbind(),
         }
+    }
+}
+
+#[pymethods]
+impl Work {
+    /// The way to the zygote.
+    #[getter]
+    fn way(&self) -> Outcome<Way> {
+        let [requests, offers, bell] = self.way;
+        Way::new(requests, offers, bell)
+    }
+
+    /// Once: close what only a spare has, keep a limit of open files, and make the caller's standard streams this process's.
+    ///
+    /// Returns which of them are open, and whether standard output is a terminal.
+    #[pyo3(signature = (spares, open_files, /))]
+    fn take_place(&self, spares: Vec<RawFd>, open_files: (i64, i64)) -> Outcome<([bool; 3], bool)> {
+        close_all(spares);
+        process::limit_open_files(open_files.0, open_files.1)?;
+        streams::replace(self.streams.map(take_over))?;
+        let is_terminal = borrow(1)?.is_terminal();
+        Ok((self.streams.map(|stream| stream >= 0), is_terminal))
     }
 }
 
@@ -130,13 +149,6 @@ fn begin(py: Python<'_>, work: work::Work, mut signals: Vec<Taken>, pending: Bor
     Ok(Work::new(py, work))
 }
 
-/// Make these the standard streams; -1 for one that is to be closed.
-#[pyfunction]
-#[pyo3(signature = (streams, /))]
-fn replace_streams(streams: [RawFd; 3]) -> Outcome<()> {
-    Ok(streams::replace(streams.map(take_over))?)
-}
-
 /// Block these signals, one bit each, and no others. Those that came meanwhile are delivered at the end of this.
 #[pyfunction]
 #[pyo3(signature = (signals, /))]
@@ -155,7 +167,6 @@ fn end_child(code: i32) {
 pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Work>()?;
     module.add_function(wrap_pyfunction!(wait_for_work, module)?)?;
-    module.add_function(wrap_pyfunction!(replace_streams, module)?)?;
     module.add_function(wrap_pyfunction!(block_signals, module)?)?;
     module.add_function(wrap_pyfunction!(end_child, module)?)?;
     Ok(())

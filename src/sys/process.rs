@@ -8,7 +8,9 @@ use std::os::fd::OwnedFd;
 // No shared memory, hence not by that door: a static of loom's there cannot be.
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::process::{kill_process, pidfd_open, waitpid, Pid, PidfdFlags, Signal, WaitOptions};
+use rustix::process::{
+    kill_process, pidfd_open, setrlimit, waitpid, Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions,
+};
 
 /// The longest name the kernel keeps for a process, in bytes, its closing NUL not counted.
 pub const NAME_MAX_BYTES: usize = 15;
@@ -63,6 +65,18 @@ pub fn kill_and_reap(pid: u32) {
 fn known(pid: u32) -> io::Result<Pid> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+/// Set the limits of this process's open files, the soft one and the hard one; below 0: there is none.
+///
+/// # Errors
+/// The kernel's: the hard one is above that in force.
+pub fn limit_open_files(soft: i64, hard: i64) -> io::Result<()> {
+    let limits = Rlimit {
+        current: u64::try_from(soft).ok(),
+        maximum: u64::try_from(hard).ok(),
+    };
+    Ok(setrlimit(Resource::Nofile, limits)?)
 }
 
 /// What tells this thread from all others that its process ever had, which `pthread_self` does not; above 0.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allcores import _core
 from allcores._zygote.client import session
 from allcores._zygote.launch import fork_ahead
 
@@ -10,4 +11,4 @@ __all__ = ["fork_zygote_ahead"]
 
 def fork_zygote_ahead() -> None:
     """Give this process's session its zygote now. Nothing but allcores has been imported, no thread was started."""
-    session.adopt(*fork_ahead(session.own_pidfd()))
+    session.adopt(_core.Way(*fork_ahead(session.own_pidfd())))

@@ -24,13 +24,13 @@ if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
     from allcores._zygote.surroundings import Surroundings
 
 __all__ = [
+    "have_streams",
     "load",
     "note_what_ends",
     "prepare_standard_input",
     "run",
     "set_standard_input",
     "set_standard_input_aside",
-    "take_streams",
 ]
 
 _standard_input: TextIO | None = None
@@ -55,14 +55,24 @@ def set_standard_input_aside() -> None:
     _standard_input, sys.stdin = sys.stdin, None
 
 
-def run(work: _core.Work, surroundings: Surroundings | None, main_module: MainModule) -> NoReturn:
-    """Become the process that ``work`` describes, run it and exit. The held signals are still blocked."""
+def run(
+    work: _core.Work,
+    spares: list[int],
+    open_files: tuple[int, int],
+    surroundings: Surroundings | None,
+    main_module: MainModule,
+) -> NoReturn:
+    """Become the process that ``work`` describes, run it and exit. The held signals are still blocked.
+
+    ``spares`` are the descriptors that only a spare has; ``open_files`` the limit of open files.
+    """
     exit_code = 1
     try:
+        are_open, is_terminal = work.take_place(spares, open_files)
+        have_streams(are_open, is_terminal=is_terminal)
         inherited[:] = work.descriptors
-        session.adopt(*work.way)
+        session.adopt(work.way)
         resource_tracker._resource_tracker._fd = work.tracker  # type: ignore[attr-defined]
-        take_streams(work.streams)
         if main_module.handlers or main_module.timers:
             main_module.have_signals()
         in_force = surroundings or main_module.in_force
@@ -182,14 +192,17 @@ def _is_ours(filename: str) -> bool:
     )
 
 
-def take_streams(streams: list[int]) -> None:
-    """Make the caller's standard streams this process's, as inheriting them would."""
-    _core.replace_streams(streams)
+def have_streams(are_open: list[bool], *, is_terminal: bool) -> None:
+    """Have the caller's standard streams, which this process has now, as inheriting them would."""
+    out: Any = sys.stdout
+    are_usual = out is sys.__stdout__ and sys.stderr is sys.__stderr__ and None not in (out, sys.stderr)
+    if are_usual and are_open[1] and are_open[2] and out.line_buffering == is_terminal:
+        return  # nothing to do, as nearly always
     for name, number in (("stdout", 1), ("stderr", 2)):
         stream = getattr(sys, name)
         if stream is not getattr(sys, f"__{name}__"):
             continue  # the main module put something else there
-        if streams[number] < 0:
+        if not are_open[number]:
             setattr(sys, name, None)
             setattr(sys, f"__{name}__", None)
         elif stream is None:
@@ -197,5 +210,5 @@ def take_streams(streams: list[int]) -> None:
             stream = open(number, "w", closefd=False, errors=errors)  # noqa: SIM115  # open as long as the process
             setattr(sys, name, stream)
             setattr(sys, f"__{name}__", stream)
-        elif number == 1 and stream.line_buffering != os.isatty(number):
-            stream.reconfigure(line_buffering=not stream.line_buffering)
+        elif number == 1 and stream.line_buffering != is_terminal:
+            stream.reconfigure(line_buffering=is_terminal)

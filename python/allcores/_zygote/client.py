@@ -117,9 +117,9 @@ class Session:
         """Let a child outlive the session: a zygote that listens hears it, a retired one finds it on the line."""
         child.detach(self._way)
 
-    def adopt(self, requests: int, offers: int, bell: int) -> None:
+    def adopt(self, way: _core.Way) -> None:
         """Use this way to a zygote (in its children, and where it was forked ahead)."""
-        self._way = _core.Way(requests, offers, bell)
+        self._way = way
 
     def rejoin(self) -> None:
         """In a process of the session that was forked: go on with the zygote of the process that forked it."""

@@ -77,7 +77,7 @@ def _parts(main_module: MainModule, pickled: bytes, *, leads_nowhere: bool) -> l
         child.set_standard_input_aside()
 
     def take_over() -> None:
-        child.take_streams([os.dup(0), os.dup(1), os.dup(2)])
+        child.have_streams([True, True, True], is_terminal=getattr(sys.stdout, "line_buffering", False))
         main_module.in_force.apply_signals(blocked=blocked)
 
     return [load, bootstrap, take_over]

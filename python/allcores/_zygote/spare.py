@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 
 from allcores import _core
@@ -66,9 +65,7 @@ def run(
     if work.surroundings != main_module.surroundings:
         surroundings = Surroundings.loads(work.surroundings)
         send_news(inheritance.news, work.surroundings)
-    _core.close_all([line, bell, inheritance.news])
-    resource.setrlimit(resource.RLIMIT_NOFILE, inheritance.open_files)
-    child.run(work, surroundings, main_module)
+    child.run(work, [line, bell, inheritance.news], inheritance.open_files, surroundings, main_module)
 
 
 def _seed_apart() -> None:
