@@ -73,6 +73,7 @@ __all__ = [
     "put_parts",
     "read_abandoned_waits",
     "read_deadlocks",
+    "reap",
     "receive_ask",
     "receive_message",
     "send_message",
@@ -83,7 +84,6 @@ __all__ = [
     "sweep_arena",
     "take_back",
     "take_over_state",
-    "tell_exit",
     "wait_for_work",
     "with_handles",
     "without_gathering",
@@ -282,8 +282,11 @@ def offer_threaded(offers: int, /) -> None:
 def take_back(callers_offers: int, offers: int, /) -> bool:
     """Take a spare back that was offered; false when there is none. What else was offered stays."""
 
-def tell_exit(line: int, code: int, out_of_memory: str, account: int, /) -> None:
-    """Tell the caller of a child how that ended, with what it left in its account."""
+def reap(pid: int, line: int, account: int, shortage: Callable[[], str], /) -> None:
+    """Reap a child that has ended, give back what it held, and tell its caller how it ended, and what its account says.
+
+    ``shortage`` says, when it was killed, whether memory was short.
+    """
 
 def is_detached(line: int, /) -> bool:
     """Whether the caller of a child lets it outlive the session."""

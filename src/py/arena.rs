@@ -288,7 +288,7 @@ fn name_embryo(py: Python<'_>, pid: u32) -> PyResult<()> {
 /// Say that a process of the session has ended, with this wait status if that is known: what it held is given back.
 #[pyfunction]
 #[pyo3(signature = (pid, wait_status, /))]
-fn process_ended(py: Python<'_>, pid: u32, wait_status: Option<u32>) -> PyResult<()> {
+pub(super) fn process_ended(py: Python<'_>, pid: u32, wait_status: Option<u32>) -> PyResult<()> {
     match ARENA.get() {
         Some(arena) => waiting(py, |pause| arena.process_ended(pid, wait_status, pause)),
         None => Ok(()),

@@ -207,8 +207,8 @@ impl Offer {
     fn wake(&self, way: &Bound<'_, Way>) -> Outcome<()> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(spare) = spare.as_ref() {
+            bell::ring(spare.bell.as_fd())?; // first, as it wakes while this goes on
             self.tell_taken(way.get().ends()?[0], spare);
-            bell::ring(spare.bell.as_fd())?;
         }
         Ok(())
     }

@@ -6,10 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use super::arena;
 use super::call::{if_any, Outcome};
 use crate::sys::descriptor::borrow;
 use crate::sys::seqpacket::Wait;
-use crate::sys::{bell, memfd};
+use crate::sys::{bell, memfd, process};
 use crate::wire::exit::{self, Exit, ACCOUNT_BYTES};
 use crate::wire::{ask, offer};
 
@@ -129,10 +130,20 @@ fn take_back(callers_offers: RawFd, offers: RawFd) -> Outcome<bool> {
     )
 }
 
-/// Tell the caller of a child how that ended, with what it left in its account.
+/// Reap a child that has ended, give back what it held, and tell its caller how it ended, with what is in its account.
+///
+/// `shortage` says, when it was killed, whether memory was short.
 #[pyfunction]
-#[pyo3(signature = (line, code, out_of_memory, account, /))]
-fn tell_exit(line: RawFd, code: i32, out_of_memory: String, account: RawFd) -> Outcome<()> {
+#[pyo3(signature = (pid, line, account, shortage, /))]
+fn reap(py: Python<'_>, pid: u32, line: RawFd, account: RawFd, shortage: &Bound<'_, PyAny>) -> Outcome<()> {
+    let status = process::reap(pid)?;
+    arena::process_ended(py, pid, Some(status.raw()))?;
+    let code = status.exit_code();
+    let out_of_memory = if status.is_killed() {
+        shortage.call0()?.extract()?
+    } else {
+        String::new()
+    };
     let account = memfd::read(borrow(account)?, ACCOUNT_BYTES)?;
     let exit = Exit {
         code,
@@ -156,7 +167,7 @@ pub fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(offer_failed, module)?)?;
     module.add_function(wrap_pyfunction!(offer_threaded, module)?)?;
     module.add_function(wrap_pyfunction!(take_back, module)?)?;
-    module.add_function(wrap_pyfunction!(tell_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(reap, module)?)?;
     module.add_function(wrap_pyfunction!(is_detached, module)?)?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::{
-    kill_process, pidfd_open, setrlimit, waitpid, Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions,
+    kill_process, pidfd_open, setrlimit, waitpid, Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, WaitStatus,
 };
 
 /// The longest name the kernel keeps for a process, in bytes, its closing NUL not counted.
@@ -54,12 +54,53 @@ pub fn open(pid: u32) -> io::Result<OwnedFd> {
     Ok(pidfd_open(known(pid)?, PidfdFlags::empty())?)
 }
 
+/// How a child ended.
+#[derive(Debug, Clone, Copy)]
+pub struct Ended(WaitStatus);
+
+impl Ended {
+    /// As `wait(2)` has it.
+    #[must_use]
+    pub fn raw(self) -> u32 {
+        self.0.as_raw() as u32
+    }
+
+    /// Its exit code, or the negative number of the signal that killed it.
+    #[must_use]
+    pub fn exit_code(self) -> i32 {
+        self.0
+            .exit_status()
+            .or_else(|| self.0.terminating_signal().map(|signal| -signal))
+            .unwrap_or_default()
+    }
+
+    /// Whether SIGKILL has ended it.
+    #[must_use]
+    pub fn is_killed(self) -> bool {
+        self.0.terminating_signal() == Some(libc::SIGKILL)
+    }
+}
+
+/// Reap a child, when it has ended.
+///
+/// # Errors
+/// The kernel's: it is none.
+pub fn reap(pid: u32) -> io::Result<Ended> {
+    loop {
+        match waitpid(Some(known(pid)?), WaitOptions::empty()) {
+            Ok(Some((_, status))) => return Ok(Ended(status)),
+            Ok(None) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
 /// Kill a child that has not been reaped, and reap it; of another process nothing becomes.
 pub fn kill_and_reap(pid: u32) {
     if let Ok(pid) = known(pid) {
         let _ = kill_process(pid, Signal::KILL);
-        let _ = waitpid(Some(pid), WaitOptions::empty());
     }
+    let _ = reap(pid);
 }
 
 fn known(pid: u32) -> io::Result<Pid> {

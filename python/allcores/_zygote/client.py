@@ -148,10 +148,12 @@ class Session:
     def _take_woken(self, way: _core.Way) -> _core.Offer | None:
         """Take a spare of this way that `wake_one` has woken, for whichever start."""
         while self._woken:
-            with contextlib.suppress(IndexError):  # another thread was first
+            try:
                 of, offer = self._woken.pop()
-                if of is way:
-                    return offer
+            except IndexError:  # another thread was first
+                return None
+            if of is way:
+                return offer
         return None
 
     def _connect(self, *, without_main: bool) -> _core.Way:

@@ -84,11 +84,12 @@ def _leave_the_terminal() -> None:
 class _Child:
     """A spare, or what became of it."""
 
-    __slots__ = ("account", "descriptors", "detached", "idle", "line", "pid", "pidfd")
+    __slots__ = ("descriptors", "detached", "idle", "known_by", "line", "pid", "pidfd")
 
     def __init__(self, pid: int, descriptors: tuple[int, int, int]) -> None:
         self.pid, self.descriptors = pid, descriptors
-        self.pidfd, self.line, self.account = descriptors
+        self.pidfd, self.line, account = descriptors
+        self.known_by = pid, self.line, account
         self.idle, self.detached = True, False
 
 
@@ -128,7 +129,7 @@ class Zygote:
             for descriptor in events:
                 if descriptor in self._children:
                     child = self._children[descriptor]
-                    self._reap(child)  # first of all: somebody waits for that
+                    _core.reap(*child.known_by, self._memory.look)  # first of all: somebody waits for that
                     ended.append(child)
                 elif descriptor == self._bell:
                     _core.hear(descriptor)
@@ -299,14 +300,6 @@ class Zygote:
             descriptors += child.descriptors
         return descriptors
 
-    def _reap(self, child: _Child) -> None:
-        """Reap a child that ended, and tell its caller."""
-        _, status = os.waitpid(child.pid, 0)
-        code = os.waitstatus_to_exitcode(status)
-        _core.process_ended(child.pid, status)
-        evidence = self._memory.look() if code == -signal.SIGKILL else ""
-        _core.tell_exit(child.line, code, evidence, child.account)
-
     def _forget(self, child: _Child) -> None:
         """Let go of one that was reaped."""
         del self._children[child.pidfd]
@@ -348,7 +341,7 @@ class Zygote:
                         ends.unregister(descriptor)
                         child = self._children[descriptor]
                         detached.remove(child)
-                        self._reap(child)
+                        _core.reap(*child.known_by, self._memory.look)
                         self._forget(child)
         self._end()
 
