@@ -239,3 +239,74 @@ except ChildProcessError:
 """
     command = [*PYTHON, "-c", source]
     assert subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout == "reaped\n"
+
+
+def test_what_the_main_module_has_registered_is_not_done_by_a_rehearsal(tmp_path: Path) -> None:
+    definitions = """
+import multiprocessing.util
+
+def clean():
+    os.write(1, b"clean\\n")
+
+multiprocessing.util.Finalize(None, clean, exitpriority=1)
+"""
+    main = """
+for _ in range(3):
+    process = mp.Process(target=int)
+    process.start()
+    process.join()
+    time.sleep(0.2)  # spares rehearse, and before them the zygote
+print("end", flush=True)
+"""
+    assert prints(tmp_path, definitions, main) == "end\nclean\n"
+
+
+def test_an_exception_is_noted_around_whatever_runs_and_leaves_no_trace(tmp_path: Path) -> None:
+    definitions = """
+import pickle, traceback
+
+class Overridden(mp.Process):
+    def run(self):
+        fail(self)
+
+class Frozen(Overridden):
+    def __setattr__(self, name, value):
+        if name == "run":
+            raise AttributeError(name)
+        super().__setattr__(name, value)
+
+def fail(process):
+    assert "run" not in vars(process) or isinstance(process, Own)
+    raise LookupError("not here")
+
+class Own(mp.Process):
+    def __init__(self):
+        super().__init__()
+        self.run = fail_by_itself
+
+def fail_by_itself():
+    fail(mp.current_process())
+"""
+    main = """
+for kind in (Overridden, Frozen, Own):
+    process = kind()
+    process.start()
+    process.join()
+    reason = process.exit_reason
+    print(process.exitcode, reason, "child.py" in reason.exception.traceback, flush=True)
+"""
+    line = "1 exit code 1: LookupError: not here False\n"
+    assert prints(tmp_path, definitions, main) == 3 * line
+
+
+def test_a_child_imports_nothing_that_its_program_has_not(tmp_path: Path) -> None:
+    definitions = """
+def tell():
+    os.write(1, str(sorted({"traceback", "textwrap", "tokenize"} & sys.modules.keys())).encode() + b"\\n")
+"""
+    main = """
+process = mp.Process(target=tell)
+process.start()
+process.join()
+"""
+    assert prints(tmp_path, definitions, main) == "[]\n"
