@@ -23,14 +23,14 @@ def prints(folder: Path, definitions: str, main: str) -> str:
 REMAINS = '''
 TOUCHED_BYTES = 40 << 20
 
-memory = []
-
 def touched():
     memory = mmap.mmap(-1, TOUCHED_BYTES, flags=mmap.MAP_PRIVATE)
     memory.madvise(mmap.MADV_NOHUGEPAGE)  # it takes longer to unmap
     for page in range(0, TOUCHED_BYTES, 4096):
         memory[page] = 1
     return memory
+
+memory = [touched()]  # in the zygote, so that its children have to unmap it
 
 def unmap(zygote):
     """Whether a child of the zygote is at its end, where it shows no memory, and is no zombie yet."""
@@ -49,7 +49,6 @@ def unmap(zygote):
     return False
 
 def work(zygote, how, queue):
-    memory.append(touched())
     zygote.value = os.getppid()
     if how == "queue":
         queue.put(1)
@@ -57,6 +56,10 @@ def work(zygote, how, queue):
         memory.append(touched())
     if how == "file":
         globals()["file"] = mmap.mmap(os.open(__file__, os.O_RDONLY), 0, prot=mmap.PROT_READ)
+    if how == "private":
+        globals()["file"] = mmap.mmap(os.open(__file__, os.O_RDONLY), 0, access=mmap.ACCESS_COPY)
+    if how == "group":
+        os.setpgid(0, 0)
     if how == "shared":
         globals()["shared"] = mmap.mmap(-1, 4096)
     if how == "thread":
@@ -83,7 +86,7 @@ def test_a_process_is_gone_before_its_memory(how: str, tmp_path: Path) -> None:
     assert prints(tmp_path, REMAINS, f"print(seen_after_its_end({how!r}) > 0)") == "True\n"
 
 
-@pytest.mark.parametrize("how", ["large", "file", "shared", "thread", "os._exit"])
+@pytest.mark.parametrize("how", ["large", "file", "private", "shared", "group", "thread", "os._exit"])
 def test_one_whose_memory_others_could_wait_for_is_not(how: str, tmp_path: Path) -> None:
     assert prints(tmp_path, REMAINS, f"print(seen_after_its_end({how!r}))") == "0\n"
 
@@ -94,7 +97,7 @@ def work(path, port, maps):
     file = open(path, "r+")
     fcntl.flock(file, fcntl.LOCK_EX)
     kept.append(socket.create_server(("127.0.0.1", port)))
-    kept.append(mmap.mmap(file.fileno(), 0) if maps else file)
+    kept.append(mmap.mmap(file.fileno(), 0, access=maps) if maps else file)
 
 kept = []
 """
@@ -104,8 +107,8 @@ with open(path, "w") as file:
     file.write("x" * 4096)
 with socket.create_server(("127.0.0.1", 0)) as server:
     port = server.getsockname()[1]
-for turn in range(40):
-    process = mp.Process(target=work, args=(path, port, turn % 2))
+for turn in range(45):
+    process = mp.Process(target=work, args=(path, port, (0, mmap.ACCESS_WRITE, mmap.ACCESS_COPY)[turn % 3]))
     process.start()
     process.join()
     assert process.exitcode == 0
@@ -310,3 +313,88 @@ process.start()
 process.join()
 """
     assert prints(tmp_path, definitions, main) == "[]\n"
+
+
+def test_a_child_that_may_make_no_process_any_more_ends_as_any(tmp_path: Path) -> None:
+    definitions = """
+import ctypes, platform, struct
+
+def work():
+    clone = {"x86_64": 56, "aarch64": 220}[platform.machine()]
+    load, equal, give = 0x20, 0x15, 0x06  # BPF: load the number of the system call, compare it, return what becomes
+    kill, allow = 0x80000000, 0x7FFF0000
+    rules = [(load, 0, 0, 0), (equal, 0, 1, clone), (give, 0, 0, kill), (give, 0, 0, allow)]
+    code = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
+    program = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(code))
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+    assert libc.prctl(22, 2, program, 0, 0) == 0, ctypes.get_errno()  # PR_SET_SECCOMP, SECCOMP_MODE_FILTER
+"""
+    main = """
+process = mp.Process(target=work)
+process.start()
+process.join()
+print(process.exit_reason)
+"""
+    assert prints(tmp_path, definitions, main) == "exit code 0\n"
+
+
+def test_a_fork_for_which_there_is_no_room_is_tried_again_while_remains_go() -> None:
+    remains, calls = Remains(), []
+
+    def fork() -> int:
+        calls.append(1)
+        if len(calls) % 4:
+            raise BlockingIOError
+        return 7
+
+    with pytest.raises(BlockingIOError):
+        remains.make_room_for(fork, children=[])
+    assert len(calls) == 1, "none were expected"
+    calls.clear()
+    remains.expect(0.0)
+    assert remains.make_room_for(fork, children=[]) == 7
+
+
+def test_children_have_no_descriptors_of_a_rehearsal(tmp_path: Path) -> None:
+    definitions = """
+def tell():
+    os.write(1, f"{len(os.listdir('/proc/self/fd'))}\\n".encode())
+"""
+    main = """
+mp.Pipe()
+for _ in range(3):
+    process = mp.Process(target=tell)
+    process.start()
+    process.join()
+    time.sleep(0.2)  # spares rehearse, and before them the zygote
+"""
+    counts = prints(tmp_path, "import multiprocessing.connection\n" + definitions, main).split()
+    assert len(counts) == 3 and len(set(counts)) == 1
+
+
+def test_a_rehearsal_leaves_the_program_s_own_streams_alone(tmp_path: Path) -> None:
+    definitions = """
+class Stream:
+    def write(self, text):
+        os.write(1, text.encode())
+
+    def flush(self):
+        if mp.current_process().name != "MainProcess":
+            os.write(1, b"flushed ")
+            sys.exit("a stream that fails")
+
+sys.stdout = Stream()
+
+def work():
+    os.write(1, f"{sys.stdin is not None} ".encode())
+"""
+    main = """
+for _ in range(3):
+    process = mp.Process(target=work)
+    process.start()
+    process.join()
+    time.sleep(0.2)  # spares rehearse, and before them the zygote
+    print(process.exitcode)
+"""
+    assert prints(tmp_path, definitions, main) == 3 * "True flushed flushed 1\n"

@@ -313,7 +313,8 @@ def run_untouched(make_process: Callable[[], process.BaseProcess]) -> None:
     counter, children = state["_process_counter"], state["_children"]
     start_method = default_context._actual_context
     close_stdin, logger, finalizers = util["_close_stdin"], util["_logger"], util["_finalizer_registry"]
-    shutdown = threads["_shutdown"]
+    shutdown, streams = threads["_shutdown"], (sys.stdout, sys.stderr)
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # not what the main module has put there
     threads["_shutdown"] = int  # it can be done only once
     util["_close_stdin"] = int  # each time it opens another descriptor
     util["_logger"] = None  # nobody is to read of it
@@ -322,6 +323,7 @@ def run_untouched(make_process: Callable[[], process.BaseProcess]) -> None:
         make_process()._bootstrap()  # type: ignore[attr-defined]
     finally:
         threads["_shutdown"] = shutdown
+        sys.stdout, sys.stderr = streams
         util["_close_stdin"], util["_logger"], util["_finalizer_registry"] = close_stdin, logger, finalizers
         util["_exiting"] = False
         state["_current_process"], state["_parent_process"] = current, parent

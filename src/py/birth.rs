@@ -28,7 +28,7 @@ struct Shared {
 impl Birth {
     #[new]
     fn new() -> Outcome<Self> {
-        ending::remember_mappings();
+        ending::remember();
         let (line, callers_line) = seqpacket::pair()?;
         Ok(Self(Some(Shared {
             line,

@@ -5,25 +5,27 @@
 //! memory and nothing else (`CLONE_VM`), and ends; that task, its *remains*, sees that it has ended and ends, too, which is
 //! when the kernel unmaps.
 //!
-//! What others can notice of an end must not come late. So all descriptors are closed first; and a process that has mapped
-//! anything but memory of its own and the arena (a file, a device, a segment), that has other threads, or so much memory
-//! that somebody could miss it, ends in the usual way.
+//! What others can notice of an end must not come late. So all descriptors are closed first; and a process ends in the usual way
+//! that has mapped anything but memory of its own and the arena (a file, a device, a segment), that has other threads, memory that
+//! somebody could miss, or a process group, a namespace or a cgroup of its own, or that has forbidden itself system calls.
 
 use std::arch::asm;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering}; // of this process alone, hence not by the door for loom
+use std::fs;
+use std::sync::atomic::{AtomicU32, Ordering}; // of this process alone, hence not by the door for loom
+use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{open, Mode, OFlags};
+use rustix::fs::{open, stat, Mode, OFlags};
 use rustix::io::read;
 use rustix::param::page_size;
 
 use super::mapping::mapped_pages;
 use super::signal;
 
-/// Beyond so much memory a process ends in the usual way: unmapping it takes some milliseconds.
-const MOST_BYTES: u64 = 64 << 20;
+/// A process that has this much more memory than its parent had at the fork ends in the usual way.
+const MOST_BYTES: u64 = 8 << 20;
 
-/// How many pages were not this process's private data (`/proc/PID/statm`) when `remember_mappings` looked; 0: not known.
-static MAPPED_PAGES: AtomicU64 = AtomicU64::new(0);
+/// What `remember` saw.
+static BEFORE: Mutex<Option<Before>> = Mutex::new(None);
 
 /// Which process may end ahead of its memory: of a fork of it the parent is another.
 static OF_PROCESS: AtomicU32 = AtomicU32::new(0);
@@ -31,9 +33,24 @@ static OF_PROCESS: AtomicU32 = AtomicU32::new(0);
 /// 1 until the kernel has taken the memory from the thread that ends (`set_tid_address(2)`).
 static HAS_MEMORY: AtomicU32 = AtomicU32::new(0);
 
-/// Take what this process has mapped by now, which its forks will have, too, for nothing that anybody could wait for.
-pub fn remember_mappings() {
-    MAPPED_PAGES.store(Pages::now().map_or(0, |pages| pages.mapped), Ordering::Relaxed);
+/// Before a fork: take what this process has by now, which the fork will have, too, for nothing that anybody could wait for.
+pub fn remember() {
+    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    *before = Pages::now().and_then(|pages| match before.take() {
+        Some(last) if last.pages.mapped == pages.mapped && last.pages.data == pages.data => {
+            Some(Before { pages, ..last })
+        }
+        Some(last) => Some(Before {
+            pages,
+            files: mapped_files()?,
+            ..last
+        }),
+        None => Some(Before {
+            pages,
+            files: mapped_files()?,
+            standing: Standing::look()?,
+        }),
+    });
 }
 
 /// In a child: its parent reaps all its children, remains too.
@@ -45,31 +62,44 @@ pub fn may_end_ahead() {
 ///
 /// The remains are a child of this process's parent, who has to reap it besides; see `may_end_ahead`.
 pub fn end(code: i32) -> ! {
-    if may_leave_remains() {
+    if OF_PROCESS.load(Ordering::Relaxed) == std::process::id() && may_leave_remains() == Some(true) {
         leave_remains(code);
     }
     // SAFETY: it takes a number, runs nothing and does not return.
     unsafe { libc::_exit(code) }
 }
 
-/// Whether nothing but memory of this process alone would stay a moment longer, and little of that.
-fn may_leave_remains() -> bool {
-    OF_PROCESS.load(Ordering::Relaxed) == std::process::id()
-        && has_one_thread()
-        && Pages::now().is_some_and(|pages| {
-            pages.mapped == MAPPED_PAGES.load(Ordering::Relaxed) && pages.resident * page_size() as u64 <= MOST_BYTES
-        })
+/// Whether nothing but memory of this process alone would stay a moment longer, and little of that; `None`: who knows.
+fn may_leave_remains() -> Option<bool> {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    let (before, pages) = (before.as_ref()?, Pages::now()?);
+    Some(
+        pages.mapped == before.pages.mapped
+            && pages.resident * page_size() as u64 <= before.pages.resident * page_size() as u64 + MOST_BYTES
+            // A file that is mapped for this process alone to write to counts as data.
+            && (pages.data <= before.pages.data || mapped_files()? == before.files)
+            && has_one_thread()
+            && Standing::look()? == before.standing,
+    )
 }
 
 fn has_one_thread() -> bool {
     // A folder has a link of its own, its name, and one of each folder in it.
-    rustix::fs::stat("/proc/self/task").is_ok_and(|tasks| tasks.st_nlink == 3)
+    stat("/proc/self/task").is_ok_and(|tasks| tasks.st_nlink == 3)
 }
 
-/// What a process has in its address space, in pages.
+struct Before {
+    pages: Pages,
+    files: usize,
+    standing: Standing,
+}
+
+/// What a process has in its address space, in pages (`/proc/PID/statm`).
 struct Pages {
     /// Of files and devices, or shared with other processes, but for what is only ever used through `mapping`.
     mapped: u64,
+    /// Of this process alone, and writable.
+    data: u64,
     /// In memory.
     resident: u64,
 }
@@ -82,10 +112,65 @@ impl Pages {
         let text = std::str::from_utf8(&text[..length]).ok()?;
         let mut numbers = text.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
         let (size, resident) = (numbers.next()??, numbers.next()??);
-        let data = numbers.nth(3)??; // what it alone has, and may write to
+        let data = numbers.nth(3)??;
         Some(Self {
             mapped: size.checked_sub(data + mapped_pages())?,
+            data,
             resident,
+        })
+    }
+}
+
+/// How many mappings of files there are, but for the arena's.
+fn mapped_files() -> Option<usize> {
+    let maps = fs::read_to_string("/proc/self/maps").ok()?;
+    let of_file = |line: &&str| line.split_ascii_whitespace().nth(4).is_some_and(|inode| inode != "0");
+    Some(
+        maps.lines()
+            .filter(of_file)
+            .filter(|line| !line.ends_with("/memfd:allcores-arena (deleted)"))
+            .count(),
+    )
+}
+
+/// Of which groups a process is one, and what it may do: what lasts until all its tasks have ended.
+#[derive(PartialEq, Eq)]
+struct Standing {
+    /// Process group, session, capabilities, system calls that are forbidden, huge pages (`/proc/PID/status`).
+    status: Vec<String>,
+    cgroups: Vec<u8>,
+    /// Inodes; none where it cannot have changed them.
+    namespaces: Vec<u64>,
+}
+
+impl Standing {
+    fn look() -> Option<Self> {
+        const LINES: [&str; 6] = [
+            "NSpgid:",
+            "NSsid:",
+            "CapEff:",
+            "Seccomp:",
+            "Seccomp_filters:",
+            "HugetlbPages:",
+        ];
+        const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts"];
+        const CAP_SYS_ADMIN: u32 = 21;
+        let text = fs::read_to_string("/proc/self/status").ok()?;
+        let lines = text
+            .lines()
+            .filter(|line| LINES.iter().any(|name| line.starts_with(name)));
+        let status: Vec<String> = lines.map(str::to_owned).collect();
+        let capabilities = status.iter().find_map(|line| line.strip_prefix("CapEff:"))?;
+        let capabilities = u64::from_str_radix(capabilities.trim(), 16).ok()?;
+        let inode = |name: &&str| stat(format!("/proc/self/ns/{name}")).map_or(0, |status| status.st_ino);
+        Some(Self {
+            status,
+            cgroups: fs::read("/proc/self/cgroup").ok()?,
+            namespaces: if capabilities >> CAP_SYS_ADMIN & 1 == 0 {
+                Vec::new()
+            } else {
+                NAMESPACES.iter().map(inode).collect()
+            },
         })
     }
 }
@@ -105,8 +190,9 @@ fn leave_remains(code: i32) {
     // thread, nobody waits for.
     unsafe { libc::syscall(libc::SYS_set_tid_address, HAS_MEMORY.as_ptr()) };
     // SAFETY: both tasks go on with the same stack and registers, so until each has ended there are only these instructions,
-    // which use neither the stack nor memory but HAS_MEMORY, and which no signal interrupts. Where there is no second
-    // task, since the kernel makes none, the first ends all the same.
+    // which use neither the stack nor memory but HAS_MEMORY. No signal interrupts them, as all are blocked but those by which
+    // the C library talks to threads, and there is one. Where there is no second task, since the kernel makes none, the
+    // first ends all the same.
     unsafe { part(code, HAS_MEMORY.as_ptr()) }
 }
 

@@ -34,6 +34,8 @@ __all__ = [
 ]
 
 _standard_input: TextIO | None = None
+_silenced: TextIO | None = None
+"""Standard error while nothing is to be shown there."""
 
 
 def prepare_standard_input() -> None:
@@ -50,9 +52,10 @@ def set_standard_input() -> None:
 
 
 def set_standard_input_aside() -> None:
-    """Take it away again, after a rehearsal."""
+    """Take it away again, after a rehearsal that has put it in place."""
     global _standard_input
-    _standard_input, sys.stdin = sys.stdin, None
+    if _standard_input is None:
+        _standard_input, sys.stdin = sys.stdin, None
 
 
 def run(
@@ -85,9 +88,9 @@ def run(
             surroundings.apply_late()
         note_what_ends(itself)
         sys.stdin = None
-        standard_error = sys.stderr
         exit_code = itself._bootstrap(work.parent)
-        sys.stderr = standard_error
+        if _silenced is not None:
+            sys.stderr = _silenced
     except BaseException as error:
         if _unguarded.has_ended(error) and _unguarded.POOL_WORKER.encode() in work.process:  # its name, for instance
             exit_code = _unguarded.POOL_WORKER_EXIT_CODE
@@ -102,7 +105,7 @@ def run(
 def _end(exit_code: int) -> NoReturn:
     if not isinstance(os._exit, types.BuiltinFunctionType):
         os._exit(exit_code)  # put in its place to be called, for instance by coverage
-    _core.end_child(exit_code)
+    _core.end_child(exit_code & 0xFF)  # as the kernel keeps it; a program may exit with any number
 
 
 def note_what_ends(itself: Any) -> None:
@@ -145,7 +148,9 @@ def _note_uncaught(error: BaseException) -> None:
 
 def _silence() -> None:
     """Show nothing more, until the end of `_bootstrap`, which shows the exception that ended the process."""
+    global _silenced
     _standard.flush_streams()
+    _silenced = sys.stderr
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 

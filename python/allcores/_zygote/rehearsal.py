@@ -51,9 +51,10 @@ def prepare(main_module: MainModule) -> list[Callable[[], object]]:
         for _ in range(_TIMES):
             for part in parts:
                 part()
-        _core.name_process_in_arena("zygote")  # it is not at its end
-    except Exception:
+    except BaseException:
         return []
+    finally:
+        _core.name_process_in_arena("zygote")  # it is not at its end
     return parts
 
 
@@ -68,13 +69,18 @@ def _parts(main_module: MainModule, pickled: bytes, *, leads_nowhere: bool) -> l
 
     def load() -> Any:
         inherited[:] = [os.dup(0)] if leads_nowhere else []
-        process = child.load(pickled, None)  # the main module is not to be imported for nothing
+        return child.load(pickled, None)  # the main module is not to be imported for nothing
+
+    def noted() -> Any:
+        process = load()
         child.note_what_ends(process)
         return process
 
     def bootstrap() -> None:
-        _standard.run_untouched(load)
-        child.set_standard_input_aside()
+        try:
+            _standard.run_untouched(noted)
+        finally:
+            child.set_standard_input_aside()
 
     def take_over() -> None:
         child.have_streams([True, True, True], is_terminal=getattr(sys.stdout, "line_buffering", False))

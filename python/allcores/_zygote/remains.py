@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing typing costs as much as multiprocessing itself
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
 __all__ = ["Remains"]
 
 _FIRST_SECONDS = 0.005
 _LAST_SECONDS = 0.5
+_PAUSES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02)
 
 
 class Remains:
@@ -32,6 +34,16 @@ class Remains:
     def seconds_to_look(self, now: float) -> float | None:
         """Return after how long to `reap`; None: nothing is expected."""
         return None if self._look_at is None else max(0.0, self._look_at - now)
+
+    def make_room_for(self, fork: Callable[[], int], children: Container[int]) -> int:
+        """Return what ``fork`` does, again when it fails since there are too many processes: remains go, and count."""
+        for pause_seconds in _PAUSES if self._look_at is not None else ():
+            try:
+                return fork()
+            except BlockingIOError:
+                time.sleep(pause_seconds)
+                self.reap(time.monotonic(), children)
+        return fork()
 
     def reap(self, now: float, children: Container[int]) -> None:
         """Reap every child of this process that has ended and is none of ``children``, which are pids."""

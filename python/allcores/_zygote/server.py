@@ -252,12 +252,12 @@ class Zygote:
     def _get_ready_to_fork(self) -> None:
         _disown_finalizers()
         ignored_signals()  # known to all children from now on
-        self._children_have.account = account.prepare_account()
-        prepare_standard_input()
-        gc.freeze()
         hard = self._children_have.open_files[1]
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self._children_have.account = account.prepare_account()  # at a high number
+        prepare_standard_input()
+        gc.freeze()
 
     def _keep_spares(self) -> None:
         if self._retired or not self._prepared:
@@ -282,7 +282,7 @@ class Zygote:
             gc.freeze()
         # All that a spare runs it has copies of: what can be known before the fork is made before it.
         parts, zygotes, birth = (self._rehearsal or []) if rehearse else [], self._own_descriptors(), _core.Birth()
-        pid = os.fork()
+        pid = self._remains.make_room_for(os.fork, self._by_pid)
         if pid == 0:
             self._events.close()
             for ask in self._asks:
