@@ -398,3 +398,21 @@ for _ in range(3):
     print(process.exitcode)
 """
     assert prints(tmp_path, definitions, main) == 3 * "True flushed flushed 1\n"
+
+
+def test_any_number_is_an_exit_code_and_exit_functions_have_the_program_s_streams(tmp_path: Path) -> None:
+    definitions = """
+import atexit, io
+
+def work():
+    sys.stderr = io.StringIO()
+    atexit.register(lambda: os.write(1, type(sys.stderr).__name__.encode() + b"\\n"))
+    sys.exit(2**40 + 3)
+"""
+    main = """
+process = mp.Process(target=work)
+process.start()
+process.join()
+print(process.exitcode)
+"""
+    assert prints(tmp_path, definitions, main) == "StringIO\n3\n"

@@ -39,7 +39,6 @@ __all__ = [
     "forget_child",
     "forget_exit_functions",
     "has_log_handlers",
-    "has_one_thread",
     "inherited_by_children",
     "interpreter_flags",
     "interpreter_state",
@@ -255,14 +254,21 @@ def _util() -> dict[str, Any]:
 
 
 def interpreter_state() -> tuple[bool, dict[bytes, bytes], bytes, str | None, str | None]:
-    """Return what is compared at each start: has_one_thread, raw_environment, the key, original_directory, locale."""
+    """Return what is compared at each start: has one thread, raw_environment, the key, original_directory, locale.
+
+    One thread, as `threading.active_count` counts them, and none in the making.
+    """
     module = vars(process)
+    try:
+        locale = _locale.setlocale(_locale.LC_ALL)
+    except Exception:  # as in locale_in_force; each call counts here
+        locale = None
     return (
-        has_one_thread(),
+        len(_threads) == 1 and not _threads_in_the_making,
         _environment,
         vars(module["_current_process"])["_config"]["authkey"],
         module["ORIGINAL_DIR"],
-        locale_in_force(),
+        locale,
     )
 
 
@@ -345,11 +351,6 @@ def as_no_daemon(start: Callable[[], None]) -> None:
         start()
     finally:
         config["daemon"] = True
-
-
-def has_one_thread() -> bool:
-    """Whether Python knows of one thread here, as `threading.active_count` counts them, and is not making others."""
-    return len(_threads) == 1 and not _threads_in_the_making
 
 
 _threads: dict[int, object] = vars(threading)["_active"]

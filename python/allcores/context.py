@@ -7,6 +7,7 @@ there in every child; the contexts here only translate it to their own kind and 
 
 from __future__ import annotations
 
+import signal
 import sys
 from functools import partial
 from multiprocessing import context as _std, process as _process, reduction
@@ -126,7 +127,10 @@ class _OwnProcess(_process.BaseProcess):
         super().join(timeout)
         popen = self._popen  # type: ignore[attr-defined]  # not in the type stubs
         if popen.returncode is not None:
-            _arena.ended(popen.pid, popen.returncode)
+            if (
+                popen.method != "warm" or popen.returncode == -signal.SIGKILL
+            ):  # else the zygote, which lives, has said so
+                _arena.ended(popen.pid, popen.returncode)
             _logs.drain(timeout)
 
     @property

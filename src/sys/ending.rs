@@ -14,9 +14,11 @@ use std::fs;
 use std::sync::atomic::{AtomicU32, Ordering}; // of this process alone, hence not by the door for loom
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{open, stat, Mode, OFlags};
+use rustix::fs::{open, readlinkat_raw, stat, Mode, OFlags};
 use rustix::io::read;
 use rustix::param::page_size;
+use rustix::process::{getpgid, getsid, Pid};
+use rustix::thread::{capabilities, CapabilitySet};
 
 use super::mapping::mapped_pages;
 use super::signal;
@@ -106,10 +108,8 @@ struct Pages {
 
 impl Pages {
     fn now() -> Option<Self> {
-        let file = open("/proc/self/statm", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
-        let mut text = [0; 128]; // seven numbers, of 10 digits at most where there is 4 TB of memory
-        let length = read(&file, &mut text).ok()?;
-        let text = std::str::from_utf8(&text[..length]).ok()?;
+        let text = Text::<128>::of_file("/proc/self/statm")?;
+        let text = std::str::from_utf8(text.get()).ok()?;
         let mut numbers = text.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
         let (size, resident) = (numbers.next()??, numbers.next()??);
         let data = numbers.nth(3)??;
@@ -120,6 +120,41 @@ impl Pages {
         })
     }
 }
+
+/// What the kernel says, without memory for it: an end is no time to touch more.
+struct Text<const BYTES: usize> {
+    bytes: [u8; BYTES],
+    length: usize,
+}
+
+impl<const BYTES: usize> Text<BYTES> {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; BYTES],
+            length: 0,
+        }
+    }
+
+    /// `None`: it cannot be read, or is longer.
+    fn of_file(path: &str) -> Option<Self> {
+        let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+        let mut text = Self::new();
+        text.length = read(&file, &mut text.bytes[..]).ok()?;
+        (text.length < BYTES).then_some(text)
+    }
+
+    fn get(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl<const BYTES: usize> PartialEq for Text<BYTES> {
+    fn eq(&self, other: &Self) -> bool {
+        self.get() == other.get()
+    }
+}
+
+impl<const BYTES: usize> Eq for Text<BYTES> {}
 
 /// How many mappings of files there are, but for the arena's.
 fn mapped_files() -> Option<usize> {
@@ -133,46 +168,49 @@ fn mapped_files() -> Option<usize> {
     )
 }
 
-/// Of which groups a process is one, and what it may do: what lasts until all its tasks have ended.
+/// Of what a process is a part, and what it may do: what lasts until all its tasks have ended.
 #[derive(PartialEq, Eq)]
 struct Standing {
-    /// Process group, session, capabilities, system calls that are forbidden, huge pages (`/proc/PID/status`).
-    status: Vec<String>,
-    cgroups: Vec<u8>,
-    /// Inodes; none where it cannot have changed them.
-    namespaces: Vec<u64>,
+    group: Option<Pid>,
+    session: Option<Pid>,
+    cgroups: Text<4096>,
+    /// Their names; empty where it cannot have changed them.
+    namespaces: [Text<64>; NAMESPACES.len()],
+    /// What forbids it system calls; perhaps one of those by which it would leave remains.
+    filters: Option<String>,
 }
+
+const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts"];
 
 impl Standing {
     fn look() -> Option<Self> {
-        const LINES: [&str; 6] = [
-            "NSpgid:",
-            "NSsid:",
-            "CapEff:",
-            "Seccomp:",
-            "Seccomp_filters:",
-            "HugetlbPages:",
-        ];
-        const NAMESPACES: [&str; 7] = ["cgroup", "ipc", "mnt", "net", "pid_for_children", "user", "uts"];
-        const CAP_SYS_ADMIN: u32 = 21;
-        let text = fs::read_to_string("/proc/self/status").ok()?;
-        let lines = text
-            .lines()
-            .filter(|line| LINES.iter().any(|name| line.starts_with(name)));
-        let status: Vec<String> = lines.map(str::to_owned).collect();
-        let capabilities = status.iter().find_map(|line| line.strip_prefix("CapEff:"))?;
-        let capabilities = u64::from_str_radix(capabilities.trim(), 16).ok()?;
-        let inode = |name: &&str| stat(format!("/proc/self/ns/{name}")).map_or(0, |status| status.st_ino);
+        let mut namespaces = [const { Text::new() }; NAMESPACES.len()];
+        if capabilities(None).ok()?.effective.contains(CapabilitySet::SYS_ADMIN) {
+            let folder = open("/proc/self/ns", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()?;
+            for (namespace, name) in namespaces.iter_mut().zip(NAMESPACES) {
+                // Not by its inode, which the kernel would have to make.
+                namespace.length = readlinkat_raw(&folder, name, &mut namespace.bytes[..]).ok()?;
+            }
+        }
         Some(Self {
-            status,
-            cgroups: fs::read("/proc/self/cgroup").ok()?,
-            namespaces: if capabilities >> CAP_SYS_ADMIN & 1 == 0 {
-                Vec::new()
-            } else {
-                NAMESPACES.iter().map(inode).collect()
-            },
+            group: getpgid(None).ok(),
+            session: getsid(None).ok(),
+            cgroups: Text::of_file("/proc/self/cgroup")?,
+            namespaces,
+            filters: filters()?,
         })
     }
+}
+
+/// How many filters of system calls (`seccomp(2)`) this process has, as the kernel writes it; none where it has none.
+fn filters() -> Option<Option<String>> {
+    // SAFETY: it takes no memory. Strict mode, which kills at this call, would have killed at those before.
+    if unsafe { libc::prctl(libc::PR_GET_SECCOMP) } == 0 {
+        return Some(None);
+    }
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("Seccomp_filters:"))?;
+    Some(Some(line.to_owned()))
 }
 
 /// End with `code`; return, with nothing lost, if the kernel does not close everything.
