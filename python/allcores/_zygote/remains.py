@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import time
 
 TYPE_CHECKING = False
@@ -14,7 +15,8 @@ __all__ = ["Remains"]
 
 _FIRST_SECONDS = 0.005
 _LAST_SECONDS = 0.5
-_PAUSES = (0.0, 0.001, 0.002, 0.005, 0.01, 0.02)
+_ROOM_SECONDS = 0.05
+"""How long a fork for which there is no room waits for the next remains to end."""
 
 
 class Remains:
@@ -37,12 +39,23 @@ class Remains:
 
     def make_room_for(self, fork: Callable[[], int], children: Container[int]) -> int:
         """Return what ``fork`` does, again when it fails since there are too many processes: remains go, and count."""
-        for pause_seconds in _PAUSES if self._look_at is not None else ():
-            try:
-                return fork()
-            except BlockingIOError:
-                time.sleep(pause_seconds)
+        try:
+            return fork()
+        except BlockingIOError:
+            if self._look_at is None:
+                raise
+        with contextlib.ExitStack() as stack, select.epoll() as ends:
+            for pid in _children():
+                if pid not in children:
+                    pidfd = os.pidfd_open(pid)  # not reaped yet, so it is that one
+                    stack.callback(os.close, pidfd)
+                    ends.register(pidfd, select.EPOLLIN)
+            while ended := ends.poll(_ROOM_SECONDS):
+                for pidfd, _ in ended:
+                    ends.unregister(pidfd)
                 self.reap(time.monotonic(), children)
+                with contextlib.suppress(BlockingIOError):
+                    return fork()
         return fork()
 
     def reap(self, now: float, children: Container[int]) -> None:
@@ -54,3 +67,11 @@ class Remains:
                 if ended.si_pid in children:
                     return  # its pidfd says so, too; those behind it have their turn then
                 os.waitpid(ended.si_pid, 0)
+
+
+def _children() -> list[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []  # a kernel that does not tell
