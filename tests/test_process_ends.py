@@ -7,10 +7,24 @@ import pytest
 from allcores._zygote.remains import Remains
 from running import PYTHON, guarded, program, run
 
-HEAD = """\
+HEAD = '''\
 import fcntl, faulthandler, mmap, os, random, signal, socket, sys, threading, time
 import allcores as mp
-"""
+
+def parent(number):
+    number.value = os.getppid()
+
+def children_of(pid):
+    """Of those that have not ended meanwhile: pid, pages of memory, state."""
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        pids = file.read().split()
+    for pid in pids:
+        try:
+            with open(f"/proc/{pid}/statm") as statm, open(f"/proc/{pid}/stat") as stat:
+                yield pid, int(statm.read().split()[0]), stat.read().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            pass
+'''
 
 
 def prints(folder: Path, definitions: str, main: str) -> str:
@@ -34,19 +48,7 @@ memory = [touched()]  # in the zygote, so that its children have to unmap it
 
 def unmap(zygote):
     """Whether a child of the zygote is at its end, where it shows no memory, and is no zombie yet."""
-    with open(f"/proc/{zygote}/task/{zygote}/children") as file:
-        pids = file.read().split()
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/statm") as file:
-                size = int(file.read().split()[0])
-            with open(f"/proc/{pid}/stat") as file:
-                state = file.read().rpartition(")")[2].split()[0]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if size == 0 and state == "R":
-            return True
-    return False
+    return any(pages == 0 and state == "R" for _, pages, state in children_of(zygote))
 
 def work(zygote, how, queue):
     zygote.value = os.getppid()
@@ -120,25 +122,17 @@ print("free")
 
 
 def test_the_zygote_reaps_what_they_leave(tmp_path: Path) -> None:
-    definitions = """
-def parent(number):
-    number.value = os.getppid()
-
-def zombies():
-    with open(f"/proc/{zygote.value}/task/{zygote.value}/children") as file:
-        return [pid for pid in file.read().split() if " Z " in open(f"/proc/{pid}/stat").read()]
-"""
     main = """
 zygote = mp.Value("i")
 for _ in range(60):
     process = mp.Process(target=parent, args=(zygote,))
     process.start()
     process.join()
-while zombies():
+while any(state == "Z" for _, _, state in children_of(zygote.value)):
     time.sleep(0.01)
 print("none")
 """
-    assert prints(tmp_path, definitions, main) == "none\n"
+    assert prints(tmp_path, "", main) == "none\n"
 
 
 def test_a_fork_of_it_ends_as_any_and_gives_it_no_other_child(tmp_path: Path) -> None:
@@ -178,12 +172,8 @@ print(process.exitcode)
 
 def test_killed_at_any_moment_of_its_end_it_leaves_nothing_that_runs(tmp_path: Path) -> None:
     definitions = """
-def parent(number):
-    number.value = os.getppid()
-
 def others():
-    with open(f"/proc/{zygote.value}/task/{zygote.value}/children") as file:
-        return set(file.read().split())
+    return {pid for pid, _, _ in children_of(zygote.value)}
 """
     main = """
 zygote, codes = mp.Value("i"), set()

@@ -282,10 +282,10 @@ def offer_threaded(offers: int, /) -> None:
 def take_back(callers_offers: int, offers: int, /) -> bool:
     """Take a spare back that was offered; false when there is none. What else was offered stays."""
 
-def reap(pid: int, line: int, account: int, shortage: Callable[[], str], /) -> None:
+def reap(pid: int, descriptors: tuple[int, int, int], shortage: Callable[[], str], /) -> None:
     """Reap a child that has ended, give back what it held, and tell its caller how it ended, and what its account says.
 
-    ``shortage`` says, when it was killed, whether memory was short.
+    ``descriptors`` are those of `Birth.offer`; ``shortage`` says, when it was killed, whether memory was short.
     """
 
 def is_detached(line: int, /) -> bool:

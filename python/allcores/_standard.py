@@ -259,16 +259,12 @@ def interpreter_state() -> tuple[bool, dict[bytes, bytes], bytes, str | None, st
     One thread, as `threading.active_count` counts them, and none in the making.
     """
     module = vars(process)
-    try:
-        locale = _locale.setlocale(_locale.LC_ALL)
-    except Exception:  # as in locale_in_force; each call counts here
-        locale = None
     return (
         len(_threads) == 1 and not _threads_in_the_making,
         _environment,
         vars(module["_current_process"])["_config"]["authkey"],
         module["ORIGINAL_DIR"],
-        locale,
+        locale_in_force(),
     )
 
 

@@ -132,10 +132,11 @@ fn take_back(callers_offers: RawFd, offers: RawFd) -> Outcome<bool> {
 
 /// Reap a child that has ended, give back what it held, and tell its caller how it ended, with what is in its account.
 ///
-/// `shortage` says, when it was killed, whether memory was short.
+/// `descriptors` are what `Birth.offer` has returned; `shortage` says, when it was killed, whether memory was short.
 #[pyfunction]
-#[pyo3(signature = (pid, line, account, shortage, /))]
-fn reap(py: Python<'_>, pid: u32, line: RawFd, account: RawFd, shortage: &Bound<'_, PyAny>) -> Outcome<()> {
+#[pyo3(signature = (pid, descriptors, shortage, /))]
+fn reap(py: Python<'_>, pid: u32, descriptors: (RawFd, RawFd, RawFd), shortage: &Bound<'_, PyAny>) -> Outcome<()> {
+    let (_, line, account) = descriptors;
     let status = process::reap(pid)?;
     arena::process_ended(py, pid, Some(status.raw()))?;
     let code = status.exit_code();

@@ -1,12 +1,11 @@
 //! Ending a process ahead of its memory: it is gone, for whoever waits for it, before the kernel has unmapped everything.
 //!
 //! The kernel unmaps a process's memory before it says that the process has ended: half a millisecond for a small Python,
-//! most of a short process's end. But memory lasts as long as any task has it. So the process makes a task that shares its
-//! memory and nothing else (`CLONE_VM`), and ends; that task, its *remains*, sees that it has ended and ends, too, which is
-//! when the kernel unmaps.
+//! most of a short process's end. But memory lasts as long as any task has it. So the process closes all
+//! descriptors, makes a task that shares its memory (`CLONE_VM`), and ends; that task, its *remains*, sees that it has ended
+//! and ends, too, which is when the kernel unmaps.
 //!
-//! What others can notice of an end must not come late. So all descriptors are closed first; and a process ends in the usual way
-//! that has mapped anything but memory of its own and the arena (a file, a device, a segment), that has other threads, memory that
+//! What others can notice of an end must not come late. So a process ends in the usual way that has mapped anything but memory of its own and the arena (a file, a device, a segment), that has other threads, memory that
 //! somebody could miss, or a process group, a namespace or a cgroup of its own, or that has forbidden itself system calls.
 
 use std::arch::asm;
@@ -77,7 +76,7 @@ fn may_leave_remains() -> Option<bool> {
     let (before, pages) = (before.as_ref()?, Pages::now()?);
     Some(
         pages.mapped == before.pages.mapped
-            && pages.resident * page_size() as u64 <= before.pages.resident * page_size() as u64 + MOST_BYTES
+            && pages.resident <= before.pages.resident + MOST_BYTES / page_size() as u64
             // A file that is mapped for this process alone to write to counts as data.
             && (pages.data <= before.pages.data || mapped_files()? == before.files)
             && has_one_thread()
@@ -238,13 +237,30 @@ fn leave_remains(code: i32) {
 const REMAINS: i32 =
     libc::CLONE_VM | libc::CLONE_FS | libc::CLONE_FILES | libc::CLONE_SIGHAND | libc::CLONE_PARENT | libc::SIGCHLD;
 
+/// These instructions, with the numbers that they have in common.
+macro_rules! instructions {
+    ($($instruction:literal),+; $($register:tt)+) => {
+        asm!(
+            $($instruction),+,
+            prctl = const libc::SYS_prctl,
+            pdeathsig = const libc::PR_SET_PDEATHSIG,
+            sigkill = const libc::SIGKILL,
+            futex = const libc::SYS_futex,
+            wait = const libc::FUTEX_WAIT,
+            exit_group = const libc::SYS_exit_group,
+            $($register)+
+            options(noreturn),
+        )
+    };
+}
+
 /// Make the remains, and end with `code`. They wait for the kernel to set `has_memory` to 0; should their parent end
 /// before that, the kernel kills them: they must not stay where somebody has stopped them.
-#[cfg(target_arch = "x86_64")]
 unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
     // SAFETY: the caller's promise.
+    #[cfg(target_arch = "x86_64")]
     unsafe {
-        asm!(
+        instructions!(
             "syscall", // clone
             "test rax, rax",
             "jnz 4f",
@@ -268,13 +284,7 @@ unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
             "mov eax, {exit_group}",
             "mov edi, r13d",
             "syscall",
-            "ud2",
-            prctl = const libc::SYS_prctl,
-            pdeathsig = const libc::PR_SET_PDEATHSIG,
-            sigkill = const libc::SIGKILL,
-            futex = const libc::SYS_futex,
-            wait = const libc::FUTEX_WAIT,
-            exit_group = const libc::SYS_exit_group,
+            "ud2";
             in("rax") libc::SYS_clone,
             in("rdi") i64::from(REMAINS),
             in("rsi") 0_i64, // on this stack
@@ -283,18 +293,12 @@ unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
             in("r8") 0_i64,
             in("r12") has_memory,
             in("r13") code,
-            options(noreturn),
         )
     }
-}
-
-/// Make the remains, and end with `code`. They wait for the kernel to set `has_memory` to 0; should their parent end
-/// before that, the kernel kills them: they must not stay where somebody has stopped them.
-#[cfg(target_arch = "aarch64")]
-unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
     // SAFETY: the caller's promise.
+    #[cfg(target_arch = "aarch64")]
     unsafe {
-        asm!(
+        instructions!(
             "svc 0", // clone
             "cbnz x0, 4f",
             "mov x8, {prctl}",
@@ -317,13 +321,7 @@ unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
             "mov x8, {exit_group}",
             "mov w0, w21",
             "svc 0",
-            "brk 1",
-            prctl = const libc::SYS_prctl,
-            pdeathsig = const libc::PR_SET_PDEATHSIG,
-            sigkill = const libc::SIGKILL,
-            futex = const libc::SYS_futex,
-            wait = const libc::FUTEX_WAIT,
-            exit_group = const libc::SYS_exit_group,
+            "brk 1";
             in("x8") libc::SYS_clone,
             in("x0") i64::from(REMAINS),
             in("x1") 0_i64, // on this stack
@@ -332,7 +330,6 @@ unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
             in("x4") 0_i64,
             in("x20") has_memory,
             in("w21") code,
-            options(noreturn),
         )
     }
 }

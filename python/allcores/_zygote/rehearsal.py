@@ -43,7 +43,7 @@ _OUR_PIPES, _STANDARD_PIPES = "allcores._pipe_connection", "multiprocessing.conn
 def prepare(main_module: MainModule) -> list[Callable[[], object]]:
     """In the zygote: rehearse, and return the parts for its spares to do; each would make more memory its own by that.
 
-    None where that cannot be pickled, for instance since the main module has put another `print` in place.
+    Without any where that cannot be done, for instance since the main module has put another `print` in place.
     """
     try:
         pipes = next((name for name in (_OUR_PIPES, _STANDARD_PIPES) if name in sys.modules), None)

@@ -84,12 +84,12 @@ def _leave_the_terminal() -> None:
 class _Child:
     """A spare, or what became of it."""
 
-    __slots__ = ("descriptors", "detached", "idle", "known_by", "line", "pid", "pidfd")
+    __slots__ = ("descriptors", "detached", "idle", "line", "pid", "pidfd")
 
     def __init__(self, pid: int, descriptors: tuple[int, int, int]) -> None:
+        """``descriptors``: its pidfd, line and account."""
         self.pid, self.descriptors = pid, descriptors
-        self.pidfd, self.line, account = descriptors
-        self.known_by = pid, self.line, account
+        self.pidfd, self.line, _ = descriptors
         self.idle, self.detached = True, False
 
 
@@ -129,7 +129,7 @@ class Zygote:
             for descriptor in events:
                 if descriptor in self._children:
                     child = self._children[descriptor]
-                    _core.reap(*child.known_by, self._memory.look)  # first of all: somebody waits for that
+                    _core.reap(child.pid, child.descriptors, self._memory.look)  # first of all: somebody waits for that
                     ended.append(child)
                 elif descriptor == self._bell:
                     _core.hear(descriptor)
@@ -341,7 +341,7 @@ class Zygote:
                         ends.unregister(descriptor)
                         child = self._children[descriptor]
                         detached.remove(child)
-                        _core.reap(*child.known_by, self._memory.look)
+                        _core.reap(child.pid, child.descriptors, self._memory.look)
                         self._forget(child)
         self._end()
 
