@@ -7,8 +7,8 @@ Three figures: from start() to the first line of the target (by the monotonic cl
 the end of join() of a process that does nothing, both with pauses in which spares can be made ready; and the same
 without pauses, per process. The first start of each method is not counted; it launches the zygote or the forkserver.
 
-A start that counts comes after one of the same method that does not, as in a program that uses one method: a fork leaves
-each page of its parent to be made writable again, which whoever is next would pay for: 180 page faults in start().
+A start that counts comes after one of the same method that does not, as in a program that uses one method: a fork
+leaves each page of its parent to be made writable again, which whoever is next would pay for (180 faults in start()).
 """
 
 from __future__ import annotations

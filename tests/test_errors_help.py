@@ -163,3 +163,19 @@ def test_a_program_without_the_word_run_is_told_how(words: list[str], tmp_path: 
 def test_an_argument_of_an_initializer_that_cannot_be_sent_is_named() -> None:
     with pytest.raises(allcores.UnpicklableArgumentError, match=r"initargs\[1\] is a _thread.lock.* the pool's init"):
         allcores.get_context("warm").Pool(1, print, (1, threading.Lock()))
+
+
+@pytest.mark.parametrize("factory", ["Queue", "JoinableQueue"])
+def test_a_wrong_argument_of_a_method_is_told_by_the_class_that_programs_know(factory: str) -> None:
+    queue = getattr(allcores, factory)()
+    with pytest.raises(TypeError, match=rf"^{factory}\.put\(\) missing 1 required positional argument: 'obj'"):
+        queue.put()
+    with pytest.raises(TypeError, match=rf"^{factory}\.get\(\) got an unexpected keyword argument 'wait'"):
+        queue.get(wait=True)
+    with pytest.raises(TypeError, match=r"^of the object's own"):
+        queue.put(Unpicklable())
+
+
+class Unpicklable:
+    def __reduce__(self) -> Any:
+        raise TypeError("of the object's own")

@@ -54,6 +54,46 @@ if __name__ == "__main__":
     assert prints(tmp_path, text) == "-9\n0\n"
 
 
+def test_what_all_children_of_a_killed_zygote_had_is_given_back_when_it_is_replaced(tmp_path: Path) -> None:
+    text = """
+from allcores import _core
+
+def nest(depth, sender, *queues):
+    if depth:
+        mp.Process(target=nest, args=(depth - 1, sender, *queues)).start()
+    sender.send(os.getpid())
+    signal.pause()
+
+def lose_two():
+    receiver, sender = mp.Pipe(duplex=False)
+    process = mp.Process(target=nest, args=(1, sender, *(mp.Queue() for _ in range(5))))
+    process.start()
+    sender.close()
+    try:
+        ends = [os.pidfd_open(receiver.recv()) for _ in range(2)]
+    except (EOFError, ProcessLookupError):  # a spare of the zygote before, which dies with that
+        return
+    os.kill(zygote(), signal.SIGKILL)
+    for end in ends:
+        assert select.select([end], [], [], 30)[0]
+        os.close(end)
+    process.join(30)
+    process.close()
+
+if __name__ == "__main__":
+    for _ in range(4):
+        lose_two()
+    code = None
+    while code != 0:
+        process = mp.Process(target=int)
+        process.start()
+        process.join(30)
+        code = process.exitcode
+    print(_core.arena_account()[1])
+"""
+    assert prints(tmp_path, text) == "0\n"
+
+
 def test_while_the_zygote_is_killed_again_and_again_each_start_runs_once_or_raises(tmp_path: Path) -> None:
     text = """
 class Job(mp.Process):

@@ -54,6 +54,19 @@ impl Arena {
     }
 
     fn make_of(&self, kind: Kind, size: u64, content: Content, name: Option<&str>, pause: Pause<'_>) -> Result<Handle> {
+        self.with_room(pause, |arena, pause| {
+            arena.make_if_room(kind, size, content, name, pause)
+        })
+    }
+
+    fn make_if_room(
+        &self,
+        kind: Kind,
+        size: u64,
+        content: Content,
+        name: Option<&str>,
+        pause: Pause<'_>,
+    ) -> Result<Handle> {
         let heap = self.heap(pause)?; // first: while it is waited for, a handler may be at this process's references
         let mut own = self.own();
         let offset = heap.allocate(kind, size, content)?;

@@ -134,6 +134,30 @@ fn a_child_that_died_unborn_is_forgotten_when_its_parent_tells_of_it() {
     assert_eq!(arena.account(&mut go_on).expect("agrees"), before);
 }
 
+/// Have a process take all there is, and die without anybody's telling.
+fn lose_one_with_all(arena: &Arena, take: impl Fn() -> bool) {
+    let dead = Child::fork(|| {
+        enter(arena);
+        while take() {}
+        std::process::abort();
+    });
+    assert_eq!(dead.join(HANG_SECONDS), End::Killed);
+}
+
+#[test]
+fn what_those_had_of_whose_end_nobody_has_told_is_had_by_others_when_it_is_needed() {
+    let arena = Arena::create(Some(64 * SLAB)).expect("an arena");
+    arena.register("survivor", &mut go_on).expect("a record");
+    let make = || arena.make(Kind::Memory, 2 * SLAB, None, &mut go_on);
+    lose_one_with_all(&arena, || make().is_ok());
+    make().expect("memory");
+    let prepare = || arena.prepare_fork(&mut go_on);
+    lose_one_with_all(&arena, || prepare().is_ok());
+    prepare().expect("a record");
+    lose_one_with_all(&arena, || prepare().is_ok());
+    arena.register("survivor", &mut go_on).expect("a record");
+}
+
 #[test]
 fn sweeping_and_rebuilding_survive_a_kill_at_any_instruction() {
     let arena = session();

@@ -31,9 +31,8 @@ impl Arena {
     /// `Full`.
     pub fn prepare_fork(&self, pause: Pause<'_>) -> Result<Embryo> {
         self.sweep_now_and_then(pause)?;
-        let heap = self.heap(pause)?;
+        let (heap, id, record) = self.new_record(pause)?;
         let own = self.own();
-        let (id, record) = heap.record()?;
         record.pid.store(0, Ordering::Relaxed);
         record.parent.store(self.me(), Ordering::Relaxed);
         record.since.store(now_since_boot(), Ordering::Relaxed);

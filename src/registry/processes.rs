@@ -9,6 +9,7 @@
 
 use std::os::fd::AsRawFd;
 
+use crate::arena::heap::Heap;
 use crate::arena::layout::{ProcessRecord, PAGE, PROCESSES, PROCESSES_AT};
 use crate::arena::objects::{cut, text_of, words_of};
 use crate::arena::tag::{Kind, Tag};
@@ -105,12 +106,35 @@ impl Arena {
     pub fn register(&self, name: &str, pause: Pause<'_>) -> Result<()> {
         self.own().forget(); // what a process that forked this one had is not its own
         self.sweep_now_and_then(pause)?;
-        let heap = self.heap(pause)?;
-        let (id, record) = heap.record()?;
+        let (_heap, id, record) = self.new_record(pause)?;
         self.begin(record, name);
         self.me.store(id.0, Ordering::Relaxed);
         record.state.store(State::Alive as u32, Ordering::Release);
         Ok(())
+    }
+
+    /// Take the heap, and a record in it. Where all are taken, first those of processes that ended untold are given back.
+    pub(super) fn new_record(&self, pause: Pause<'_>) -> Result<(Heap<'_>, ProcessId, &'static ProcessRecord)> {
+        self.with_room(pause, |arena, pause| {
+            let heap = arena.heap(pause)?;
+            let (id, record) = heap.record()?;
+            Ok((heap, id, record))
+        })
+    }
+
+    /// Do what needs room, and once more where there is none, when what the dead had is given back of whom nobody has told.
+    pub(crate) fn with_room<'arena, T>(
+        &'arena self,
+        pause: Pause<'_>,
+        attempt: impl Fn(&'arena Self, Pause<'_>) -> Result<T>,
+    ) -> Result<T> {
+        match attempt(self, pause) {
+            Err(Error::Full(_)) => {
+                self.sweep(pause)?;
+                attempt(self, pause)
+            }
+            result => result,
+        }
     }
 
     pub(super) fn begin(&self, record: &ProcessRecord, name: &str) {
@@ -267,7 +291,7 @@ impl Arena {
     }
 }
 
-impl crate::arena::heap::Heap<'_> {
+impl Heap<'_> {
     /// Find a record for a process; it has no references and its next generation.
     pub(super) fn record(&self) -> Result<(ProcessId, &'static ProcessRecord)> {
         let arena = self.arena;
