@@ -216,25 +216,18 @@ unsafe fn ordinary<T: PyClass>(
         let method = ordinary_method::<T>(py, name)?;
         let positional = new_tuple(py, positional.into_iter().map(Ok))?;
         let result = method.call(positional.cast::<PyTuple>()?, Some(&named));
-        result.map_err(|error| as_of_class::<T>(py, positional.as_any(), error))
+        result.map_err(|error| as_programs_know(py, error))
     };
     answer(py, call)
 }
 
-/// Let an error about a call's arguments name the class that programs know, of the first of `positional`, as `Queue.put()`.
-fn as_of_class<T: PyClass>(py: Python<'_>, positional: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
-    if !error.is_instance_of::<PyTypeError>(py) {
-        return error;
+/// Let an error about a call's arguments name the class that programs know: a channel is what a queue of theirs is made of.
+fn as_programs_know(py: Python<'_>, error: PyErr) -> PyErr {
+    let text = error.value(py).str().and_then(|text| text.extract::<String>());
+    match text.as_deref().map(|text| text.strip_prefix("Channel.")) {
+        Ok(Some(rest)) if error.is_instance_of::<PyTypeError>(py) => PyTypeError::new_err(format!("Queue.{rest}")),
+        _ => error,
     }
-    let renamed = || -> PyResult<Option<PyErr>> {
-        let text = error.value(py).str()?.extract::<String>()?;
-        let ours = format!("{}.", py.get_type::<T>().name()?);
-        let class = positional.get_item(0)?.get_type().name()?;
-        Ok(text
-            .strip_prefix(&ours)
-            .map(|rest| PyTypeError::new_err(format!("{class}.{rest}"))))
-    };
-    renamed().ok().flatten().unwrap_or(error)
 }
 
 /// What Python is told of a call: what it returned, or null with an exception set; a panic is one, too.
