@@ -1,11 +1,12 @@
-"""How long a process takes to start and end, by start method. All but ``warm`` are the standard library's.
+"""How long a process takes to start and end, by start method: the standard library's, and ours (warm, "our fork").
 
     python benchmarks/start.py          a small program
     python benchmarks/start.py --big    numpy imported, and two gigabytes touched in pages of 4 KB
 
 Three figures: from start() to the first line of the target (by the monotonic clock, which processes share), start() to
 the end of join() of a process that does nothing, both with pauses in which spares can be made ready; and the same
-without pauses, per process. The first start of each method is not counted; it launches the zygote or the forkserver.
+without pauses, per process. Beside the first one, as the least that can be: the mere hand-over of a function to a
+process that waits for it. The first start of each method is not counted; it launches the zygote or the forkserver.
 
 A start that counts comes after one of the same method that does not, as in a program that uses one method: a fork
 leaves each page of its parent to be made writable again, which whoever is next would pay for (180 faults in start()).
@@ -15,6 +16,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
+import socket
 import sys
 import time
 from functools import partial
@@ -29,14 +32,15 @@ import allcores  # noqa: E402
 from harness import machine, measure  # noqa: E402
 
 ROUNDS = 30 if BIG else 60
-METHODS = ("fork", "warm", "forkserver", "spawn")
+METHODS = ("fork", "our fork", "warm", "forkserver", "spawn")
 PAUSE_SECONDS = 0.02
 BATCH = 20
 
 
 def context_of(method: str) -> Any:
-    """Return the context of a start method; the standard library's but for warm."""
-    return (allcores if method == "warm" else multiprocessing).get_context(method)
+    """Return the context of a start method; the standard library's but for warm and 'our fork'."""
+    package = allcores if method in ("warm", "our fork") else multiprocessing
+    return package.get_context(method.removeprefix("our "))
 
 
 def tell_time(connection: Any) -> None:
@@ -64,6 +68,28 @@ def first_line_seconds(method: str) -> float:
     process.join()
     receiver.close()
     sender.close()
+    return first_line - began
+
+
+def hand_over_seconds() -> float:
+    """Return the time from pickling a function to its first line in a process that has waited for it, in seconds.
+
+    No start by hand-over can be faster: that process has no name, surroundings, signals, streams or exit code of its
+    own.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    pid = os.fork()
+    if pid == 0:
+        pickle.loads(theirs.recv(4096))(sender)
+        os._exit(0)
+    time.sleep(PAUSE_SECONDS)
+    began = time.monotonic()
+    ours.send(pickle.dumps(tell_time))
+    first_line: float = receiver.recv()
+    os.waitpid(pid, 0)
+    for end in (ours, theirs, receiver, sender):
+        end.close()
     return first_line - began
 
 
@@ -97,9 +123,11 @@ def main() -> int:
     for title, seconds, methods, rounds in (
         ("start() to the first line of the target, paced", first_line_seconds, METHODS, ROUNDS),
         ("start() to the end of join(), paced", whole_seconds, METHODS, ROUNDS),
-        (f"start() to the end of join(), {BATCH} in a row, per process", sustained_seconds, METHODS[:2], ROUNDS // 3),
+        (f"start() to the end of join(), {BATCH} in a row, per process", sustained_seconds, METHODS[:3], ROUNDS // 3),
     ):
         contestants = {method: partial(seconds, method) for method in methods}
+        if seconds is first_line_seconds and not BIG:
+            contestants["hand-over"] = partial(hand_over_seconds)  # it forks, and that takes long in a big program
         print(f"\n{title}, {rounds} rounds\n{measure(contestants, rounds).table('warm')}")
     del ballast
     return 0
