@@ -5,7 +5,7 @@
 
 Three figures: from start() to the first line of the target (by the monotonic clock, which processes share), start() to
 the end of join() of a process that does nothing, both with pauses in which spares can be made ready; and the same
-without pauses, per process. Beside the first one, as the least that can be: the mere hand-over of a function to a
+without pauses, per process. Beside the first one, to compare: the mere hand-over of a function to a
 process that waits for it. The first start of each method is not counted; it launches the zygote or the forkserver.
 
 A start that counts comes after one of the same method that does not, as in a program that uses one method: a fork
@@ -20,6 +20,7 @@ import pickle
 import socket
 import sys
 import time
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -74,8 +75,8 @@ def first_line_seconds(method: str) -> float:
 def hand_over_seconds() -> float:
     """Return the time from pickling a function to its first line in a process that has waited for it, in seconds.
 
-    No start by hand-over can be faster: that process has no name, surroundings, signals, streams or exit code of its
-    own.
+    A start by hand-over has that to do and more: this process has no name, surroundings, signals, streams or exit code
+    of its own. (It is not woken ahead, as spares of ``warm`` are.)
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     receiver, sender = multiprocessing.Pipe(duplex=False)
@@ -125,9 +126,9 @@ def main() -> int:
         ("start() to the end of join(), paced", whole_seconds, METHODS, ROUNDS),
         (f"start() to the end of join(), {BATCH} in a row, per process", sustained_seconds, METHODS[:3], ROUNDS // 3),
     ):
-        contestants = {method: partial(seconds, method) for method in methods}
+        contestants: dict[str, Callable[[], float]] = {method: partial(seconds, method) for method in methods}
         if seconds is first_line_seconds and not BIG:
-            contestants["hand-over"] = partial(hand_over_seconds)  # it forks, and that takes long in a big program
+            contestants["hand-over"] = hand_over_seconds  # it forks, and that takes long in a big program
         print(f"\n{title}, {rounds} rounds\n{measure(contestants, rounds).table('warm')}")
     del ballast
     return 0

@@ -223,9 +223,12 @@ unsafe fn ordinary<T: PyClass>(
 
 /// Let an error about a call's arguments name the class that programs know: a channel is what a queue of theirs is made of.
 fn as_programs_know(py: Python<'_>, error: PyErr) -> PyErr {
+    if !error.get_type(py).is(py.get_type::<PyTypeError>()) {
+        return error; // its text may be made by a program's own code
+    }
     let text = error.value(py).str().and_then(|text| text.extract::<String>());
     match text.as_deref().map(|text| text.strip_prefix("Channel.")) {
-        Ok(Some(rest)) if error.is_instance_of::<PyTypeError>(py) => PyTypeError::new_err(format!("Queue.{rest}")),
+        Ok(Some(rest)) => PyTypeError::new_err(format!("Queue.{rest}")),
         _ => error,
     }
 }

@@ -1,12 +1,13 @@
 //! Ending a process ahead of its memory: it is gone, for whoever waits for it, before the kernel has unmapped everything.
 //!
 //! The kernel unmaps a process's memory before it says that the process has ended: half a millisecond for a small Python,
-//! most of a short process's end. But memory lasts as long as any task has it. So the process closes all
-//! descriptors, makes a task that shares its memory (`CLONE_VM`), and ends; that task, its *remains*, sees that it has ended
-//! and ends, too, which is when the kernel unmaps.
+//! most of a short process's end. But memory lasts as long as any task has it. So the process closes all descriptors, makes
+//! a task that shares its memory (`CLONE_VM`), and ends; that task, its *remains*, sees that it has ended and ends, too,
+//! which is when the kernel unmaps.
 //!
-//! What others can notice of an end must not come late. So a process ends in the usual way that has mapped anything but memory of its own and the arena (a file, a device, a segment), that has other threads, memory that
-//! somebody could miss, or a process group, a namespace or a cgroup of its own, or that has forbidden itself system calls.
+//! What others can notice of an end must not come late. So a process ends in the usual way that has mapped anything but
+//! memory of its own and the arena (a file, a device, a segment), that has other threads, memory that somebody could miss,
+//! or a process group, a namespace or a cgroup of its own, or that has forbidden itself system calls.
 
 use std::arch::asm;
 use std::fs;
@@ -257,8 +258,8 @@ macro_rules! instructions {
 /// Make the remains, and end with `code`. They wait for the kernel to set `has_memory` to 0; should their parent end
 /// before that, the kernel kills them: they must not stay where somebody has stopped them.
 unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
-    // SAFETY: the caller's promise.
     #[cfg(target_arch = "x86_64")]
+    // SAFETY: the caller's promise.
     unsafe {
         instructions!(
             "syscall", // clone
@@ -295,8 +296,8 @@ unsafe fn part(code: i32, has_memory: *mut u32) -> ! {
             in("r13") code,
         )
     }
-    // SAFETY: the caller's promise.
     #[cfg(target_arch = "aarch64")]
+    // SAFETY: the caller's promise.
     unsafe {
         instructions!(
             "svc 0", // clone

@@ -44,7 +44,6 @@ class Session:
         """Begin outside of any session; the first start makes one."""
         self._way: _core.Way | None = None
         self._parents_way: _core.Way | None = None
-        self._has_lost_one = False
         self._itself: _core.Held | None = None
         self._woken: list[_Woken] = []
         """Taken and told to get ready by starts that have just begun."""
@@ -162,8 +161,7 @@ class Session:
             if self._way is None or not self._way.is_good():
                 way = _core.Way(*launch(self.own_pidfd(), without_main=without_main))
                 self._way = way
-                if self._has_lost_one:
-                    _core.sweep_arena()  # its children died with it, of whose ends nobody else will tell
+                _core.sweep_arena()  # the children of one that was killed died with it, and only it would have told
                 return way
             return self._way
 
@@ -172,7 +170,6 @@ class Session:
         with self._lock:
             if self._way is way:
                 self._way = None
-                self._has_lost_one = True
 
 
 def _take_and_wake(way: _core.Way) -> _core.Offer | None:
