@@ -510,3 +510,40 @@ fn what_does_not_fit_into_memory_changes_nothing() -> Result<()> {
     scene.end();
     Ok(())
 }
+
+#[test]
+fn who_reads_while_somebody_writes_nothing_has_what_there_is() {
+    let arena = session();
+    let scene = Scene::new(&arena);
+    for key in 0..100 {
+        scene.set(key, b"value");
+    }
+    let table = scene.table();
+    let walk = |version| {
+        let mut steps = 0;
+        (0..100).try_for_each(|_| table.go_on(&mut steps, Some(version)))
+    };
+    let read = |write: &dyn Fn()| {
+        let mut looks = 0;
+        let seen = table.try_read(|version| {
+            looks += 1;
+            if looks > 1 {
+                return walk(version);
+            }
+            let section = scene.section();
+            let seen = walk(version);
+            section.commit()?;
+            write();
+            seen.and_then(|()| walk(version))
+        });
+        assert_eq!(seen.expect("no error"), Some(()));
+        looks
+    };
+    assert_eq!(read(&|| ()), 1, "nothing has changed");
+    assert_eq!(
+        read(&|| {
+            scene.set(1, b"another");
+        }),
+        2
+    );
+}
